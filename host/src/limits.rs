@@ -1,0 +1,125 @@
+//! Every number that bounds something, with its default.
+//!
+//! What a task may use is in [`Limits`] (an option each); what bounds the machinery itself is a
+//! constant below, named by what it bounds.
+
+#![forbid(unsafe_code)]
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+const GIB: u64 = 1024 * MIB;
+
+/// What one task may use. `Limits::default()` lists every default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Wall-clock time from the worker's acknowledgement. Default: none.
+    pub timeout: Option<Duration>,
+    /// Units of wasmtime fuel (about one an instruction). Default: none; setting it runs a second,
+    /// slower artifact of the module that counts.
+    pub fuel: Option<u64>,
+    /// Linear memory of all of the task's memories together, in bytes. Default: 1 GiB.
+    pub memory_bytes: u64,
+    /// Elements of all of the task's tables together. Default: 1 000 000.
+    pub table_elements: u64,
+    /// Core instances the task may make. Default: 1000.
+    pub instances: u32,
+    /// WebAssembly stack in bytes. Default: 512 KiB.
+    pub stack_bytes: u32,
+    /// Captured standard output and error together, in bytes. Default: 64 MiB.
+    pub output_bytes: u64,
+    /// One argument, in bytes. Default: 256 MiB.
+    pub argument_bytes: u64,
+    /// One result, in bytes. Default: 256 MiB.
+    pub result_bytes: u64,
+    /// Log records and progress reports in bytes of frames. Default: 16 MiB.
+    pub log_bytes: u64,
+    /// How long a task that was asked to stop may go on. Default: 2 s.
+    pub grace_period: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            timeout: None,
+            fuel: None,
+            memory_bytes: GIB,
+            table_elements: 1_000_000,
+            instances: 1000,
+            stack_bytes: 512 * 1024,
+            output_bytes: 64 * MIB,
+            argument_bytes: 256 * MIB,
+            result_bytes: 256 * MIB,
+            log_bytes: 16 * MIB,
+            grace_period: Duration::from_secs(2),
+        }
+    }
+}
+
+/// What the compile worker may use for one module: a base and a share for each MiB of module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompileLimits {
+    /// CPU time. Default: 30 s and 2 s a MiB.
+    pub cpu_time: Duration,
+    /// Address space in bytes. Default: 1 GiB and 32 MiB a MiB.
+    pub memory_bytes: u64,
+}
+
+impl CompileLimits {
+    /// The defaults for a module of this size.
+    #[must_use]
+    pub fn for_module(module_bytes: u64) -> Self {
+        let mebibytes = module_bytes.div_ceil(MIB);
+        Self { cpu_time: Duration::from_secs(30 + 2 * mebibytes), memory_bytes: GIB + 32 * MIB * mebibytes }
+    }
+
+    /// Wall-clock time after which the compile worker is killed even if it used no CPU at all.
+    #[must_use]
+    pub fn wall_time(&self) -> Duration {
+        self.cpu_time.saturating_mul(2).saturating_add(Duration::from_secs(10))
+    }
+}
+
+/// Bytes of one module file.
+pub const MODULE_BYTES_MAX: u64 = 512 * MIB;
+/// Bytes of one compiled artifact with its description.
+pub const ARTIFACT_BYTES_MAX: u64 = 4 * GIB;
+/// Bytes of a module's description (tasks, imports, exports).
+pub const MODULE_INFO_BYTES_MAX: u64 = 16 * MIB;
+/// Bytes of one frame, header included. Larger payloads travel in memory files.
+pub const FRAME_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of a payload that travels inside its frame.
+pub const INLINE_BYTES_MAX: usize = 48 * 1024;
+/// Descriptors that travel with one frame.
+pub const FRAME_DESCRIPTORS_MAX: usize = 16;
+/// Bytes of a task's, worker's or process's name.
+pub const NAME_BYTES_MAX: usize = 256;
+/// Bytes of an error, panic or trap message that a worker sends.
+pub const MESSAGE_BYTES_MAX: usize = 8 * 1024;
+/// Frames of a WebAssembly backtrace that a worker sends.
+pub const BACKTRACE_FRAMES_MAX: usize = 32;
+/// Calls of one chunk.
+pub const CHUNK_CALLS_MAX: usize = 4096;
+/// Tasks that wait in a pool before `submit` waits too.
+pub const WAITING_TASKS_MAX: usize = 10_000;
+/// Frames taken from one worker before the other events get their turn.
+pub const FRAMES_PER_TURN_MAX: usize = 64;
+/// Fork servers alive at one time.
+pub const FORK_SERVERS_MAX: usize = 16;
+/// Forks after which a fork server is replaced, so that its children's shared address layout ages.
+pub const FORKS_PER_SERVER_MAX: u64 = 100_000;
+/// Failures in a row to get a worker, after which the tasks that need it fail with the cause.
+pub const START_FAILURES_MAX: u32 = 5;
+/// Compile workers alive at one time.
+pub const COMPILE_WORKERS_MAX: usize = 2;
+/// How long a fork server may take to load an artifact, and to answer a request to fork.
+pub const FORK_SERVER_ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long a worker may take from its start frame to its acknowledgement.
+pub const ACKNOWLEDGEMENT_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long a worker may take from its last result to its exit.
+pub const EXIT_TIME_MAX: Duration = Duration::from_secs(1);
+/// From the interrupt of a task to the SIGKILL.
+pub const INTERRUPT_TIME_MAX: Duration = Duration::from_millis(200);

@@ -1,0 +1,72 @@
+//! What a task's worker may touch, and which walls of the operating system must stand around it.
+//!
+//! Tasks whose policies differ never share a fork server: a Landlock rule set cannot be widened later.
+
+#![forbid(unsafe_code)]
+
+use serde::{Deserialize, Serialize};
+
+/// How much of the sandbox must be there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum SandboxMode {
+    /// Every layer that this machine can give must stand, or nothing runs.
+    #[default]
+    Required,
+    /// Layers that cannot be had are left out, and the record of each attempt says which stood.
+    BestEffort,
+    /// No layer at all. Not a sandbox.
+    Off,
+}
+
+/// The policy of a task. `Policy::default()` grants nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Policy {
+    /// How much of the sandbox must be there.
+    pub sandbox: SandboxMode,
+}
+
+macro_rules! layers {
+    ($($(#[doc = $doc:literal])* $name:ident = $label:literal, $protects:literal;)*) => {
+        /// One layer of the operating system's wall around a worker.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum Layer { $($(#[doc = $doc])* $name,)* }
+
+        impl Layer {
+            /// Every layer, in the order in which they are entered.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// Its name in records and in `wasmpool doctor`.
+            #[must_use]
+            pub fn label(self) -> &'static str {
+                match self { $(Self::$name => $label,)* }
+            }
+
+            /// What it protects against.
+            #[must_use]
+            pub fn protects_against(self) -> &'static str {
+                match self { $(Self::$name => $protects,)* }
+            }
+        }
+    };
+}
+
+layers! {
+    /// Environment cleared.
+    Environment = "environment", "secrets in the host's environment variables";
+    /// Every descriptor but the documented ones closed.
+    Descriptors = "descriptors", "use of files and sockets that the host has open";
+    /// A session of its own.
+    Session = "session", "input and signals through the host's terminal";
+    /// The parent-death signal.
+    ParentDeath = "parent-death", "workers that outlive their host";
+    /// Not dumpable.
+    NotDumpable = "not-dumpable", "core dumps and debuggers of other processes of the same user";
+    /// Resource limits.
+    ResourceLimits = "resource-limits", "core files, file growth, locked memory, descriptor floods";
+    /// `no_new_privs`.
+    NoNewPrivileges = "no-new-privileges", "privileges gained by running set-uid programs";
+    /// Landlock rule set.
+    Landlock = "landlock", "opening files, TCP ports, abstract sockets and signals outside the grants";
+    /// seccomp filter.
+    Seccomp = "seccomp", "new processes and programs, sockets, debugging, mounting and other system calls";
+}

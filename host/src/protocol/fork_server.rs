@@ -1,0 +1,51 @@
+//! What supervisor and fork server say to each other.
+
+#![forbid(unsafe_code)]
+
+use serde::{Deserialize, Serialize};
+
+use crate::module_info::ModuleKind;
+use crate::outcome::StartFailure;
+use crate::policy::{Layer, Policy};
+
+/// From the supervisor to a fork server, or to a worker that is started by itself (`spawn`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum ToForkServer {
+    /// The first frame. Its descriptor is the sealed artifact file.
+    Load(Load),
+    /// Fork one worker. The descriptor is the worker's end of its task socket.
+    Fork { worker: u64 },
+}
+
+/// What to load and under which policy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Load {
+    pub(crate) kind: ModuleKind,
+    pub(crate) engine: EngineSettings,
+    pub(crate) policy: Policy,
+    /// Where the artifact's bytes are in the file.
+    pub(crate) offset: u64,
+    pub(crate) length: u64,
+}
+
+/// Settings that an artifact is compiled for and an engine is made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct EngineSettings {
+    /// Whether the code counts fuel.
+    pub(crate) fuel: bool,
+    /// Bytes of WebAssembly stack; not part of the artifact.
+    pub(crate) stack_bytes: u32,
+}
+
+/// From a fork server to the supervisor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum FromForkServer {
+    /// The sandbox stands and the artifact is loaded and linked.
+    Ready { layers: Vec<Layer> },
+    /// It could not be: the fork server ends after this.
+    LoadFailed { kind: StartFailure, detail: String },
+    /// A worker was forked. The descriptor is its pidfd.
+    Forked { worker: u64 },
+    /// It could not be.
+    ForkFailed { worker: u64, errno: i32 },
+}

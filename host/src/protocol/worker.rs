@@ -1,0 +1,178 @@
+//! What supervisor and worker say to each other.
+//!
+//! What comes from a worker is a claim: hostile code may have written it.
+
+#![forbid(unsafe_code)]
+
+use serde::{Deserialize, Serialize};
+
+use crate::outcome::{Encoding, LimitKind, Panic, StartFailure, Trap};
+
+/// From the supervisor to a worker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum ToWorker {
+    /// Run this. Descriptors, in order: the inputs' memory file if `inputs` is one, then standard input
+    /// if `stdin` says so.
+    Start(Box<Start>),
+    /// The caller asked the running attempt with this task number to stop.
+    Cancel { task: u64 },
+}
+
+/// One assignment: a task, or the calls of one chunk, all in one fresh instance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Start {
+    /// The number of the first call's task; call `i` of a chunk is told apart by its index.
+    pub(crate) task: u64,
+    pub(crate) attempt: u32,
+    pub(crate) name: String,
+    pub(crate) worker_name: String,
+    pub(crate) entry: Entry,
+    /// Runs in the fresh instance before the first call.
+    pub(crate) initializer: Option<Initializer>,
+    /// The calls' inputs, one after the other.
+    pub(crate) inputs: Inputs,
+    pub(crate) limits: WorkerLimits,
+    /// WASI command-line arguments, the program's own name first.
+    pub(crate) argv: Vec<String>,
+    /// WASI environment.
+    pub(crate) env: Vec<(String, String)>,
+    /// Whether a descriptor for standard input comes with the frame; without it, it is empty.
+    pub(crate) stdin: bool,
+    /// The lowest level of guest log records that the host wants.
+    pub(crate) log_level: Option<LogLevel>,
+    /// True for the last assignment of this worker: it ends after it.
+    pub(crate) last: bool,
+}
+
+/// What of the module is called.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Entry {
+    /// The module's own entry, `_start` or `wasi:cli/run`. It has one call with an empty input.
+    Command,
+    /// A function of the shape of `#[task]`; the input is passed as it is.
+    Task { export: String, result: Encoding },
+    /// Any other export: the input is a JSON array, converted by the export's types.
+    Export { name: String },
+    /// A call in WAVE syntax (components) or with numbers (core modules): `add(1, 2)`.
+    Invoke { expression: String },
+}
+
+/// A pool's initializer: an SDK task that is called before the first call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Initializer {
+    pub(crate) export: String,
+    /// Its arguments as SDK tasks take them.
+    pub(crate) args: Vec<u8>,
+}
+
+/// The inputs of the calls of one assignment, laid end to end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Inputs {
+    /// The length of each call's input in bytes.
+    pub(crate) lengths: Vec<u64>,
+    pub(crate) body: Body,
+}
+
+/// A run of bytes: in the frame, or in a sealed memory file beside it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Body {
+    Inline(#[serde(with = "bytes_field")] Vec<u8>),
+    /// The memory file is the frame's next descriptor and holds this many bytes.
+    Memory {
+        length: u64,
+    },
+}
+
+/// The limits that the worker enforces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct WorkerLimits {
+    pub(crate) fuel: Option<u64>,
+    pub(crate) memory_bytes: u64,
+    pub(crate) table_elements: u64,
+    pub(crate) instances: u32,
+    pub(crate) result_bytes: u64,
+}
+
+/// The level of a guest's log record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum LogLevel {
+    Trace,
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+/// A standard stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Stream {
+    Stdout,
+    Stderr,
+}
+
+/// From a worker to the supervisor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum FromWorker {
+    /// The start frame was read; sent before the first instruction of the guest.
+    Started { task: u64 },
+    /// Call `index` ended. A claim that is not a return ends the assignment.
+    Finished { task: u64, index: u32, claim: Claim },
+    /// The guest wrote to a standard stream.
+    Output {
+        stream: Stream,
+        #[serde(with = "bytes_field")]
+        bytes: Vec<u8>,
+    },
+    /// The guest logged.
+    Log { level: LogLevel, target: String, message: String },
+    /// The guest told its progress.
+    Progress { done: u64, total: Option<u64> },
+}
+
+/// How a call ended, by the worker's word.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Claim {
+    /// It returned. A body in memory is the frame's descriptor.
+    Returned { encoding: Encoding, body: Body },
+    /// It returned an error.
+    Failed { message: String },
+    /// It called `exit`.
+    Exited { code: u32 },
+    /// It trapped. `denied` names a limit that denied it something before.
+    Trapped { trap: Trap, denied: Option<(LimitKind, String)> },
+    /// It met a limit that ends it at once: fuel, a too large result.
+    LimitExceeded { kind: LimitKind, detail: String },
+    /// The epoch ended it, because the supervisor asked for it.
+    Interrupted { backtrace: Vec<crate::outcome::WasmFrame> },
+    /// It could not be called.
+    NotStarted { kind: StartFailure, detail: String },
+}
+
+/// The panic that a worker reports travels inside the trap; this keeps the wire type in one place.
+pub(crate) type GuestPanic = Panic;
+
+/// Byte vectors as one run instead of a sequence of numbers.
+mod bytes_field {
+    use serde::de::{Deserializer, Error, Visitor};
+    use serde::ser::Serializer;
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(bytes)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        struct Run;
+        impl<'de> Visitor<'de> for Run {
+            type Value = Vec<u8>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a run of bytes")
+            }
+
+            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+                Ok(bytes.to_vec())
+            }
+        }
+        deserializer.deserialize_bytes(Run)
+    }
+}

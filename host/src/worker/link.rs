@@ -1,0 +1,83 @@
+//! The worker's end of its task socket.
+//!
+//! The worker has one thread, so a send may wait for the supervisor: that is the back-pressure on a
+//! guest that writes faster than it is read. A supervisor that is gone ends the worker at once.
+
+#![forbid(unsafe_code)]
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use crate::limits::FRAME_BYTES_MAX;
+use crate::os::socket::{PacketSocket, Received};
+use crate::protocol::frame;
+use crate::protocol::worker::{FromWorker, ToWorker};
+
+/// Exit code of a worker whose supervisor closed the socket: nobody is left to read it.
+const SUPERVISOR_GONE: i32 = 0;
+
+/// The task socket of this worker.
+pub(crate) struct Link {
+    socket: PacketSocket,
+    buffer: RefCell<Vec<u8>>,
+    cancelled: Cell<Option<u64>>,
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").field("socket", &self.socket).finish_non_exhaustive()
+    }
+}
+
+impl Link {
+    pub(crate) fn new(socket: PacketSocket) -> Self {
+        Self { socket, buffer: RefCell::new(vec![0; FRAME_BYTES_MAX]), cancelled: Cell::new(None) }
+    }
+
+    /// Sends one frame. Ends the process when the supervisor is gone.
+    pub(crate) fn send(&self, message: &FromWorker, descriptors: &[BorrowedFd<'_>]) {
+        let bytes = frame::encode(message).expect("a worker's messages are cut to fit a frame");
+        if self.socket.send(&bytes, descriptors).is_err() {
+            std::process::exit(SUPERVISOR_GONE);
+        }
+    }
+
+    /// Waits for the next frame. Ends the process when the supervisor is gone or speaks garbage.
+    pub(crate) fn receive(&self) -> (ToWorker, Vec<OwnedFd>) {
+        let mut buffer = self.buffer.borrow_mut();
+        let received = self.socket.receive(&mut buffer);
+        decoded(received, &buffer).unwrap_or_else(|| std::process::exit(SUPERVISOR_GONE))
+    }
+
+    /// True once the supervisor asked for the end of the attempt at `task`.
+    pub(crate) fn is_cancelled(&self, task: u64) -> bool {
+        let mut buffer = self.buffer.borrow_mut();
+        while self.cancelled.get() != Some(task) {
+            match self.socket.try_receive(&mut buffer) {
+                Ok(Received::Empty) => return false,
+                received => match decoded(received, &buffer) {
+                    Some((ToWorker::Cancel { task }, _)) => self.cancelled.set(Some(task)),
+                    // A start while a task runs is a supervisor that lost its mind.
+                    _ => std::process::exit(SUPERVISOR_GONE),
+                },
+            }
+        }
+        true
+    }
+}
+
+fn decoded(received: std::io::Result<Received>, buffer: &[u8]) -> Option<(ToWorker, Vec<OwnedFd>)> {
+    match received {
+        Ok(Received::Packet(length, descriptors)) => {
+            frame::decode(&buffer[..length]).ok().map(|message| (message, descriptors))
+        }
+        _ => None,
+    }
+}
+
+impl AsFd for Link {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
