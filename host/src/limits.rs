@@ -123,3 +123,19 @@ pub const ACKNOWLEDGEMENT_TIME_MAX: Duration = Duration::from_secs(10);
 pub const EXIT_TIME_MAX: Duration = Duration::from_secs(1);
 /// From the interrupt of a task to the SIGKILL.
 pub const INTERRUPT_TIME_MAX: Duration = Duration::from_millis(200);
+/// Descriptors that one process of ours may have open.
+pub const PROCESS_DESCRIPTORS_MAX: u64 = 1024;
+/// Resources (files, streams, pollables) that one guest may hold in the host.
+pub const RESOURCES_MAX: usize = 10_000;
+/// Bytes that one call for random numbers may ask for.
+pub const RANDOM_BYTES_MAX: u64 = 16 * MIB;
+/// Subscriptions of one `poll_oneoff`.
+pub const POLL_SUBSCRIPTIONS_MAX: u32 = 4096;
+/// Bytes that one call of a stream moves.
+pub const STREAM_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of a guest's output in one frame.
+pub const OUTPUT_PIECE_BYTES_MAX: usize = 32 * 1024;
+/// Bytes of a source file's name in a panic.
+pub const FILE_NAME_BYTES_MAX: usize = 1024;
+/// How long input may lie unseen while a component waits for it or for something else.
+pub const STDIN_LOOK_TIME_MAX: Duration = Duration::from_millis(10);

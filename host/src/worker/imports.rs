@@ -1,0 +1,164 @@
+//! What a guest may import: WASI and the interfaces of `wasmpool:task`, and the state behind them.
+//!
+//! Grants nothing by itself: everything comes from the [`HostConfig`]. No import here ever starts a
+//! thread, because a worker is denied `clone`: wasmtime-wasi's synchronous linkers build a multi-thread
+//! runtime, and its file streams, standard streams and `poll_oneoff` on files go through a thread pool.
+//! So the asynchronous linkers are used under a runtime of one thread, and those parts are ours. They
+//! may block, because the guest is all that the thread has to do; the supervisor's timer ends a guest
+//! that waits too long.
+
+#![forbid(unsafe_code)]
+
+mod file_stream;
+mod poll_oneoff;
+mod random;
+mod stdin;
+mod stdout;
+mod task;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use wasmtime::error::Context as _;
+use wasmtime_wasi::p1::WasiP1Ctx;
+use wasmtime_wasi::{FsPerms, WasiCtxBuilder, WasiCtxView, WasiView};
+
+use crate::limits::{RANDOM_BYTES_MAX, RESOURCES_MAX};
+use crate::outcome::Panic;
+use crate::protocol::worker::{LogLevel, Stream};
+use crate::worker::limiter::Limiter;
+use crate::worker::link::Link;
+
+/// The core modules that offer WASI preview 1 and its forerunner.
+const PREVIEW_1: &str = "wasi_snapshot_preview1";
+const PREVIEW_0: &str = "wasi_unstable";
+
+/// What one fresh instance is given.
+#[derive(Debug)]
+pub(crate) struct HostConfig {
+    pub(crate) task: u64,
+    pub(crate) attempt: u32,
+    pub(crate) name: String,
+    pub(crate) worker_name: String,
+    /// WASI command-line arguments, the program's own name first.
+    pub(crate) argv: Vec<String>,
+    pub(crate) env: Vec<(String, String)>,
+    /// Standard input; without it, it is empty.
+    pub(crate) stdin: Option<OwnedFd>,
+    pub(crate) dirs: Vec<GrantedDir>,
+    /// The lowest level of log records that the host wants; `None` when it wants none.
+    pub(crate) log_level: Option<LogLevel>,
+    pub(crate) link: Arc<Link>,
+    pub(crate) limiter: Limiter,
+}
+
+/// A directory that the guest may use.
+#[derive(Clone, Debug)]
+pub(crate) struct GrantedDir {
+    pub(crate) host_path: PathBuf,
+    pub(crate) guest_path: String,
+    pub(crate) read_only: bool,
+}
+
+/// What a store holds: the WASI context of one instance, and its task.
+pub(crate) struct HostState {
+    /// Serves components too: its context and table are those of preview 2.
+    wasi: WasiP1Ctx,
+    /// Shared with the WASI context, for `poll_oneoff`.
+    stdin: stdin::Stdin,
+    task: task::TaskContext,
+    panic: Option<Panic>,
+    pub(crate) limiter: Limiter,
+}
+
+impl fmt::Debug for HostState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostState").field("task", &self.task).finish_non_exhaustive()
+    }
+}
+
+/// The guest asked to exit with this code. Host functions return it as the error that unwinds the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("exited with code {0}")]
+pub(crate) struct Exit(pub(crate) u32);
+
+impl HostState {
+    /// The state of one fresh instance. Call it in the worker, after the fork: it draws random seeds.
+    ///
+    /// # Errors
+    ///
+    /// When a granted directory cannot be opened, or the kernel has no randomness.
+    pub(crate) fn new(config: HostConfig) -> wasmtime::Result<Self> {
+        let stdin = stdin::Stdin::new(config.stdin);
+        let mut builder = WasiCtxBuilder::new();
+        builder
+            .args(&config.argv)
+            .envs(&config.env)
+            .stdin(stdin.clone())
+            .stdout(stdout::Output::new(Stream::Stdout, config.link.clone()))
+            .stderr(stdout::Output::new(Stream::Stderr, config.link.clone()))
+            .allow_blocking_current_thread(true)
+            .allow_tcp(false)
+            .allow_udp(false)
+            .allow_ip_name_lookup(false)
+            .max_random_size(RANDOM_BYTES_MAX);
+        random::seed(&mut builder)?;
+        for dir in &config.dirs {
+            let perms = if dir.read_only { FsPerms::ReadOnly } else { FsPerms::ReadWrite };
+            builder
+                .preopened_dir(&dir.host_path, &dir.guest_path, perms)
+                .with_context(|| format!("open the granted directory {}", dir.host_path.display()))?;
+        }
+        let mut wasi = builder.build_p1();
+        wasi.ctx().table.set_max_capacity(RESOURCES_MAX);
+        let task = task::TaskContext {
+            id: config.task,
+            attempt: config.attempt,
+            name: config.name,
+            worker_name: config.worker_name,
+            log_level: config.log_level,
+            link: config.link,
+        };
+        Ok(Self { wasi, stdin, task, panic: None, limiter: config.limiter })
+    }
+
+    /// The panic that the guest announced, if it did.
+    pub(crate) fn take_panic(&mut self) -> Option<Panic> {
+        self.panic.take()
+    }
+}
+
+impl WasiView for HostState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        self.wasi.ctx()
+    }
+}
+
+/// Offers a component everything there is. Only asynchronous calls work with what was linked.
+pub(crate) fn link_component(linker: &mut wasmtime::component::Linker<HostState>) -> wasmtime::Result<()> {
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    linker.allow_shadowing(true);
+    file_stream::link(linker)?;
+    linker.allow_shadowing(false);
+    task::link(linker)
+}
+
+/// Offers a core module everything there is. Only asynchronous calls work with what was linked.
+pub(crate) fn link_core(linker: &mut wasmtime::Linker<HostState>) -> wasmtime::Result<()> {
+    wasmtime_wasi::p1::add_to_linker_async(linker, |state| &mut state.wasi)?;
+    wasmtime_wasi::p0::add_to_linker_async(linker, |state| &mut state.wasi)?;
+    linker.allow_shadowing(true);
+    poll_oneoff::link(linker)?;
+    for module in [PREVIEW_1, PREVIEW_0] {
+        // wasmtime-wasi turns codes over 125 into a trap that forgets the number.
+        linker
+            .func_wrap(module, "proc_exit", |code: u32| -> wasmtime::Result<()> { Err(Exit(code).into()) })?;
+    }
+    linker.allow_shadowing(false);
+    Ok(())
+}

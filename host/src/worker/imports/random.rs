@@ -1,0 +1,22 @@
+//! Random numbers for a guest, fresh for each context.
+//!
+//! `rand` has no fork protection: its thread-local generator repeats itself in each child of a fork
+//! server that used it once, and wasmtime-wasi's default contexts are seeded from that one. So every
+//! generator and the seed come from the kernel here.
+
+#![forbid(unsafe_code)]
+
+use rand::rngs::{StdRng, SysRng};
+use rand::{SeedableRng as _, TryRng as _};
+use wasmtime_wasi::WasiCtxBuilder;
+
+/// Seeds the secure generator, the insecure one, and the insecure seed.
+pub(super) fn seed(builder: &mut WasiCtxBuilder) -> wasmtime::Result<()> {
+    let mut seed = [0; 16];
+    SysRng.try_fill_bytes(&mut seed)?;
+    builder
+        .secure_random(StdRng::try_from_rng(&mut SysRng)?)
+        .insecure_random(StdRng::try_from_rng(&mut SysRng)?)
+        .insecure_random_seed(u128::from_le_bytes(seed));
+    Ok(())
+}
