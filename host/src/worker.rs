@@ -1,5 +1,22 @@
 //! The worker side: fork server, worker, compile worker. Assume hostile once a guest runs.
 //!
 //! Never names `supervisor`, `batch` or `report`: what these processes need arrives in frames.
+//! `unsafe` is allowed in `engine` alone.
 
+mod child;
+mod compile;
+mod control;
+mod engine;
+mod fault;
+mod fork_server;
+mod imports;
+mod instance;
+mod limiter;
 pub(crate) mod link;
+mod missing;
+mod panics;
+mod run;
+mod sandbox;
+mod trap;
+
+pub(crate) use child::{Role, child_main};

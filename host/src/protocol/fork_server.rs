@@ -49,3 +49,9 @@ pub(crate) enum FromForkServer {
     /// It could not be.
     ForkFailed { worker: u64, errno: i32 },
 }
+
+/// From a process of the role `doctor`, which ends after it: each layer, and why it cannot be entered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Probed {
+    pub(crate) layers: Vec<(Layer, Option<String>)>,
+}

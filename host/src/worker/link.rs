@@ -5,11 +5,12 @@
 
 #![forbid(unsafe_code)]
 
-use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Mutex, MutexGuard};
 
 use crate::limits::FRAME_BYTES_MAX;
+use crate::os::hardening::exit_now;
 use crate::os::socket::{PacketSocket, Received};
 use crate::protocol::frame;
 use crate::protocol::worker::{FromWorker, ToWorker};
@@ -20,8 +21,13 @@ const SUPERVISOR_GONE: i32 = 0;
 /// The task socket of this worker.
 pub(crate) struct Link {
     socket: PacketSocket,
-    buffer: RefCell<Vec<u8>>,
-    cancelled: Cell<Option<u64>>,
+    inbox: Mutex<Inbox>,
+}
+
+/// What receiving needs. The async linkers demand `Sync`; there is one thread, so the lock is free.
+struct Inbox {
+    buffer: Vec<u8>,
+    cancelled: Option<u64>,
 }
 
 impl fmt::Debug for Link {
@@ -32,38 +38,49 @@ impl fmt::Debug for Link {
 
 impl Link {
     pub(crate) fn new(socket: PacketSocket) -> Self {
-        Self { socket, buffer: RefCell::new(vec![0; FRAME_BYTES_MAX]), cancelled: Cell::new(None) }
+        let inbox = Inbox { buffer: vec![0; FRAME_BYTES_MAX], cancelled: None };
+        Self { socket, inbox: Mutex::new(inbox) }
     }
 
     /// Sends one frame. Ends the process when the supervisor is gone.
     pub(crate) fn send(&self, message: &FromWorker, descriptors: &[BorrowedFd<'_>]) {
         let bytes = frame::encode(message).expect("a worker's messages are cut to fit a frame");
-        if self.socket.send(&bytes, descriptors).is_err() {
-            std::process::exit(SUPERVISOR_GONE);
+        self.send_bytes(&bytes, descriptors);
+    }
+
+    /// Sends the bytes of one packet as they are.
+    pub(crate) fn send_bytes(&self, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) {
+        if self.socket.send(bytes, descriptors).is_err() {
+            exit_now(SUPERVISOR_GONE);
         }
     }
 
     /// Waits for the next frame. Ends the process when the supervisor is gone or speaks garbage.
     pub(crate) fn receive(&self) -> (ToWorker, Vec<OwnedFd>) {
-        let mut buffer = self.buffer.borrow_mut();
-        let received = self.socket.receive(&mut buffer);
-        decoded(received, &buffer).unwrap_or_else(|| std::process::exit(SUPERVISOR_GONE))
+        let mut inbox = self.inbox();
+        let received = self.socket.receive(&mut inbox.buffer);
+        decoded(received, &inbox.buffer).unwrap_or_else(|| exit_now(SUPERVISOR_GONE))
     }
 
     /// True once the supervisor asked for the end of the attempt at `task`.
     pub(crate) fn is_cancelled(&self, task: u64) -> bool {
-        let mut buffer = self.buffer.borrow_mut();
-        while self.cancelled.get() != Some(task) {
-            match self.socket.try_receive(&mut buffer) {
+        let inbox = &mut *self.inbox();
+        while inbox.cancelled != Some(task) {
+            match self.socket.try_receive(&mut inbox.buffer) {
                 Ok(Received::Empty) => return false,
-                received => match decoded(received, &buffer) {
-                    Some((ToWorker::Cancel { task }, _)) => self.cancelled.set(Some(task)),
+                received => match decoded(received, &inbox.buffer) {
+                    Some((ToWorker::Cancel { task }, _)) => inbox.cancelled = Some(task),
                     // A start while a task runs is a supervisor that lost its mind.
-                    _ => std::process::exit(SUPERVISOR_GONE),
+                    _ => exit_now(SUPERVISOR_GONE),
                 },
             }
         }
         true
+    }
+
+    fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        // A panic while receiving leaves the buffer's bytes undefined, not the socket.
+        self.inbox.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

@@ -1,0 +1,141 @@
+//! What a process can take away from itself: environment, descriptors, session, limits, privileges.
+//!
+//! Every function acts on the calling process alone and says what it takes away for ever.
+
+use std::io;
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal};
+
+/// Removes every environment variable. Call it while the process has one thread.
+pub(crate) fn clear_environment() {
+    debug_assert!(is_single_threaded(), "the environment is not safe to change beside other threads");
+    // SAFETY: no other thread reads the environment at the same time.
+    unsafe { libc::clearenv() };
+}
+
+/// Sets one environment variable. Call it while the process has one thread.
+pub(crate) fn set_environment(name: &str, value: &str) {
+    debug_assert!(is_single_threaded(), "the environment is not safe to change beside other threads");
+    // SAFETY: no other thread reads the environment at the same time.
+    unsafe { std::env::set_var(name, value) };
+}
+
+/// Closes every descriptor from `first` on. Nothing may own one of them.
+pub(crate) fn close_descriptors_from(first: u32) -> io::Result<()> {
+    // SAFETY: the call takes no pointers; that no owner is left is what the caller promises, and an
+    // owner that is left only gets EBADF.
+    let closed = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
+    if closed == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Takes over a descriptor that this process was started with, and closes it on exec from now on.
+pub(crate) fn inherited(number: i32) -> io::Result<OwnedFd> {
+    // SAFETY: whoever executed this program left the descriptor for it, and nothing here owns it yet.
+    let fd = unsafe { OwnedFd::from_raw_fd(number) };
+    match rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC) {
+        Ok(()) => Ok(fd),
+        Err(error) => {
+            // It is not open: nothing to close.
+            std::mem::forget(fd);
+            Err(error.into())
+        }
+    }
+}
+
+/// Makes the process the leader of a session and a process group of its own, without a terminal.
+pub(crate) fn lead_new_session() -> io::Result<()> {
+    match rustix::process::setsid() {
+        // It leads a process group already; whoever started it has seen to that.
+        Ok(_) | Err(rustix::io::Errno::PERM) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Asks the kernel for a SIGKILL as soon as the thread that is this process's parent ends.
+///
+/// It does not fire for a parent that is gone already: look at [`is_hung_up`] afterwards.
+pub(crate) fn die_with_parent() -> io::Result<()> {
+    Ok(rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?)
+}
+
+/// True when the other end of a socket is closed.
+pub(crate) fn is_hung_up(socket: impl AsFd) -> bool {
+    let mut fds = [PollFd::new(&socket, PollFlags::empty())];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    rustix::event::poll(&mut fds, Some(&at_once)).is_err()
+        || fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL)
+}
+
+/// No core dumps, and no debugger of another process of the same user.
+pub(crate) fn forbid_dumps() -> io::Result<()> {
+    Ok(rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
+}
+
+/// No more privileges than now, whatever is executed.
+pub(crate) fn forbid_new_privileges() -> io::Result<()> {
+    Ok(rustix::thread::set_no_new_privs(true)?)
+}
+
+/// Lowers a resource's soft and hard limit to `maximum`, or leaves a lower one.
+pub(crate) fn limit(resource: Resource, maximum: u64) -> io::Result<()> {
+    limit_to(resource, maximum, maximum)
+}
+
+/// Lowers a resource's soft limit to `soft` and its hard limit to `hard`, or leaves lower ones.
+pub(crate) fn limit_to(resource: Resource, soft: u64, hard: u64) -> io::Result<()> {
+    let present = rustix::process::getrlimit(resource);
+    let lower = |present: Option<u64>, wanted: u64| Some(present.map_or(wanted, |value| value.min(wanted)));
+    let hard = lower(present.maximum, hard);
+    let wanted = Rlimit { current: lower(present.current, soft).min(hard), maximum: hard };
+    Ok(rustix::process::setrlimit(resource, wanted)?)
+}
+
+/// True when the process has one thread. Works without `/proc`.
+pub(crate) fn is_single_threaded() -> bool {
+    // SAFETY: `unshare(CLONE_VM)` changes nothing: the kernel answers EINVAL when another thread or
+    // process shares the memory, and otherwise there is nothing to unshare.
+    unsafe { libc::unshare(libc::CLONE_VM) == 0 }
+}
+
+/// Ends the process at once: no destructors, no handlers of `atexit`, no flushing.
+pub(crate) fn exit_now(code: i32) -> ! {
+    // SAFETY: ends the process; nothing runs afterwards that could rely on anything.
+    unsafe { libc::_exit(code) }
+}
+
+/// Keeps the C library from reserving address space for an arena a thread.
+pub(crate) fn limit_malloc_arenas(arenas: i32) {
+    // SAFETY: sets a number inside malloc; any value is allowed.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, arenas)
+    };
+    #[cfg(not(target_env = "gnu"))]
+    let _ = arenas;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::os::socket::PacketSocket;
+
+    #[test]
+    fn a_closed_other_end_is_seen() {
+        let (a, b) = PacketSocket::pair().unwrap();
+        assert!(!is_hung_up(&a));
+        drop(b);
+        assert!(is_hung_up(&a));
+    }
+
+    #[test]
+    fn threads_are_noticed_without_proc() {
+        // The test harness itself has more than one thread.
+        let (a, b) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || b.recv());
+        assert!(!is_single_threaded());
+        drop(a);
+        let _ = thread.join();
+    }
+}

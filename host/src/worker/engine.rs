@@ -1,0 +1,132 @@
+//! The one place that configures wasmtime, and the few things that need `unsafe` around it.
+//!
+//! Compile worker and fork server make the same engine from the same settings, or an artifact would
+//! not load. Loading an artifact is loading native code: it is mapped only inside the sandbox, from a
+//! sealed memory file, so no path and no `/proc` is needed.
+//!
+//! - One thread, so concurrency support is off (a host call costs half) and host calls are async on a
+//!   fiber: a sleeping guest does not need a second thread.
+//! - The epoch is always on: it is how a spinning guest is interrupted. Fuel is a second artifact.
+//! - No pooling allocator and so no pagemap scan, which reads the wrong process's pages after a raw
+//!   clone and would leave one task's memory to the next.
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, OnceLock};
+
+use rustix::mm::MprotectFlags;
+use wasmtime::component::{Component, ComponentType, Lift, Lower};
+use wasmtime::{Config, CustomCodeMemory, Engine, Module, WasmBacktraceDetails};
+
+use crate::limits::BACKTRACE_FRAMES_MAX;
+use crate::os::memory_file::Mapping;
+use crate::protocol::fork_server::EngineSettings;
+
+/// Stack for host functions on top of the guest's own, on the fiber that both run on.
+const HOST_STACK_BYTES: usize = 1 << 20;
+
+/// The engine of this process, for the signal handler.
+static ENGINE: OnceLock<Engine> = OnceLock::new();
+
+/// What an engine is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Compiling modules, with threads.
+    Compile,
+    /// Running artifacts, without a compiler.
+    Run,
+}
+
+/// An engine for artifacts with these settings.
+pub(crate) fn engine(settings: EngineSettings, purpose: Purpose) -> wasmtime::Result<Engine> {
+    let stack_bytes = settings.stack_bytes as usize;
+    let mut config = Config::new();
+    config
+        .concurrency_support(false)
+        .epoch_interruption(true)
+        .consume_fuel(settings.fuel)
+        .max_wasm_stack(stack_bytes)
+        .async_stack_size(stack_bytes.saturating_add(HOST_STACK_BYTES))
+        // Off: what needs a 64-bit bounds check on every access, and shared memory, which needs threads.
+        .wasm_memory64(false)
+        .shared_memory(false)
+        // A trap says where in the module it happened; source lines would need the module's DWARF.
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
+        .wasm_backtrace_max_frames(NonZeroUsize::new(BACKTRACE_FRAMES_MAX))
+        // For native debuggers and profilers only; wasmtime unwinds without it.
+        .native_unwind_info(false)
+        .memory_init_cow(true)
+        .with_custom_code_memory(Some(Arc::new(Executable)));
+    match purpose {
+        Purpose::Compile => config.parallel_compilation(true),
+        Purpose::Run => config.enable_compiler(false),
+    };
+    Engine::new(&config)
+}
+
+/// Makes `engine` the one whose epoch [`interrupt`] increments.
+pub(crate) fn make_interruptible(engine: &Engine) {
+    // A process has one engine; a second call in a test keeps the first.
+    let _ = ENGINE.set(engine.clone());
+}
+
+/// Ends the running guest at its next look at the epoch. Async-signal-safe: two atomics.
+pub(crate) fn interrupt() {
+    if let Some(engine) = ENGINE.get() {
+        engine.increment_epoch();
+    }
+}
+
+/// Loads the artifact of a component from a mapping, which stays for the rest of the process's life.
+pub(crate) fn load_component(engine: &Engine, code: Mapping) -> wasmtime::Result<Component> {
+    // SAFETY: the bytes are an artifact of this very program's compile worker, sealed since, in
+    // memory that is never unmapped or changed. Whether they are harmless is not the question: they
+    // are the untrusted guest's code, and the sandbox stands.
+    unsafe { Component::deserialize_raw(engine, keep(code)) }
+}
+
+/// Loads the artifact of a core module from a mapping, as [`load_component`].
+pub(crate) fn load_module(engine: &Engine, code: Mapping) -> wasmtime::Result<Module> {
+    // SAFETY: as in `load_component`.
+    unsafe { Module::deserialize_raw(engine, keep(code)) }
+}
+
+fn keep(code: Mapping) -> std::ptr::NonNull<[u8]> {
+    std::mem::ManuallyDrop::new(code).as_raw()
+}
+
+/// Makes code executable where it lies, with `mprotect` and nothing else.
+struct Executable;
+
+impl Executable {
+    fn protect(start: *const u8, length: usize, protection: MprotectFlags) -> wasmtime::Result<()> {
+        // SAFETY: wasmtime passes the text section of an artifact, which begins and ends at page
+        // borders of its own mapping and holds no data that Rust refers to.
+        Ok(unsafe { rustix::mm::mprotect(start.cast_mut().cast(), length, protection)? })
+    }
+}
+
+impl CustomCodeMemory for Executable {
+    fn required_alignment(&self) -> usize {
+        rustix::param::page_size()
+    }
+
+    fn publish_executable(&self, start: *const u8, length: usize) -> wasmtime::Result<()> {
+        Self::protect(start, length, MprotectFlags::READ | MprotectFlags::EXEC)
+    }
+
+    fn unpublish_executable(&self, start: *const u8, length: usize) -> wasmtime::Result<()> {
+        Self::protect(start, length, MprotectFlags::READ | MprotectFlags::WRITE)
+    }
+}
+
+/// `wasmpool:task/types.task-error`. It is here because the derives write `unsafe`.
+#[derive(Clone, Debug, PartialEq, Eq, ComponentType, Lift, Lower)]
+#[component(variant)]
+pub(crate) enum TaskError {
+    #[component(name = "failed")]
+    Failed(String),
+    #[component(name = "invalid-arguments")]
+    InvalidArguments(String),
+    #[component(name = "other")]
+    Other(String),
+}

@@ -1,0 +1,120 @@
+//! The fork server: one module under one policy, and the workers forked from it.
+//!
+//! Single-threaded, in the sandbox before it maps the artifact, and it never runs guest code itself:
+//! what it does between two forks is wait. A worker begins as a copy of it, with the module loaded and
+//! linked, and is a child of the supervisor.
+
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use crate::os::fork::{ForkKey, Forked, fork};
+use crate::os::hardening::{self, exit_now};
+use crate::os::memory_file::SealedFile;
+use crate::os::signals;
+use crate::os::socket::PacketSocket;
+use crate::outcome::StartFailure;
+use crate::policy::Layer;
+use crate::protocol::fork_server::{FromForkServer, Load, ToForkServer};
+use crate::worker::child::take_descriptor;
+use crate::worker::control::Control;
+use crate::worker::engine::{self, Purpose};
+use crate::worker::instance::{LoadError, Loaded};
+use crate::worker::link::Link;
+use crate::worker::sandbox::{self, Profile};
+use crate::worker::{fault, run, trap};
+
+/// What a request to fork does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// Makes a new process.
+    Fork,
+    /// Makes this very process the worker: the start method `spawn`.
+    Become,
+}
+
+/// Serves the supervisor until it hangs up.
+pub(crate) fn run(socket: PacketSocket, start: Start) -> io::Result<()> {
+    let mut control = Control::new(socket);
+    let Some((message, descriptors)) = control.receive::<ToForkServer>()? else { return Ok(()) };
+    let ToForkServer::Load(request) = message else { return Err(io::ErrorKind::InvalidData.into()) };
+    let artifact = take_descriptor(&mut descriptors.into_iter())?;
+    let key = ForkKey::new()?;
+    let loaded = match load(&control, &request, artifact, start, &key) {
+        Ok((loaded, layers)) => {
+            control.send(&FromForkServer::Ready { layers }, &[])?;
+            loaded
+        }
+        Err(LoadError { kind, detail }) => {
+            return control.send(&FromForkServer::LoadFailed { kind, detail: trap::message(detail) }, &[]);
+        }
+    };
+    while let Some((message, descriptors)) = control.receive::<ToForkServer>()? {
+        let ToForkServer::Fork { worker } = message else { return Err(io::ErrorKind::InvalidData.into()) };
+        let task_socket = take_descriptor(&mut descriptors.into_iter())?;
+        if start == Start::Become {
+            drop(control);
+            become_worker(task_socket, &loaded);
+        }
+        match fork(&key) {
+            Ok(Forked::Child) => {
+                drop(control);
+                become_worker(task_socket, &loaded);
+            }
+            Ok(Forked::Parent(pidfd)) => {
+                drop(task_socket);
+                fault::point("fork-server-after-clone", |bytes| control.send_garbage(bytes));
+                control.send(&FromForkServer::Forked { worker }, &[pidfd.as_fd()])?;
+            }
+            Err(error) => {
+                let errno = error.raw_os_error().unwrap_or(0);
+                control.send(&FromForkServer::ForkFailed { worker, errno }, &[])?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Enters the sandbox, then loads the artifact.
+fn load(
+    control: &Control,
+    request: &Load,
+    artifact: OwnedFd,
+    start: Start,
+    key: &ForkKey,
+) -> Result<(Loaded, Vec<Layer>), LoadError> {
+    let failed = |error: io::Error| LoadError { kind: StartFailure::Worker, detail: error.to_string() };
+    let profile = match start {
+        Start::Fork => Profile::ForkServer(key),
+        Start::Become => Profile::Worker,
+    };
+    let layers = sandbox::enter(request.policy.sandbox, &profile)
+        .map_err(|error| LoadError { kind: StartFailure::Sandbox, detail: error.to_string() })?;
+    fault::point("before-ready", |bytes| control.send_garbage(bytes));
+    let artifact = SealedFile::seal(artifact).map_err(failed)?;
+    let code = artifact.map_private(request.offset, request.length).map_err(failed)?;
+    let engine = engine::engine(request.engine, Purpose::Run)
+        .map_err(|error| LoadError { kind: StartFailure::Worker, detail: trap::describe(&error) })?;
+    let loaded = Loaded::new(&engine, request.kind, code)?;
+    // After the engine, whose own handlers these stand in front of.
+    signals::fault_handlers_in_front().map_err(failed)?;
+    engine::make_interruptible(&engine);
+    signals::on_interrupt(engine::interrupt).map_err(failed)?;
+    if layers.contains(&Layer::Seccomp) {
+        sandbox::freeze_code().map_err(|detail| LoadError { kind: StartFailure::Sandbox, detail })?;
+    }
+    // Its signal stack and thread-local state are then there in every worker.
+    wasmtime::Engine::tls_eager_initialize();
+    Ok((loaded, layers))
+}
+
+/// Is the worker from here on.
+fn become_worker(task_socket: OwnedFd, loaded: &Loaded) -> ! {
+    let socket = PacketSocket::from_fd(task_socket);
+    // Not inherited over a fork. After it, a supervisor that is gone already shows in its socket.
+    if hardening::die_with_parent().is_err() || hardening::is_hung_up(&socket) {
+        exit_now(0);
+    }
+    run::serve(Link::new(socket), loaded)
+}

@@ -1,0 +1,249 @@
+//! A loaded module, and one live instance of it: making it, and calling what it exports.
+
+#![forbid(unsafe_code)]
+
+use wasmtime::component::{self, Component};
+use wasmtime::{Engine, Store};
+
+use crate::module_info::ModuleKind;
+use crate::os::memory_file::Mapping;
+use crate::outcome::{Encoding, StartFailure};
+use crate::protocol::worker::{Entry, WorkerLimits};
+use crate::worker::engine::{self, TaskError};
+use crate::worker::imports::{self, HostState};
+use crate::worker::missing::{self, Missing};
+use crate::worker::trap;
+
+/// A module with everything that it imports, ready to be instantiated.
+pub(crate) enum Loaded {
+    Component(component::InstancePre<HostState>),
+    Core(wasmtime::InstancePre<HostState>),
+}
+
+/// Why a module cannot be loaded.
+#[derive(Debug)]
+pub(crate) struct LoadError {
+    pub(crate) kind: StartFailure,
+    pub(crate) detail: String,
+}
+
+impl Loaded {
+    /// Loads an artifact and links it.
+    pub(crate) fn new(engine: &Engine, kind: ModuleKind, code: Mapping) -> Result<Self, LoadError> {
+        match kind {
+            ModuleKind::Component => {
+                let component = engine::load_component(engine, code).map_err(|error| not_loaded(&error))?;
+                let linker = component_linker(engine).map_err(|error| not_linked(&error))?;
+                let pre = linker.instantiate_pre(&component);
+                pre.map(Self::Component).map_err(|error| {
+                    unsatisfied(missing::in_component(&linker, &component).unwrap_or_default(), &error)
+                })
+            }
+            ModuleKind::CoreModule => {
+                let module = engine::load_module(engine, code).map_err(|error| not_loaded(&error))?;
+                let linker = core_linker(engine).map_err(|error| not_linked(&error))?;
+                let pre = linker.instantiate_pre(&module);
+                pre.map(Self::Core).map_err(|error| {
+                    unsatisfied(missing::in_module(&linker, &module).unwrap_or_default(), &error)
+                })
+            }
+        }
+    }
+
+    /// The engine it was loaded into.
+    pub(crate) fn engine(&self) -> &Engine {
+        match self {
+            Self::Component(pre) => pre.engine(),
+            Self::Core(pre) => pre.module().engine(),
+        }
+    }
+
+    /// A fresh instance. Runs the guest's start functions.
+    pub(crate) async fn instantiate(&self, store: &mut Store<HostState>) -> wasmtime::Result<Live> {
+        match self {
+            Self::Component(pre) => Ok(Live::Component(pre.instantiate_async(store).await?)),
+            Self::Core(pre) => Ok(Live::Core(pre.instantiate_async(store).await?)),
+        }
+    }
+}
+
+/// A linker with everything that a component may import.
+pub(crate) fn component_linker(engine: &Engine) -> wasmtime::Result<component::Linker<HostState>> {
+    let mut linker = component::Linker::new(engine);
+    imports::link_component(&mut linker)?;
+    Ok(linker)
+}
+
+/// A linker with everything that a core module may import.
+pub(crate) fn core_linker(engine: &Engine) -> wasmtime::Result<wasmtime::Linker<HostState>> {
+    let mut linker = wasmtime::Linker::new(engine);
+    imports::link_core(&mut linker)?;
+    Ok(linker)
+}
+
+fn not_loaded(error: &wasmtime::Error) -> LoadError {
+    LoadError {
+        kind: StartFailure::VersionMismatch,
+        detail: format!("the compiled module cannot be loaded: {}", trap::describe(error)),
+    }
+}
+
+fn not_linked(error: &wasmtime::Error) -> LoadError {
+    LoadError { kind: StartFailure::HostImport, detail: trap::describe(error) }
+}
+
+fn unsatisfied(missing: Vec<Missing>, first: &wasmtime::Error) -> LoadError {
+    let detail = if missing.is_empty() { trap::describe(first) } else { missing::list(&missing) };
+    LoadError { kind: StartFailure::MissingImports, detail }
+}
+
+/// How a call ended, other than by an error of the engine.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    Returned { encoding: Encoding, bytes: Vec<u8> },
+    Failed(String),
+    Exited(u32),
+    NotStarted(StartFailure, String),
+}
+
+impl Ended {
+    fn not_found(detail: impl Into<String>) -> Self {
+        Self::NotStarted(StartFailure::NotFound, detail.into())
+    }
+}
+
+/// One live instance.
+pub(crate) enum Live {
+    Component(component::Instance),
+    Core(wasmtime::Instance),
+}
+
+impl Live {
+    /// Calls `_initialize` where a core module has one: a reactor demands it before anything else.
+    pub(crate) async fn initialize(&self, store: &mut Store<HostState>) -> wasmtime::Result<()> {
+        let Self::Core(instance) = self else { return Ok(()) };
+        let Ok(initialize) = instance.get_typed_func::<(), ()>(&mut *store, "_initialize") else {
+            return Ok(());
+        };
+        initialize.call_async(store, ()).await
+    }
+
+    /// Calls what `entry` names.
+    pub(crate) async fn call(
+        &self,
+        store: &mut Store<HostState>,
+        entry: &Entry,
+        input: &[u8],
+    ) -> wasmtime::Result<Ended> {
+        match (self, entry) {
+            (Self::Component(instance), Entry::Command) => run_component_command(store, *instance).await,
+            (Self::Core(instance), Entry::Command) => run_core_command(store, *instance).await,
+            (_, Entry::Task { export, result }) => self.call_task(store, export, *result, input).await,
+            (_, Entry::Export { name }) => {
+                Ok(Ended::not_found(format!("export `{name}` cannot be called yet")))
+            }
+            (_, Entry::Invoke { expression }) => {
+                Ok(Ended::not_found(format!("`{expression}` cannot be called yet")))
+            }
+        }
+    }
+
+    /// Calls a function of the shape that `#[task]` emits.
+    pub(crate) async fn call_task(
+        &self,
+        store: &mut Store<HostState>,
+        export: &str,
+        encoding: Encoding,
+        input: &[u8],
+    ) -> wasmtime::Result<Ended> {
+        type Returned = (Result<Vec<u8>, TaskError>,);
+        let Self::Component(instance) = self else {
+            return Ok(Ended::not_found(format!("a core module has no tasks, so no task `{export}`")));
+        };
+        let Some(function) = instance.get_func(&mut *store, export) else {
+            return Ok(Ended::not_found(format!("the module has no task `{export}`")));
+        };
+        let task = match function.typed::<(&[u8],), Returned>(&*store) {
+            Ok(task) => task,
+            Err(error) => {
+                let cause = trap::describe(&error);
+                return Ok(Ended::not_found(format!("export `{export}` is no task: {cause}")));
+            }
+        };
+        let (returned,) = task.call_async(store, (input,)).await?;
+        Ok(match returned {
+            Ok(bytes) => Ended::Returned { encoding, bytes },
+            Err(TaskError::Failed(text) | TaskError::InvalidArguments(text) | TaskError::Other(text)) => {
+                Ended::Failed(text)
+            }
+        })
+    }
+}
+
+/// `wasi:cli/run`, in whichever version the component exports it.
+async fn run_component_command(
+    store: &mut Store<HostState>,
+    instance: component::Instance,
+) -> wasmtime::Result<Ended> {
+    let component = instance.instance_pre(&*store).component().clone();
+    let Some(run) = component_run_export(&component)
+        .and_then(|interface| instance.get_export_index(&mut *store, None, &interface))
+        .and_then(|interface| instance.get_export_index(&mut *store, Some(&interface), "run"))
+    else {
+        return Ok(Ended::not_found("the component is no command: it does not export wasi:cli/run"));
+    };
+    let run = instance.get_typed_func::<(), (Result<(), ()>,)>(&mut *store, run)?;
+    let (result,) = run.call_async(store, ()).await?;
+    Ok(Ended::Exited(u32::from(result.is_err())))
+}
+
+/// The name under which a component exports `wasi:cli/run`.
+pub(crate) fn component_run_export(component: &Component) -> Option<String> {
+    let ty = component.component_type();
+    ty.exports(component.engine())
+        .map(|(name, _)| name)
+        .find(|name| is_run_interface(name))
+        .map(str::to_owned)
+}
+
+fn is_run_interface(name: &str) -> bool {
+    name == "wasi:cli/run" || name.starts_with("wasi:cli/run@0.2.")
+}
+
+/// The name of a core command's entry.
+pub(crate) const CORE_ENTRY: &str = "_start";
+
+async fn run_core_command(
+    store: &mut Store<HostState>,
+    instance: wasmtime::Instance,
+) -> wasmtime::Result<Ended> {
+    let Some(function) = instance.get_func(&mut *store, CORE_ENTRY) else {
+        return Ok(Ended::not_found("the module is no command: it does not export `_start`"));
+    };
+    let Ok(start) = function.typed::<(), ()>(&*store) else {
+        return Ok(Ended::not_found("the module is no command: its `_start` has parameters or results"));
+    };
+    start.call_async(store, ()).await?;
+    Ok(Ended::Exited(0))
+}
+
+/// Makes a store for one assignment: limits and epoch set, nothing instantiated.
+pub(crate) fn store(
+    engine: &Engine,
+    host: HostState,
+    limits: &WorkerLimits,
+) -> wasmtime::Result<Store<HostState>> {
+    let mut store = Store::try_new(engine, host)?;
+    store.limiter(|host| &mut host.limiter);
+    store.set_epoch_deadline(1);
+    allow_fuel(&mut store, limits)?;
+    Ok(store)
+}
+
+/// Gives the next call its whole allowance of fuel.
+pub(crate) fn allow_fuel(store: &mut Store<HostState>, limits: &WorkerLimits) -> wasmtime::Result<()> {
+    match limits.fuel {
+        Some(fuel) => store.set_fuel(fuel),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,269 @@
+//! The life of a worker: assignments in, claims out.
+//!
+//! A store and an instance live for one assignment and are never used for a second one. The worker
+//! acknowledges an assignment before the guest's first instruction, and tells the end of each call at
+//! once: what was said is never taken back by a later death.
+
+#![forbid(unsafe_code)]
+
+use std::fs::File;
+use std::io::Write;
+use std::ops::Deref;
+use std::os::fd::{AsFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use wasmtime::Store;
+
+use crate::limits::INLINE_BYTES_MAX;
+use crate::os::hardening::exit_now;
+use crate::os::memory_file::{self, SealedFile};
+use crate::outcome::{Encoding, LimitKind, StartFailure};
+use crate::protocol::worker::{Body, Claim, FromWorker, Initializer, Start, ToWorker};
+use crate::worker::imports::{HostConfig, HostState};
+use crate::worker::instance::{self, Ended, Live, Loaded};
+use crate::worker::limiter::Limiter;
+use crate::worker::link::Link;
+use crate::worker::{fault, panics, trap};
+
+/// Exit code of a worker whose own code panicked, after it has said so.
+const PANICKED: i32 = 70;
+/// Exit code of a worker that was sent an assignment that makes no sense.
+const NONSENSE: i32 = 71;
+
+/// Runs assignments until the last one; never returns.
+pub(crate) fn serve(link: Link, loaded: &Loaded) -> ! {
+    panics::remember();
+    let link = Arc::new(link);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .expect("a runtime without input and output needs nothing that can fail");
+    loop {
+        let (message, descriptors) = link.receive();
+        // The end of the attempt that is meant crossed it on the way.
+        let ToWorker::Start(start) = message else { continue };
+        let last = start.last;
+        let Some(assignment) = Assignment::new(link.clone(), *start, descriptors) else { exit_now(NONSENSE) };
+        let ran = catch_unwind(AssertUnwindSafe(|| runtime.block_on(assignment.run(loaded))));
+        if ran.is_err() {
+            let detail = trap::message(panics::last());
+            assignment.finish(Claim::NotStarted { kind: StartFailure::WorkerPanicked, detail }, None);
+            exit_now(PANICKED);
+        }
+        if last {
+            exit_now(0);
+        }
+    }
+}
+
+/// One assignment.
+struct Assignment {
+    link: Arc<Link>,
+    start: Start,
+    inputs: InputBytes,
+    stdin: std::cell::Cell<Option<OwnedFd>>,
+    /// The call that runs.
+    index: AtomicU32,
+}
+
+/// The bytes of all inputs.
+enum InputBytes {
+    Inline(Vec<u8>),
+    Mapped(memory_file::Mapping),
+}
+
+impl Deref for InputBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Inline(bytes) => bytes,
+            Self::Mapped(mapping) => mapping,
+        }
+    }
+}
+
+impl Assignment {
+    /// Takes a start frame apart; `None` when its parts do not fit together.
+    fn new(link: Arc<Link>, mut start: Start, descriptors: Vec<OwnedFd>) -> Option<Self> {
+        let mut descriptors = descriptors.into_iter();
+        let body = std::mem::replace(&mut start.inputs.body, Body::Inline(Vec::new()));
+        let inputs = match body {
+            Body::Inline(bytes) => InputBytes::Inline(bytes),
+            Body::Memory { length } => {
+                let file = SealedFile::seal(descriptors.next()?).ok().filter(|file| file.len() == length)?;
+                InputBytes::Mapped(file.map().ok()?)
+            }
+        };
+        let stdin = if start.stdin { Some(descriptors.next()?) } else { None };
+        let sum = start.inputs.lengths.iter().try_fold(0_u64, |sum, length| sum.checked_add(*length))?;
+        (sum == inputs.len() as u64).then(|| Self {
+            link,
+            start,
+            inputs,
+            stdin: std::cell::Cell::new(stdin),
+            index: AtomicU32::new(0),
+        })
+    }
+
+    /// Makes the instance and runs every call in it.
+    async fn run(&self, loaded: &Loaded) {
+        let limits = &self.start.limits;
+        let made = HostState::new(self.host_config())
+            .and_then(|host| instance::store(loaded.engine(), host, limits));
+        self.fault("before-started");
+        self.link.send(&FromWorker::Started { task: self.start.task }, &[]);
+        self.fault("after-started");
+        let mut store = match made {
+            Ok(store) => store,
+            Err(error) => {
+                let detail = trap::describe(&error);
+                return self.finish(Claim::NotStarted { kind: StartFailure::Worker, detail }, None);
+            }
+        };
+        let live = match self.instance(loaded, &mut store).await {
+            Ok(live) => live,
+            Err(claim) => return self.finish(claim, None),
+        };
+        let mut rest = &*self.inputs;
+        for length in &self.start.inputs.lengths {
+            let length = usize::try_from(*length).expect("the sum is the length of a slice");
+            let (input, others) = rest.split_at(length);
+            rest = others;
+            let (claim, body) = self.call(&live, &mut store, input).await;
+            let goes_on = matches!(claim, Claim::Returned { .. } | Claim::Failed { .. });
+            self.finish(claim, body);
+            self.index.fetch_add(1, Ordering::Relaxed);
+            if !goes_on {
+                break;
+            }
+        }
+    }
+
+    fn host_config(&self) -> HostConfig {
+        let start = &self.start;
+        HostConfig {
+            link: self.link.clone(),
+            task: start.task,
+            attempt: start.attempt,
+            name: start.name.clone(),
+            worker_name: start.worker_name.clone(),
+            argv: start.argv.clone(),
+            env: start.env.clone(),
+            stdin: self.stdin.take(),
+            dirs: Vec::new(),
+            log_level: start.log_level,
+            limiter: Limiter::new(start.limits),
+        }
+    }
+
+    /// A fresh instance in which the initializer has run.
+    async fn instance(&self, loaded: &Loaded, store: &mut Store<HostState>) -> Result<Live, Claim> {
+        let live = loaded.instantiate(store).await.map_err(|error| {
+            let panic = store.data_mut().take_panic();
+            trap::instantiation_claim(&error, &store.data().limiter, panic)
+        })?;
+        live.initialize(store).await.map_err(|error| claim_of(&error, store))?;
+        if let Some(initializer) = &self.start.initializer {
+            self.allow_fuel(store);
+            initialized(&live, store, initializer).await?;
+        }
+        Ok(live)
+    }
+
+    async fn call(&self, live: &Live, store: &mut Store<HostState>, input: &[u8]) -> (Claim, Option<File>) {
+        self.allow_fuel(store);
+        store.data_mut().limiter.forget_denied();
+        match live.call(store, &self.start.entry, input).await {
+            Ok(Ended::Returned { encoding, bytes }) => {
+                returned(encoding, bytes, self.start.limits.result_bytes)
+            }
+            Ok(Ended::Failed(text)) => (Claim::Failed { message: trap::message(text) }, None),
+            Ok(Ended::Exited(code)) => (Claim::Exited { code }, None),
+            Ok(Ended::NotStarted(kind, detail)) => {
+                (Claim::NotStarted { kind, detail: trap::message(detail) }, None)
+            }
+            Err(error) => (claim_of(&error, store), None),
+        }
+    }
+
+    fn allow_fuel(&self, store: &mut Store<HostState>) {
+        instance::allow_fuel(store, &self.start.limits).expect("the fork server's engine counts fuel");
+    }
+
+    /// Tells how the present call ended.
+    fn finish(&self, claim: Claim, body: Option<File>) {
+        self.fault("before-finished");
+        let index = self.index.load(Ordering::Relaxed);
+        let message = FromWorker::Finished { task: self.start.task, index, claim };
+        match &body {
+            Some(file) => self.link.send(&message, &[file.as_fd()]),
+            None => self.link.send(&message, &[]),
+        }
+        self.fault("after-finished");
+    }
+
+    fn fault(&self, point: &str) {
+        fault::point(point, |garbage| self.link.send_bytes(garbage, &[]));
+    }
+}
+
+fn claim_of(error: &wasmtime::Error, store: &mut Store<HostState>) -> Claim {
+    let panic = store.data_mut().take_panic();
+    trap::claim(error, &store.data().limiter, panic)
+}
+
+/// Runs the initializer; whatever it does but return is the end, and says that it was the initializer.
+async fn initialized(
+    live: &Live,
+    store: &mut Store<HostState>,
+    initializer: &Initializer,
+) -> Result<(), Claim> {
+    let name = &initializer.export;
+    let said = |text: &str| trap::message(format!("the initializer `{name}` failed: {text}"));
+    match live.call_task(store, name, Encoding::Json, &initializer.args).await {
+        Ok(Ended::Returned { .. }) => Ok(()),
+        Ok(Ended::Failed(text)) => Err(Claim::Failed { message: said(&text) }),
+        Ok(Ended::Exited(code)) => Err(Claim::Exited { code }),
+        Ok(Ended::NotStarted(kind, detail)) => Err(Claim::NotStarted { kind, detail: said(&detail) }),
+        Err(error) => Err(match claim_of(&error, store) {
+            Claim::Trapped { mut trap, denied } => {
+                trap.message = said(&trap.message);
+                if let Some(panic) = &mut trap.panic {
+                    panic.message = said(&panic.message);
+                }
+                Claim::Trapped { trap, denied }
+            }
+            Claim::LimitExceeded { kind, detail } => Claim::LimitExceeded { kind, detail: said(&detail) },
+            other => other,
+        }),
+    }
+}
+
+/// A result as it travels: in the frame, or in a memory file beside it.
+fn returned(encoding: Encoding, bytes: Vec<u8>, bytes_max: u64) -> (Claim, Option<File>) {
+    let length = bytes.len() as u64;
+    if length > bytes_max {
+        let detail = format!("the result has {length} bytes, the limit is {bytes_max}");
+        return (Claim::LimitExceeded { kind: LimitKind::Result, detail }, None);
+    }
+    if bytes.len() <= INLINE_BYTES_MAX {
+        return (Claim::Returned { encoding, body: Body::Inline(bytes) }, None);
+    }
+    match stored(&bytes) {
+        Ok(file) => (Claim::Returned { encoding, body: Body::Memory { length } }, Some(file)),
+        Err(error) => {
+            let detail = format!("a result of {length} bytes could not be stored: {error}");
+            (Claim::NotStarted { kind: StartFailure::Worker, detail }, None)
+        }
+    }
+}
+
+/// Written, not mapped: the supervisor can seal only a file that nobody has mapped for writing.
+fn stored(bytes: &[u8]) -> std::io::Result<File> {
+    let mut file = memory_file::create("wasmpool-result")?;
+    file.write_all(bytes)?;
+    Ok(file)
+}

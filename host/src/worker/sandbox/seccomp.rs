@@ -1,0 +1,143 @@
+//! The system-call filter: an allow-list, made from the tables in [`rules`](super::rules).
+//!
+//! A call that is not in the list is answered `EPERM`, and `clone3` with `ENOSYS`, because a filter
+//! cannot look into its arguments and the C library then falls back to `clone`. The fork server's
+//! `clone` is allowed with exactly the flags of [`fork`](crate::os::fork) *and* its key: workers
+//! inherit the filter and not the key, so they cannot fork, at no cost in the worker.
+//!
+//! seccompiler knows one action for what does not match and copies its rules about. So the program is
+//! made with placeholders, which are replaced afterwards: the key is nowhere but in the program that
+//! is handed to the kernel, and that is wiped.
+
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    sock_filter,
+};
+
+use super::Profile;
+use super::rules::{COMPILE, EVERY_PROCESS, FORK_SERVER, Rule, WORKER, When};
+use crate::os::fork::{FORK_FLAGS, FORK_KEY_ARGUMENT, ForkKey};
+
+type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+
+/// Stands for the fork key until it is put in; its halves occur nowhere else.
+const KEY_PLACEHOLDER: u64 = 0x5ec0_feed_5ec1_beef;
+const EPERM: SeccompAction = SeccompAction::Errno(libc::EPERM as u32);
+
+/// Installs the filter of a profile.
+pub(super) fn enter(profile: &Profile<'_>) -> Result<(), String> {
+    let mut rules = table(EVERY_PROCESS)?;
+    match profile {
+        Profile::ForkServer(_) => {
+            merge(&mut rules, table(WORKER)?);
+            merge(&mut rules, table(FORK_SERVER)?);
+            merge(&mut rules, BTreeMap::from([(libc::SYS_clone, vec![fork_rule()?])]));
+        }
+        Profile::Worker => {
+            merge(&mut rules, table(WORKER)?);
+            merge(&mut rules, table(FORK_SERVER)?);
+        }
+        Profile::Compile(_) => merge(&mut rules, table(COMPILE)?),
+    }
+    // An entry of its own, whose answer is changed below.
+    rules.insert(libc::SYS_clone3, Vec::new());
+    let mut program = compile(rules, EPERM, SeccompAction::Allow)?;
+    answer_enosys(&mut program, libc::SYS_clone3)?;
+    if let Profile::ForkServer(key) = profile {
+        put_key(&mut program, key)?;
+    }
+    let installed = seccompiler::apply_filter(&program).map_err(|error| error.to_string());
+    for instruction in &mut program {
+        instruction.k = 0;
+    }
+    // Keeps the wiping from being optimised away.
+    std::hint::black_box(&program);
+    installed
+}
+
+/// Forbids to make memory executable, and to install more filters. For the time after the artifact is
+/// loaded: a guest that breaks out cannot bring code of its own.
+pub(crate) fn freeze_code() -> Result<(), String> {
+    let executable = |call| {
+        let bit = libc::PROT_EXEC as u64;
+        let condition = SeccompCondition::new(2, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(bit), bit)
+            .map_err(text)?;
+        Ok::<_, String>((call, vec![SeccompRule::new(vec![condition]).map_err(text)?]))
+    };
+    let mut rules = Rules::from([executable(libc::SYS_mmap)?, executable(libc::SYS_mprotect)?]);
+    rules.insert(libc::SYS_seccomp, Vec::new());
+    let program = compile(rules, SeccompAction::Allow, EPERM)?;
+    seccompiler::apply_filter(&program).map_err(text)
+}
+
+fn table(rows: &[Rule]) -> Result<Rules, String> {
+    let mut rules = Rules::new();
+    for row in rows {
+        let chain = rules.entry(row.call).or_default();
+        if let When::Argument(index, values) = row.when {
+            for value in values {
+                let condition =
+                    SeccompCondition::new(index, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, *value)
+                        .map_err(text)?;
+                chain.push(SeccompRule::new(vec![condition]).map_err(text)?);
+            }
+        }
+    }
+    Ok(rules)
+}
+
+/// Adds rules; a call that has some already is allowed in either case.
+fn merge(rules: &mut Rules, others: Rules) {
+    for (call, mut chain) in others {
+        rules.entry(call).or_default().append(&mut chain);
+    }
+}
+
+fn fork_rule() -> Result<SeccompRule, String> {
+    let equal = |argument, value| {
+        SeccompCondition::new(argument, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, value).map_err(text)
+    };
+    SeccompRule::new(vec![equal(0, FORK_FLAGS)?, equal(FORK_KEY_ARGUMENT, KEY_PLACEHOLDER)?]).map_err(text)
+}
+
+fn compile(rules: Rules, otherwise: SeccompAction, matching: SeccompAction) -> Result<BpfProgram, String> {
+    let arch = std::env::consts::ARCH.try_into().map_err(text)?;
+    SeccompFilter::new(rules, otherwise, matching, arch).map_err(text)?.try_into().map_err(text)
+}
+
+/// The instruction "jump if equal to a constant".
+const JUMP_IF_EQUAL: u16 = 0x15;
+/// The instruction "return a constant".
+const RETURN: u16 = 0x06;
+
+fn answer_enosys(program: &mut [sock_filter], call: i64) -> Result<(), String> {
+    let number = u32::try_from(call).map_err(text)?;
+    let enosys = u32::from(SeccompAction::Errno(libc::ENOSYS.cast_unsigned()));
+    let allow = u32::from(SeccompAction::Allow);
+    let after = program.iter().position(|step| step.code == JUMP_IF_EQUAL && step.k == number);
+    let answer =
+        after.and_then(|at| program[at..].iter_mut().find(|step| step.code == RETURN && step.k == allow));
+    answer.ok_or("the filter's program has another shape than expected")?.k = enosys;
+    Ok(())
+}
+
+fn put_key(program: &mut [sock_filter], key: &ForkKey) -> Result<(), String> {
+    for shift in [0, 32] {
+        let half = |value: u64| (value >> shift) as u32;
+        let mut places =
+            program.iter_mut().filter(|step| step.code == JUMP_IF_EQUAL && step.k == half(KEY_PLACEHOLDER));
+        let (Some(place), None) = (places.next(), places.next()) else {
+            return Err("the filter's program has another shape than expected".to_owned());
+        };
+        place.k = half(key.value());
+    }
+    Ok(())
+}
+
+fn text(error: impl ToString) -> String {
+    error.to_string()
+}
