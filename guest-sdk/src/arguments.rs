@@ -89,7 +89,7 @@ impl<'a> Arguments<'a> {
     fn place(&mut self, sent: Sent<'a>) -> Result<(), TaskError> {
         if sent.args.len() > self.params.len() {
             let (given, taken) = (sent.args.len(), self.params.len());
-            return Err(self.wrong(&format!("{given} arguments given where at most {taken} can be")));
+            return Err(self.wrong(&format!("too many arguments: {given} given, at most {taken} taken")));
         }
         for (slot, json) in self.slots.iter_mut().zip(&sent.args) {
             *slot = Some(json);

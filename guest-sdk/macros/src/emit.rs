@@ -92,13 +92,17 @@ fn decode(task: &Task) -> (Vec<Ident>, TokenStream) {
             }
         }
     });
+    // Without parameters there is nothing to bind, but still something to refuse: arguments.
+    let binding =
+        if values.is_empty() { TokenStream::new() } else { quote_spanned!(here=> let (#(#values,)*) =) };
+    let tuple = if values.is_empty() { TokenStream::new() } else { quote_spanned!(here=> (#(#reads,)*)) };
     let decode = quote_spanned! {here=>
-        let (#(#values,)*) = {
+        #binding {
             const PARAMS: &[::wasmpool_guest::__private::Param] =
                 &[#(::wasmpool_guest::__private::Param { name: #names, shown: #types }),*];
             #[allow(unused_variables)]
             let arguments = ::wasmpool_guest::__private::Arguments::read(&input, #name, PARAMS)?;
-            (#(#reads,)*)
+            #tuple
         };
         // A large input need not stay in memory while the task works with what was read from it.
         ::core::mem::drop(input);

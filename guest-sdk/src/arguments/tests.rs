@@ -57,7 +57,7 @@ fn a_missing_argument_is_named() {
 
 #[test]
 fn too_many_arguments_are_counted() {
-    refused("[1, 2, 3, 4]", "4 arguments given where at most 3 can be");
+    refused("[1, 2, 3, 4]", "too many arguments: 4 given, at most 3 taken");
 }
 
 #[test]
