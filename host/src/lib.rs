@@ -1,11 +1,55 @@
 //! Multiprocessing for code you do not trust.
+//!
+//! Tasks are functions compiled to WebAssembly. Each runs in an operating-system process of its own,
+//! with a fresh instance, within limits, and its end is told exactly: a value, an error, a trap, a limit,
+//! a signal. The words are those of Python's `multiprocessing`.
+//!
+//! ```no_run
+//! use wasmpool::{Module, Pool};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let squares = Module::load("squares.wasm").await?;
+//! let pool = Pool::builder().workers(4).build()?;
+//! let values: Vec<i64> = pool.map(&squares.task("square")?, 1..=5).await?;
+//! assert_eq!(values, [1, 4, 9, 16, 25]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A program that uses this library calls [`init`] as the first line of `main`. Programs without an
+//! async runtime find the same things in [`blocking`].
+
+pub mod blocking;
 pub mod exit_code;
 pub mod limits;
 pub mod module_info;
 pub mod outcome;
 pub mod policy;
 
+mod cpu;
+mod init;
 mod os;
 mod protocol;
+mod supervisor;
+mod task;
 #[cfg(feature = "worker")]
 mod worker;
+
+pub use cpu::cpu_count;
+pub use init::init;
+pub use limits::Limits;
+pub use outcome::{Outcome, Record};
+pub use policy::{Policy, SandboxMode};
+pub use supervisor::pool::{
+    Closed, MapHandle, Order, Pool, PoolBuilder, Records, StartMethod, TaskFailed, TrySubmitError, Values,
+};
+pub use supervisor::process::{Process, RunningProcess, Scope, join_all, scope};
+pub use supervisor::{
+    ChildInfo, Finished, LoadError, Module, ModuleSource, Output, OutputChunk, OutputReader, OutputSink,
+    StandardStream, Supervisor, SupervisorBuilder, SupervisorError, Target, TargetError, Task, TaskHandle,
+    output_channel,
+};
+pub use task::{Args, ArgsError, Stdin};
+
+/// The engine's version, as it stands in the lock file; part of every artifact's name.
+pub(crate) const ENGINE_VERSION: &str = "wasmtime 48.0.8";

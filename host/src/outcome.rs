@@ -314,7 +314,8 @@ pub struct Record {
     /// User and system time of the worker, by the kernel's word.
     pub cpu_time: Duration,
     /// Peak resident memory of the worker in bytes, by the kernel's word.
-    pub peak_memory_bytes: u64,
+    /// `None` for a task whose worker lived on (`max_tasks_per_worker`, chunks).
+    pub peak_memory_bytes: Option<u64>,
     /// The sandbox layers that stood around the worker.
     pub layers: Vec<Layer>,
     /// What the guest wrote to standard output, when it was captured.

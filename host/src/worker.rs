@@ -19,4 +19,7 @@ mod run;
 mod sandbox;
 mod trap;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use child::{Role, child_main};

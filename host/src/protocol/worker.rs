@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::outcome::{Encoding, LimitKind, Panic, StartFailure, Trap};
+use crate::outcome::{Encoding, LimitKind, StartFailure, Trap};
 
 /// From the supervisor to a worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -147,9 +147,6 @@ pub(crate) enum Claim {
     /// It could not be called.
     NotStarted { kind: StartFailure, detail: String },
 }
-
-/// The panic that a worker reports travels inside the trap; this keeps the wire type in one place.
-pub(crate) type GuestPanic = Panic;
 
 /// Byte vectors as one run instead of a sequence of numbers.
 mod bytes_field {

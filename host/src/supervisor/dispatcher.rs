@@ -1,0 +1,248 @@
+//! The dispatcher: one loop on one thread that owns all mutable state of a supervisor.
+//!
+//! Everything that can happen is an [`Event`]; each is handled to its end before the next. What to do is
+//! decided by pure parts (`scheduler`, `verdict`), this module and its children do it. It never runs
+//! users' code and never waits for anything but events: callbacks, file access and `exec` have threads
+//! of their own.
+
+#![forbid(unsafe_code)]
+
+mod artifacts;
+mod frames;
+mod pools;
+mod processes;
+mod servers;
+mod workers;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use crate::limits::{FRAME_BYTES_MAX, FORK_SERVERS_MAX};
+use crate::os::poll::Poller;
+use crate::outcome::{CancelledBy, StartFailed};
+use crate::policy::Layer;
+use crate::supervisor::artifact_store::{ArtifactKey, ArtifactStore};
+use crate::supervisor::event::{
+    ChildInfo, Command, Event, PoolId, ProcessId, ProgramSettings, Stop, WorkerId,
+};
+use crate::supervisor::fork_client::{Process, Server, ServerId, ServerKey};
+use crate::supervisor::inbox::Inbox;
+use crate::supervisor::scheduler::Rank;
+use crate::supervisor::timers::{Timer, Timers};
+use crate::supervisor::worker_handle::{Stage, WorkerHandle};
+
+use artifacts::Artifacts;
+use pools::Pool;
+
+/// Poll tokens: what a descriptor is, in the lowest bits, and whose it is.
+const KIND_BITS: u32 = 2;
+const WORKER_SOCKET: u64 = 0;
+const WORKER_END: u64 = 1;
+const PROCESS_SOCKET: u64 = 2;
+const PROCESS_END: u64 = 3;
+const INBOX: u64 = u64::MAX;
+
+fn token(kind: u64, id: u64) -> u64 {
+    id << KIND_BITS | kind
+}
+
+/// What a dispatcher is made with.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) program: ProgramSettings,
+    pub(super) store: ArtifactStore,
+    pub(super) fork_servers_max: usize,
+    pub(super) compile_time: Option<Duration>,
+    pub(super) compile_memory_bytes: Option<u64>,
+}
+
+impl Settings {
+    pub(super) fn new(program: ProgramSettings, store: ArtifactStore) -> Self {
+        Self {
+            program,
+            store,
+            fork_servers_max: FORK_SERVERS_MAX,
+            compile_time: None,
+            compile_memory_bytes: None,
+        }
+    }
+}
+
+/// Where a task is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Waiting { pool: PoolId, server: ServerId, rank: Rank },
+    Running { worker: WorkerId },
+}
+
+type DoctorReply = oneshot::Sender<Result<Vec<(Layer, Option<String>)>, StartFailed>>;
+
+/// All state of one supervisor.
+#[derive(Debug)]
+pub(super) struct Dispatcher {
+    settings: Settings,
+    inbox: Arc<Inbox>,
+    poller: Poller,
+    timers: Timers,
+    buffer: Vec<u8>,
+    next_id: u64,
+    pools: HashMap<PoolId, Pool>,
+    places: HashMap<u64, Place>,
+    artifacts: Artifacts,
+    servers: HashMap<ServerId, Server>,
+    server_ids: HashMap<ServerKey, ServerId>,
+    processes: HashMap<ProcessId, Process>,
+    workers: HashMap<WorkerId, WorkerHandle>,
+    paused: Vec<WorkerId>,
+    doctors: HashMap<ProcessId, DoctorReply>,
+    ending: bool,
+}
+
+impl Dispatcher {
+    pub(super) fn new(settings: Settings, inbox: Arc<Inbox>) -> std::io::Result<Self> {
+        let poller = Poller::new()?;
+        poller.add(&inbox.waker, INBOX)?;
+        Ok(Self {
+            settings,
+            inbox,
+            poller,
+            timers: Timers::default(),
+            buffer: vec![0; FRAME_BYTES_MAX],
+            next_id: 0,
+            pools: HashMap::new(),
+            places: HashMap::new(),
+            artifacts: Artifacts::default(),
+            servers: HashMap::new(),
+            server_ids: HashMap::new(),
+            processes: HashMap::new(),
+            workers: HashMap::new(),
+            paused: Vec::new(),
+            doctors: HashMap::new(),
+            ending: false,
+        })
+    }
+
+    /// Runs until it is told to shut down and nothing is left.
+    pub(super) fn run(mut self) {
+        let mut tokens = Vec::new();
+        while !(self.ending && self.workers.is_empty() && self.places.is_empty()) {
+            let timeout = self.timers.until_next(Instant::now());
+            tokens.clear();
+            if let Err(error) = self.poller.wait(timeout, &mut tokens) {
+                tracing::error!(%error, "the dispatcher cannot wait for events");
+                break;
+            }
+            for token in &tokens {
+                self.handle_token(*token);
+            }
+            while let Some(timer) = self.timers.elapsed(Instant::now()) {
+                self.handle(Event::Elapsed(timer));
+            }
+        }
+        // Whoever still waits for a reply learns that there is none.
+        self.inbox.close();
+    }
+
+    fn handle_token(&mut self, token: u64) {
+        let id = token >> KIND_BITS;
+        match token {
+            INBOX => {
+                for event in self.inbox.take() {
+                    self.handle(event);
+                }
+            }
+            _ => self.handle(match token & ((1 << KIND_BITS) - 1) {
+                WORKER_SOCKET => Event::WorkerReadable(id),
+                WORKER_END => Event::WorkerEnded(id),
+                PROCESS_SOCKET => Event::ProcessReadable(id),
+                _ => Event::ProcessEnded(id),
+            }),
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Command(command) => self.handle_command(command),
+            Event::Spawned { process, result } => self.process_spawned(process, result),
+            Event::Looked { key, found } => self.artifact_looked_up(key, found),
+            Event::WorkerReadable(worker) => self.worker_readable(worker),
+            Event::WorkerEnded(worker) => self.worker_ended(worker),
+            Event::ProcessReadable(process) => self.process_readable(process),
+            Event::ProcessEnded(process) => self.process_ended(process),
+            Event::Elapsed(timer) => self.elapsed(timer),
+        }
+    }
+
+    fn handle_command(&mut self, command: Command) {
+        match command {
+            Command::Load { module, reply } => self.load(module, reply),
+            Command::OpenPool { pool, settings } => self.open_pool(pool, settings),
+            Command::Submit { pool, assignment } => self.submit(pool, *assignment),
+            Command::Stop { task, how, by } => self.stop_task(task, how, by),
+            Command::Close { pool } => self.close_pool(pool),
+            Command::DropWaiting { pool, by } => self.drop_waiting(pool, by),
+            Command::StopAll { pool, how, by } => self.stop_all(pool, how, by),
+            Command::Join { pool, reply } => self.join_pool(pool, reply),
+            Command::Resize { pool, workers } => self.resize_pool(pool, workers),
+            Command::OutputRoom => self.resume_paused(),
+            Command::Children { reply } => drop(reply.send(self.children())),
+            Command::Doctor { reply } => self.examine(reply),
+            Command::Shutdown { how } => self.shut_down(how),
+        }
+    }
+
+    fn elapsed(&mut self, timer: Timer) {
+        match timer {
+            Timer::TaskTime { worker, phase } if self.in_phase(worker, phase) => self.task_timed_out(worker),
+            Timer::Grace { worker, phase } if self.in_phase(worker, phase) => self.interrupt(worker),
+            Timer::InterruptAnswer { worker, phase } if self.in_phase(worker, phase) => self.kill(worker),
+            Timer::WorkerAnswer { worker, phase } if self.in_phase(worker, phase) => self.kill(worker),
+            Timer::ProcessAnswer { process, phase } => self.process_timed_out(process, phase),
+            Timer::ServerRetry { server } => self.serve(server),
+            // Deadlines of an earlier phase.
+            Timer::TaskTime { .. }
+            | Timer::Grace { .. }
+            | Timer::InterruptAnswer { .. }
+            | Timer::WorkerAnswer { .. } => {}
+        }
+    }
+
+    fn in_phase(&self, worker: WorkerId, phase: u64) -> bool {
+        self.workers.get(&worker).is_some_and(|worker| worker.phase == phase)
+    }
+
+    fn kill(&self, worker: WorkerId) {
+        if let Some(worker) = self.workers.get(&worker) {
+            worker.kill();
+        }
+    }
+
+    fn new_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    fn children(&self) -> Vec<ChildInfo> {
+        let running = self.workers.values().filter_map(|worker| match &worker.stage {
+            Stage::Running(running) => Some((worker, running.calls.iter().flatten().next()?)),
+            _ => None,
+        });
+        running.filter_map(|(worker, call)| Some(ChildInfo { name: call.name.to_string(), pid: worker.pid()? })).collect()
+    }
+
+    fn shut_down(&mut self, how: Stop) {
+        self.ending = true;
+        for pool in self.pools.keys().copied().collect::<Vec<_>>() {
+            self.close_pool(pool);
+            self.stop_all(pool, how, CancelledBy::Shutdown);
+        }
+    }
+}
+
+/// The key of an artifact that a server runs.
+fn artifact_key(key: &ServerKey) -> ArtifactKey {
+    key.artifact
+}

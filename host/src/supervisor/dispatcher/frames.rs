@@ -1,0 +1,364 @@
+//! What workers say, checked before it is believed.
+//!
+//! Nothing received sizes an allocation before it was compared with a limit, and every frame must fit
+//! what the worker was asked to do. A worker that speaks out of turn is ended: code 240.
+
+#![forbid(unsafe_code)]
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::Dispatcher;
+use crate::limits::FRAMES_PER_TURN_MAX;
+use crate::os::memory_file::SealedFile;
+use crate::os::socket::Received;
+use crate::outcome::{Encoding, LimitKind};
+use crate::protocol::frame;
+use crate::protocol::worker::{Body, Claim, FromWorker, LogLevel, Stream};
+use crate::supervisor::call::Reply;
+use crate::supervisor::event::{Command, Event, WorkerId};
+use crate::supervisor::output::{Output, OutputChunk, StandardStream};
+use crate::supervisor::timers::Timer;
+use crate::supervisor::verdict::{Intent, Said, value};
+use crate::supervisor::worker_handle::{Running, Stage};
+
+/// What became of a read.
+enum Read {
+    More,
+    Nothing,
+    Paused,
+}
+
+impl Dispatcher {
+    pub(super) fn worker_readable(&mut self, worker: WorkerId) {
+        for _ in 0..FRAMES_PER_TURN_MAX {
+            if !matches!(self.read_frame(worker), Read::More) {
+                return;
+            }
+        }
+    }
+
+    /// Reads everything that an ended worker left in its socket; false when its reader has no room yet.
+    pub(super) fn read_last_frames(&mut self, worker: WorkerId) -> bool {
+        loop {
+            match self.read_frame(worker) {
+                Read::More => {}
+                Read::Nothing => return true,
+                Read::Paused => {
+                    if let Some(entry) = self.workers.get_mut(&worker) {
+                        entry.ended_while_paused = true;
+                        // Its end is known; it would be reported again and again.
+                        if let Some(child) = &entry.child {
+                            self.poller.remove(child);
+                        }
+                    }
+                    return false;
+                }
+            }
+        }
+    }
+
+    fn read_frame(&mut self, worker: WorkerId) -> Read {
+        if !self.has_room(worker) {
+            return Read::Paused;
+        }
+        let Some(entry) = self.workers.get_mut(&worker) else { return Read::Nothing };
+        let Some(socket) = &entry.socket else { return Read::Nothing };
+        match socket.try_receive(&mut self.buffer) {
+            Ok(Received::Packet(length, descriptors)) => {
+                let said = frame::decode(&self.buffer[..length]).map_err(|error| error.to_string());
+                let handled = said.and_then(|message| self.worker_said(worker, message, descriptors, length));
+                match handled {
+                    Ok(()) => Read::More,
+                    Err(intent) => {
+                        self.condemn(worker, Intent::Protocol(intent));
+                        self.stop_reading(worker);
+                        Read::Nothing
+                    }
+                }
+            }
+            Ok(Received::Empty) => Read::Nothing,
+            Ok(Received::Truncated) => {
+                self.condemn(worker, Intent::Protocol("it sent a frame over the limit".to_owned()));
+                self.stop_reading(worker);
+                Read::Nothing
+            }
+            // The process is ending. One that only closed its socket has no way to say anything more.
+            Ok(Received::Closed) | Err(_) => {
+                self.stop_reading(worker);
+                self.expect_end(worker);
+                Read::Nothing
+            }
+        }
+    }
+
+    fn stop_reading(&mut self, worker: WorkerId) {
+        if let Some(socket) = self.workers.get_mut(&worker).and_then(|entry| entry.socket.take()) {
+            self.poller.remove(&socket);
+        }
+    }
+
+    fn expect_end(&mut self, worker: WorkerId) {
+        if let Some(entry) = self.workers.get_mut(&worker)
+            && entry.child.is_some()
+        {
+            let phase = entry.phase;
+            self.timers.set(Instant::now() + crate::limits::EXIT_TIME_MAX, Timer::WorkerAnswer { worker, phase });
+        }
+    }
+
+    /// False when the reader of the worker's output is behind: then its socket is not read.
+    fn has_room(&mut self, worker: WorkerId) -> bool {
+        let Some(entry) = self.workers.get_mut(&worker) else { return true };
+        if entry.paused {
+            return false;
+        }
+        let Stage::Running(running) = &entry.stage else { return true };
+        let Some(Some(call)) = running.calls.front() else { return true };
+        let Output::Stream(sink) = &call.output else { return true };
+        let inbox = Arc::clone(&self.inbox);
+        if sink.has_room_or(move || inbox.post(Event::Command(Command::OutputRoom))) {
+            return true;
+        }
+        entry.paused = true;
+        if let Some(socket) = &entry.socket {
+            self.poller.remove(socket);
+        }
+        self.paused.push(worker);
+        false
+    }
+
+    fn worker_said(
+        &mut self,
+        worker: WorkerId,
+        message: FromWorker,
+        descriptors: Vec<OwnedFd>,
+        frame_bytes: usize,
+    ) -> Result<(), String> {
+        let Some(entry) = self.workers.get_mut(&worker) else { return Ok(()) };
+        let Some(running) = entry.running() else {
+            return match entry.stage {
+                // What it says after its last word is of no interest.
+                Stage::Ending(_) => Ok(()),
+                _ => Err("it spoke while it had no task".to_owned()),
+            };
+        };
+        match message {
+            FromWorker::Started { task } => self.started(worker, task),
+            _ if !running.acknowledged => Err("it spoke before it acknowledged the start".to_owned()),
+            FromWorker::Finished { task, index, claim } => {
+                if (task, index) != (running.first_task, running.index) {
+                    return Err(format!("it finished call {index} of task {task}, which it does not run"));
+                }
+                self.finished(worker, claim, descriptors)
+            }
+            FromWorker::Output { stream, bytes } => {
+                self.wrote(worker, stream, bytes);
+                Ok(())
+            }
+            FromWorker::Log { level, target, message } => {
+                if self.spend_log(worker, frame_bytes) {
+                    self.logged(worker, level, &target, &message);
+                }
+                Ok(())
+            }
+            FromWorker::Progress { done, total } => {
+                if self.spend_log(worker, frame_bytes) {
+                    self.progressed(worker, done, total);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn started(&mut self, worker: WorkerId, task: u64) -> Result<(), String> {
+        let now = Instant::now();
+        let Some(entry) = self.workers.get_mut(&worker) else { return Ok(()) };
+        let server = entry.server;
+        let cpu_before = if entry.assignments == 0 { Duration::ZERO } else { entry.cpu_time() };
+        let phase = entry.next_phase();
+        let Some(running) = entry.running() else { return Ok(()) };
+        if running.acknowledged || task != running.first_task {
+            return Err(format!("it acknowledged task {task} out of turn"));
+        }
+        running.acknowledged = true;
+        running.facts.started = now;
+        running.facts.cpu_before = cpu_before;
+        let (timeout, stop) = (running.shape.limits.timeout, running.intent.is_some());
+        if let Some(timeout) = timeout {
+            self.timers.set(now + timeout, Timer::TaskTime { worker, phase });
+        }
+        if stop {
+            // It was cancelled between its start frame and the acknowledgement.
+            self.interrupt(worker);
+        }
+        if let Some(server) = self.servers.get_mut(&server) {
+            server.failures = 0;
+        }
+        Ok(())
+    }
+
+    fn finished(&mut self, worker: WorkerId, claim: Claim, descriptors: Vec<OwnedFd>) -> Result<(), String> {
+        let Some(running) = self.workers.get_mut(&worker).and_then(|entry| entry.running()) else { return Ok(()) };
+        match claim {
+            Claim::Returned { encoding, body } => {
+                let bytes = take_body(body, descriptors, running.shape.limits.result_bytes)?;
+                check_json(encoding, &bytes)?;
+                self.call_said(worker, value(encoding, bytes), true);
+            }
+            claim @ Claim::Failed { .. } => self.call_said(worker, Said::Else(claim), true),
+            claim => self.call_said(worker, Said::Else(claim), false),
+        }
+        Ok(())
+    }
+
+    fn wrote(&mut self, worker: WorkerId, stream: Stream, bytes: Vec<u8>) {
+        let Some(running) = self.workers.get_mut(&worker).and_then(|entry| entry.running()) else { return };
+        let Some(Some(call)) = running.calls.front() else { return };
+        match &call.output {
+            Output::Discard => {}
+            Output::Stream(sink) => {
+                let stream = match stream {
+                    Stream::Stdout => StandardStream::Stdout,
+                    Stream::Stderr => StandardStream::Stderr,
+                };
+                let name = Arc::clone(&call.name);
+                sink.push(OutputChunk { task: call.task, name, stream, bytes: bytes.into(), end: false });
+            }
+            Output::Capture => {
+                let kept = keep(running, stream, &bytes);
+                if let Err(intent) = kept {
+                    self.condemn(worker, intent);
+                }
+            }
+        }
+    }
+
+    /// Counts a log or progress frame; false when the task has used up what it may send.
+    fn spend_log(&mut self, worker: WorkerId, frame_bytes: usize) -> bool {
+        let Some(running) = self.workers.get_mut(&worker).and_then(|entry| entry.running()) else { return false };
+        running.facts.log_bytes += frame_bytes as u64;
+        let limit = running.shape.limits.log_bytes;
+        if running.facts.log_bytes <= limit {
+            return true;
+        }
+        let detail = format!("log records and progress reports of more than {limit} bytes");
+        self.condemn(worker, Intent::Limit(LimitKind::Log, detail));
+        false
+    }
+
+    fn logged(&mut self, worker: WorkerId, level: LogLevel, target: &str, message: &str) {
+        let Some(entry) = self.workers.get_mut(&worker) else { return };
+        let pid = entry.pid();
+        let Some(Some(call)) = entry.running().and_then(|running| running.calls.front()) else { return };
+        let task = &*call.name;
+        // A span for each task, with the guest's own target as a field: tracing's are static.
+        let _span = tracing::info_span!("task", name = task, id = call.task, pid).entered();
+        match level {
+            LogLevel::Trace => tracing::trace!(target: "wasmpool::guest", module = target, "{message}"),
+            LogLevel::Debug => tracing::debug!(target: "wasmpool::guest", module = target, "{message}"),
+            LogLevel::Info => tracing::info!(target: "wasmpool::guest", module = target, "{message}"),
+            LogLevel::Warn => tracing::warn!(target: "wasmpool::guest", module = target, "{message}"),
+            LogLevel::Error => tracing::error!(target: "wasmpool::guest", module = target, "{message}"),
+        }
+    }
+
+    fn progressed(&mut self, worker: WorkerId, done: u64, total: Option<u64>) {
+        let Some(running) = self.workers.get_mut(&worker).and_then(|entry| entry.running()) else { return };
+        running.facts.progress = Some((done, total));
+        if let Some(Some(call)) = running.calls.front()
+            && let Reply::Handle(handle) = &call.reply
+        {
+            handle.set_progress(done, total);
+        }
+    }
+}
+
+/// Adds to the captured output, up to the limit.
+fn keep(running: &mut Running, stream: Stream, bytes: &[u8]) -> Result<(), Intent> {
+    let limit = running.shape.limits.output_bytes;
+    let room = limit.saturating_sub(running.facts.output_bytes);
+    running.facts.output_bytes += bytes.len() as u64;
+    let fits = usize::try_from(room).unwrap_or(usize::MAX).min(bytes.len());
+    running.facts.captured(stream).extend_from_slice(&bytes[..fits]);
+    if fits == bytes.len() {
+        return Ok(());
+    }
+    Err(Intent::Limit(LimitKind::Output, format!("more than {limit} bytes were written")))
+}
+
+/// A result's bytes: checked against the limit, and sealed if they lie in a memory file.
+fn take_body(body: Body, descriptors: Vec<OwnedFd>, limit: u64) -> Result<Bytes, String> {
+    let too_large = |length: u64| format!("its result of {length} bytes is over the limit of {limit}");
+    match body {
+        Body::Inline(bytes) if bytes.len() as u64 <= limit => Ok(bytes.into()),
+        Body::Inline(bytes) => Err(too_large(bytes.len() as u64)),
+        Body::Memory { length } => {
+            let fd = descriptors.into_iter().next().ok_or("its result came without its memory file")?;
+            let file = SealedFile::seal(fd).map_err(|error| format!("its result cannot be sealed: {error}"))?;
+            if file.len() != length {
+                return Err(format!("its result has {} bytes, it said {length}", file.len()));
+            }
+            if length > limit {
+                return Err(too_large(length));
+            }
+            let mapping = file.map().map_err(|error| format!("its result cannot be mapped: {error}"))?;
+            Ok(Bytes::from_owner(mapping))
+        }
+    }
+}
+
+/// A result that says it is JSON must be.
+fn check_json(encoding: Encoding, bytes: &[u8]) -> Result<(), String> {
+    match encoding {
+        Encoding::Raw => Ok(()),
+        Encoding::Json => serde_json::from_slice::<&serde_json::value::RawValue>(bytes)
+            .map(drop)
+            .map_err(|error| format!("its result is not JSON: {error}")),
+    }
+}
+
+/// The lowest level of guest records that anybody listens to.
+pub(super) fn log_level_max() -> Option<LogLevel> {
+    use tracing::level_filters::LevelFilter;
+    match LevelFilter::current() {
+        LevelFilter::OFF => None,
+        LevelFilter::ERROR => Some(LogLevel::Error),
+        LevelFilter::WARN => Some(LogLevel::Warn),
+        LevelFilter::INFO => Some(LogLevel::Info),
+        LevelFilter::DEBUG => Some(LogLevel::Debug),
+        _ => Some(LogLevel::Trace),
+    }
+}
+
+/// The limits of a call by default, for tests of this module.
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn a_result_in_memory_is_sealed_before_it_is_read() {
+        let file = crate::os::memory_file::create("test").unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, b"[1]", 0).unwrap();
+        let fd = || file.as_fd().try_clone_to_owned().unwrap();
+        let bytes = take_body(Body::Memory { length: 3 }, vec![fd()], 10).unwrap();
+        assert_eq!(bytes, "[1]");
+        assert!(std::os::unix::fs::FileExt::write_all_at(&file, b"x", 0).is_err());
+        assert!(take_body(Body::Memory { length: 4 }, vec![fd()], 10).is_err());
+        assert!(take_body(Body::Memory { length: 3 }, vec![fd()], 2).is_err());
+        assert!(take_body(Body::Memory { length: 3 }, Vec::new(), 10).is_err());
+        assert!(take_body(Body::Inline(vec![0; 11]), Vec::new(), 10).is_err());
+    }
+
+    #[test]
+    fn a_result_that_is_no_json_is_refused() {
+        assert!(check_json(Encoding::Json, b"{\"a\": [1, 2]}").is_ok());
+        assert!(check_json(Encoding::Json, b"{\"a\": ").is_err());
+        assert!(check_json(Encoding::Json, b"1 2").is_err());
+        assert!(check_json(Encoding::Raw, &[0xff]).is_ok());
+    }
+}

@@ -1,0 +1,426 @@
+//! Fork servers: started by need, asked for workers, replaced when they are lost, retired by use.
+
+#![forbid(unsafe_code)]
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Dispatcher, WORKER_END, WORKER_SOCKET, token};
+use crate::limits::{FORKS_PER_SERVER_MAX, START_FAILURES_MAX};
+use crate::os::child::Child;
+use crate::os::socket::PacketSocket;
+use crate::outcome::{StartFailed, StartFailure};
+use crate::protocol::fork_server::{FromForkServer, Load, ToForkServer};
+use crate::protocol::frame;
+use crate::supervisor::artifact_store::{Artifact, ArtifactKey};
+use crate::supervisor::call::CallShape;
+use crate::supervisor::event::{ProcessId, WorkerId};
+use crate::supervisor::fork_client::{Process, Purpose, Server, ServerId, ServerKey, Stage, StartRequest};
+use crate::supervisor::pool::StartMethod;
+use crate::supervisor::timers::Timer;
+use crate::supervisor::worker_handle::{Stage as WorkerStage, WorkerHandle};
+
+/// The wait after the first failure to get a worker; it doubles with each further one.
+const FIRST_RETRY: Duration = Duration::from_millis(10);
+
+impl Dispatcher {
+    /// The server for calls of this shape.
+    pub(super) fn server_for(&mut self, shape: &CallShape) -> ServerId {
+        let key = ServerKey {
+            artifact: super::artifacts::key_of(shape.module.digest, shape.limits.fuel.is_some()),
+            engine: crate::protocol::fork_server::EngineSettings {
+                fuel: shape.limits.fuel.is_some(),
+                stack_bytes: shape.limits.stack_bytes,
+            },
+            policy: shape.policy.clone(),
+            start_method: shape.start_method,
+        };
+        if let Some(server) = self.server_ids.get(&key) {
+            return *server;
+        }
+        let id = self.new_id();
+        let server = Server {
+            key: key.clone(),
+            module: Arc::clone(&shape.module),
+            kind: shape.kind,
+            artifact: None,
+            process: None,
+            pending: VecDeque::new(),
+            failures: 0,
+            retry_at: None,
+            last_used: id,
+        };
+        self.servers.insert(id, server);
+        self.server_ids.insert(key, id);
+        id
+    }
+
+    /// Asks the server for one more worker.
+    pub(super) fn request_worker(&mut self, server: ServerId, request: StartRequest) {
+        let now = self.new_id();
+        if let Some(entry) = self.servers.get_mut(&server) {
+            entry.pending.push_back(request);
+            entry.last_used = now;
+        }
+        self.serve(server);
+    }
+
+    /// Brings the server as far as it can be brought: artifact, process, forks.
+    pub(super) fn serve(&mut self, server: ServerId) {
+        let Some(entry) = self.servers.get_mut(&server) else { return };
+        if entry.pending.is_empty() || entry.retry_at.is_some_and(|at| at > Instant::now()) {
+            return;
+        }
+        entry.retry_at = None;
+        if entry.artifact.is_none() {
+            let (key, module) = (entry.key.artifact, Arc::clone(&entry.module));
+            let Some(artifact) = self.artifact(key, &module) else { return };
+            let Some(entry) = self.servers.get_mut(&server) else { return };
+            entry.artifact = Some(artifact);
+        }
+        let Some(entry) = self.servers.get_mut(&server) else { return };
+        match (entry.key.start_method, entry.process) {
+            (StartMethod::Spawn, _) => self.spawn_workers(server),
+            (StartMethod::ForkServer, Some(process)) => self.fork_workers(server, process),
+            (StartMethod::ForkServer, None) => self.start_fork_server(server),
+        }
+    }
+
+    fn start_fork_server(&mut self, server: ServerId) {
+        self.make_room_for_fork_server();
+        match self.start_process(Purpose::ForkServer { server }, "fork-server") {
+            Ok(process) => {
+                if let Some(entry) = self.servers.get_mut(&server) {
+                    entry.process = Some(process);
+                }
+            }
+            Err(error) => self.server_failed(server, StartFailure::Worker, error.to_string()),
+        }
+    }
+
+    /// Retires the fork server that was not used for the longest time while there are too many.
+    fn make_room_for_fork_server(&mut self) {
+        loop {
+            let live = self.servers.iter().filter_map(|(id, server)| Some((*id, server, server.process?)));
+            let live: Vec<_> = live.collect();
+            if live.len() < self.settings.fork_servers_max {
+                return;
+            }
+            let unused = live.iter().filter(|(_, server, process)| {
+                let busy = self.processes.get(process).is_some_and(|process| !process.asked.is_empty());
+                server.pending.is_empty() && !busy
+            });
+            let Some((_, _, process)) = unused.min_by_key(|(_, server, _)| server.last_used) else { return };
+            self.retire_fork_server(*process);
+        }
+    }
+
+    /// The fork server forks no more; its workers go on.
+    fn retire_fork_server(&mut self, process: ProcessId) {
+        let Some(entry) = self.processes.get_mut(&process) else { return };
+        entry.stage = Stage::Retired;
+        if let Some(server) = entry.server().and_then(|server| self.servers.get_mut(&server)) {
+            server.process = None;
+        }
+        self.bury_if_childless(process);
+    }
+
+    /// A retired fork server is ended after its last worker.
+    pub(super) fn bury_if_childless(&mut self, process: ProcessId) {
+        let childless = |process: &Process| process.stage == Stage::Retired && process.alive == 0;
+        if self.processes.get(&process).is_some_and(childless) {
+            self.forget_process(process);
+        }
+    }
+
+    fn spawn_workers(&mut self, server: ServerId) {
+        while let Some(request) = self.servers.get_mut(&server).and_then(|entry| entry.pending.pop_front()) {
+            if let Err(error) = self.start_process(Purpose::Spawned { server, request }, "worker") {
+                self.back_to_pending(server, request);
+                self.server_failed(server, StartFailure::Worker, error.to_string());
+                return;
+            }
+        }
+    }
+
+    fn back_to_pending(&mut self, server: ServerId, request: StartRequest) {
+        if let Some(entry) = self.servers.get_mut(&server) {
+            entry.pending.push_front(request);
+        }
+    }
+
+    /// The first frame to a fork server or a spawned worker.
+    pub(super) fn send_load(&mut self, process: ProcessId) -> std::io::Result<()> {
+        let Some(entry) = self.processes.get(&process) else { return Ok(()) };
+        let Some(server) = entry.server().and_then(|server| self.servers.get(&server)) else { return Ok(()) };
+        let Some(artifact) = &server.artifact else { return Ok(()) };
+        let load = ToForkServer::Load(Load {
+            kind: server.kind,
+            engine: server.key.engine,
+            policy: server.key.policy.clone(),
+            offset: artifact.header.code_offset(),
+            length: artifact.header.code_bytes,
+        });
+        let bytes = frame::encode(&load).map_err(std::io::Error::other)?;
+        entry.socket.send(&bytes, &[artifact.file.as_fd()])?;
+        if let Purpose::Spawned { request, .. } = entry.purpose {
+            let (ours, theirs) = PacketSocket::pair()?;
+            let fork = frame::encode(&ToForkServer::Fork { worker: request.worker }).map_err(std::io::Error::other)?;
+            entry.socket.send(&fork, &[theirs.as_fd()])?;
+            self.watch_socket(request.worker, ours)?;
+        }
+        self.expect_answer(process);
+        Ok(())
+    }
+
+    fn watch_socket(&mut self, worker: WorkerId, socket: PacketSocket) -> std::io::Result<()> {
+        self.poller.add(&socket, token(WORKER_SOCKET, worker))?;
+        if let Some(worker) = self.workers.get_mut(&worker) {
+            worker.socket = Some(socket);
+        }
+        Ok(())
+    }
+
+    /// Asks a fork server that is ready for everything that is pending.
+    fn fork_workers(&mut self, server: ServerId, process: ProcessId) {
+        loop {
+            let Some(entry) = self.processes.get_mut(&process) else { return };
+            if entry.stage != Stage::Ready {
+                return;
+            }
+            if entry.forks >= FORKS_PER_SERVER_MAX && entry.asked.is_empty() {
+                self.retire_fork_server(process);
+                return self.serve(server);
+            }
+            let Some(request) = self.servers.get_mut(&server).and_then(|entry| entry.pending.pop_front()) else {
+                return;
+            };
+            if let Err(error) = self.ask_to_fork(process, request) {
+                self.back_to_pending(server, request);
+                return self.server_lost(process, StartFailure::ForkServerLost, error.to_string());
+            }
+        }
+    }
+
+    fn ask_to_fork(&mut self, process: ProcessId, request: StartRequest) -> std::io::Result<()> {
+        let (ours, theirs) = PacketSocket::pair()?;
+        let bytes = frame::encode(&ToForkServer::Fork { worker: request.worker }).map_err(std::io::Error::other)?;
+        let Some(entry) = self.processes.get_mut(&process) else { return Ok(()) };
+        entry.socket.send(&bytes, &[theirs.as_fd()])?;
+        entry.asked.push_back(request.worker);
+        entry.forks += 1;
+        self.watch_socket(request.worker, ours)?;
+        self.expect_answer(process);
+        Ok(())
+    }
+
+    /// An answer of a fork server or a spawned worker.
+    pub(super) fn server_said(
+        &mut self,
+        process: ProcessId,
+        message: FromForkServer,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<(), String> {
+        let Some(entry) = self.processes.get_mut(&process) else { return Ok(()) };
+        let Some(server) = entry.server() else { return Ok(()) };
+        match message {
+            FromForkServer::Ready { layers } if entry.stage == Stage::Loading => {
+                entry.layers = layers.into();
+                entry.stage = Stage::Ready;
+                self.answered(process);
+                match entry_purpose(&self.processes, process) {
+                    Some(request) => self.spawned_worker_ready(process, request),
+                    None => self.serve(server),
+                }
+                Ok(())
+            }
+            FromForkServer::LoadFailed { kind, detail } if entry.stage == Stage::Loading => {
+                self.load_failed(process, kind, detail);
+                Ok(())
+            }
+            FromForkServer::Forked { worker } if entry.asked.front() == Some(&worker) => {
+                entry.asked.pop_front();
+                let idle = entry.asked.is_empty();
+                if idle {
+                    self.answered(process);
+                }
+                self.worker_forked(process, worker, descriptors)
+            }
+            FromForkServer::ForkFailed { worker, errno } if entry.asked.front() == Some(&worker) => {
+                entry.asked.pop_front();
+                let reason = std::io::Error::from_raw_os_error(errno).to_string();
+                self.fork_failed(server, worker, reason);
+                Ok(())
+            }
+            other => Err(format!("it said {other:?} out of turn")),
+        }
+    }
+
+    fn worker_forked(&mut self, process: ProcessId, worker: WorkerId, descriptors: Vec<OwnedFd>) -> Result<(), String> {
+        let pidfd = descriptors.into_iter().next().ok_or("it handed over a worker without a pidfd")?;
+        let child = Child::adopt(pidfd).map_err(|error| format!("it handed over what is no child of ours: {error}"))?;
+        let known = |other: &WorkerHandle| other.pid() == Some(child.pid());
+        let is_server = |other: &Process| other.child.as_ref().is_some_and(|other| other.pid() == child.pid());
+        if self.workers.values().any(known) || self.processes.values().any(is_server) {
+            // Dropping the claimed child would end the one that is known by this number.
+            std::mem::forget(child);
+            return Err("it handed over a process that is known already".to_owned());
+        }
+        let Some(entry) = self.processes.get_mut(&process) else { return Ok(()) };
+        entry.alive += 1;
+        let layers = Arc::clone(&entry.layers);
+        self.worker_ready(worker, child, layers, Some(process));
+        Ok(())
+    }
+
+    fn spawned_worker_ready(&mut self, process: ProcessId, request: StartRequest) {
+        let Some(mut entry) = self.forget_process(process) else { return };
+        if let Some(child) = entry.child.take() {
+            self.worker_ready(request.worker, child, Arc::clone(&entry.layers), None);
+        }
+    }
+
+    fn worker_ready(
+        &mut self,
+        worker: WorkerId,
+        child: Child,
+        layers: Arc<[crate::policy::Layer]>,
+        origin: Option<ProcessId>,
+    ) {
+        if self.poller.add(&child, token(WORKER_END, worker)).is_err() {
+            tracing::warn!(pid = child.pid(), "a worker cannot be watched, so it is ended");
+            child.kill();
+        }
+        let Some(entry) = self.workers.get_mut(&worker) else {
+            // Its pool is gone; dropping the child ends it.
+            self.origin_lost_one(origin);
+            return;
+        };
+        entry.child = Some(child);
+        entry.layers = layers;
+        entry.origin = origin;
+        entry.stage = WorkerStage::Idle;
+        let (pool, server) = (entry.pool, entry.server);
+        if let Some(pool) = self.pools.get_mut(&pool) {
+            pool.scheduler.started(server, worker);
+        }
+        self.pump(pool);
+    }
+
+    pub(super) fn origin_lost_one(&mut self, origin: Option<ProcessId>) {
+        if let Some(process) = origin {
+            if let Some(entry) = self.processes.get_mut(&process) {
+                entry.alive = entry.alive.saturating_sub(1);
+            }
+            self.bury_if_childless(process);
+        }
+    }
+
+    fn fork_failed(&mut self, server: ServerId, worker: WorkerId, reason: String) {
+        self.request_again(server, worker);
+        self.server_failed(server, StartFailure::Worker, format!("fork failed: {reason}"));
+    }
+
+    /// Puts a worker that was asked for back among what is pending.
+    fn request_again(&mut self, server: ServerId, worker: WorkerId) {
+        let Some(entry) = self.workers.get_mut(&worker) else { return };
+        let pool = entry.pool;
+        if let Some(socket) = entry.socket.take() {
+            self.poller.remove(&socket);
+        }
+        self.back_to_pending(server, StartRequest { pool, worker });
+    }
+
+    /// The artifact could not be loaded or linked. It will not be another time, so its tasks fail.
+    fn load_failed(&mut self, process: ProcessId, kind: StartFailure, detail: String) {
+        let Some(server) = self.take_requests_back(process) else { return };
+        self.give_up(server, &StartFailed { kind, detail });
+    }
+
+    /// A fork server (or a spawned worker before it was ready) is gone; what was asked of it is asked again.
+    pub(super) fn server_lost(&mut self, process: ProcessId, kind: StartFailure, reason: String) {
+        let retired = self.processes.get(&process).is_none_or(|entry| entry.stage == Stage::Retired);
+        if retired {
+            return;
+        }
+        let Some(server) = self.take_requests_back(process) else { return };
+        self.server_failed(server, kind, reason);
+    }
+
+    fn take_requests_back(&mut self, process: ProcessId) -> Option<ServerId> {
+        let entry = self.processes.get_mut(&process)?;
+        let server = entry.server()?;
+        let mut asked: Vec<WorkerId> = entry.asked.drain(..).collect();
+        if let Purpose::Spawned { request, .. } = entry.purpose {
+            asked.push(request.worker);
+        }
+        if let Some(child) = &entry.child {
+            child.kill();
+        }
+        for worker in asked.into_iter().rev() {
+            self.request_again(server, worker);
+        }
+        self.retire_fork_server(process);
+        Some(server)
+    }
+
+    /// One more failure in a row to get a worker: try again later, or give up.
+    pub(super) fn server_failed(&mut self, server: ServerId, kind: StartFailure, detail: String) {
+        let Some(entry) = self.servers.get_mut(&server) else { return };
+        entry.failures += 1;
+        tracing::warn!(module = entry.module.name, failures = entry.failures, detail, "no worker could be had");
+        if entry.failures >= START_FAILURES_MAX {
+            let detail = format!("{detail} ({START_FAILURES_MAX} failures in a row)");
+            return self.give_up(server, &StartFailed { kind, detail });
+        }
+        let at = Instant::now() + FIRST_RETRY * 2_u32.pow(entry.failures - 1);
+        entry.retry_at = Some(at);
+        self.timers.set(at, Timer::ServerRetry { server });
+    }
+
+    /// Everything that waits for this server fails with the cause. Later tasks try again.
+    fn give_up(&mut self, server: ServerId, cause: &StartFailed) {
+        let Some(entry) = self.servers.get_mut(&server) else { return };
+        entry.failures = 0;
+        entry.retry_at = None;
+        for request in std::mem::take(&mut entry.pending) {
+            self.workers.remove(&request.worker);
+            if let Some(pool) = self.pools.get_mut(&request.pool) {
+                pool.scheduler.start_failed(server);
+            }
+        }
+        for pool in self.pools.keys().copied().collect::<Vec<_>>() {
+            if let Some(pool) = self.pools.get_mut(&pool) {
+                pool.scheduler.give_up(server);
+            }
+            self.fail_waiting(pool, server, cause);
+            self.pump(pool);
+        }
+    }
+
+    /// An artifact is at hand, or cannot be had.
+    pub(super) fn serve_artifact(&mut self, key: ArtifactKey, settled: Result<Arc<Artifact>, StartFailed>) {
+        let servers = self.servers.iter_mut().filter(|(_, server)| super::artifact_key(&server.key) == key);
+        let servers: Vec<ServerId> = servers.map(|(id, _)| *id).collect();
+        for server in servers {
+            match &settled {
+                Ok(artifact) => {
+                    if let Some(entry) = self.servers.get_mut(&server) {
+                        entry.artifact = Some(Arc::clone(artifact));
+                    }
+                    self.serve(server);
+                }
+                Err(cause) => self.give_up(server, cause),
+            }
+        }
+    }
+}
+
+fn entry_purpose(processes: &std::collections::HashMap<ProcessId, Process>, process: ProcessId) -> Option<StartRequest> {
+    match processes.get(&process)?.purpose {
+        Purpose::Spawned { request, .. } => Some(request),
+        _ => None,
+    }
+}

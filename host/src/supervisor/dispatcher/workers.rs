@@ -1,0 +1,432 @@
+//! Workers: given assignments, stopped, ended, judged.
+
+#![forbid(unsafe_code)]
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{Seek, SeekFrom, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Dispatcher, Place, WORKER_SOCKET, token};
+use crate::limits::{ACKNOWLEDGEMENT_TIME_MAX, EXIT_TIME_MAX, INLINE_BYTES_MAX, INTERRUPT_TIME_MAX};
+use crate::os::child::{ExitStatus, Usage};
+use crate::os::memory_file::{self, SealedFile};
+use crate::outcome::{CancelledBy, NotRun, Outcome, StartFailure};
+use crate::protocol::frame;
+use crate::protocol::worker::{Body, Inputs, Start, ToWorker, WorkerLimits};
+use crate::supervisor::call::{Assignment, Call, CallShape, Reply};
+use crate::supervisor::event::{PoolId, Stop, WorkerId};
+use crate::supervisor::scheduler::Rank;
+use crate::supervisor::timers::Timer;
+use crate::supervisor::verdict::{Evidence, Intent, Said};
+use crate::supervisor::worker_handle::{Ended, Facts, Measured, Running, Stage};
+use crate::task::Stdin;
+
+/// What goes to a worker with a start frame.
+struct StartPacket {
+    bytes: Vec<u8>,
+    inputs: Option<SealedFile>,
+    stdin: Option<Arc<File>>,
+}
+
+impl Dispatcher {
+    /// Gives an assignment to an idle worker.
+    pub(super) fn assign(&mut self, worker: WorkerId, rank: Rank, assignment: Assignment) {
+        let Assignment { shape, calls } = assignment;
+        let Some(entry) = self.workers.get_mut(&worker) else { return };
+        let pool = entry.pool;
+        let tasks_max = self.pools.get(&pool).map_or(1, |pool| pool.settings.max_tasks_per_worker);
+        let last = entry.assignments + 1 >= tasks_max;
+        let packet = match start_packet(&shape, &calls, worker, last) {
+            Ok(packet) => packet,
+            Err(reason) => {
+                self.release(pool, worker, true);
+                return self.refuse(pool, calls, &reason);
+            }
+        };
+        let now = Instant::now();
+        for call in &calls {
+            self.places.insert(call.task, Place::Running { worker });
+            if let (Reply::Handle(handle), Some(pid)) = (&call.reply, entry.pid()) {
+                handle.set_pid(pid);
+            }
+        }
+        let running = Running {
+            shape,
+            first_task: calls.first().map_or(0, |call| call.task),
+            rank,
+            calls: calls.into_iter().map(|call| Some(Call { room: None, ..call })).collect(),
+            index: 0,
+            last,
+            acknowledged: false,
+            facts: Facts::new(now, Duration::ZERO),
+            intent: None,
+        };
+        entry.stage = Stage::Running(Box::new(running));
+        let phase = entry.next_phase();
+        let descriptors: Vec<BorrowedFd<'_>> = packet
+            .inputs
+            .iter()
+            .map(AsFd::as_fd)
+            .chain(packet.stdin.iter().map(|file| file.as_fd()))
+            .collect();
+        let sent = entry.socket.as_ref().is_some_and(|socket| {
+            // A worker that reads nothing is ended by the deadline, one that is gone by its end.
+            socket.try_send(&packet.bytes, &descriptors).unwrap_or(false)
+        });
+        if !sent {
+            entry.kill();
+        }
+        self.timers.set(now + ACKNOWLEDGEMENT_TIME_MAX, Timer::WorkerAnswer { worker, phase });
+    }
+
+    /// The calls can never be sent.
+    fn refuse(&mut self, pool: PoolId, calls: Vec<Call>, reason: &str) {
+        for call in calls {
+            let record = call.record_without_worker(Outcome::NotRun(NotRun::Argument(reason.to_owned())));
+            self.finish_call(pool, call, record);
+        }
+        self.pump(pool);
+    }
+
+    /// The worker's assignment is over for the scheduler.
+    pub(super) fn release(&mut self, pool: PoolId, worker: WorkerId, idle: bool) {
+        let Some(entry) = self.workers.get_mut(&worker) else { return };
+        let server = entry.server;
+        if idle {
+            entry.stage = Stage::Idle;
+            entry.next_phase();
+        }
+        match self.pools.get_mut(&pool) {
+            Some(pool) => pool.scheduler.released(server, idle.then_some(worker)),
+            None if idle => self.retire_worker(worker),
+            None => {}
+        }
+    }
+
+    pub(super) fn stop_running(&mut self, worker: WorkerId, task: u64, how: Stop, by: CancelledBy) {
+        let Some(entry) = self.workers.get_mut(&worker) else { return };
+        let (pool, phase) = (entry.pool, entry.phase);
+        let Some(running) = entry.running() else { return };
+        let current = running.calls.front().is_some_and(|call| call.as_ref().is_some_and(|call| call.task == task));
+        if !current {
+            return self.stop_later_call(pool, worker, task, by);
+        }
+        let again = running.intent.is_some();
+        running.intent.get_or_insert(Intent::Cancelled(by));
+        let (first_task, grace) = (running.first_task, running.shape.limits.grace_period);
+        match how {
+            Stop::Kill => entry.kill(),
+            Stop::Interrupt => self.interrupt(worker),
+            Stop::Terminate if again => {}
+            Stop::Terminate => {
+                if let (Some(socket), Ok(bytes)) =
+                    (&entry.socket, frame::encode(&ToWorker::Cancel { task: first_task }))
+                {
+                    // A worker that does not read is ended after the grace period.
+                    let _ = socket.try_send(&bytes, &[]);
+                }
+                self.timers.set(Instant::now() + grace, Timer::Grace { worker, phase });
+            }
+        }
+    }
+
+    /// A call of a chunk that its worker has not begun: its caller is answered, a later result dropped.
+    fn stop_later_call(&mut self, pool: PoolId, worker: WorkerId, task: u64, by: CancelledBy) {
+        let running = self.workers.get_mut(&worker).and_then(|entry| entry.running());
+        let calls = running.map(|running| &mut running.calls);
+        let slot = calls.and_then(|calls| {
+            calls.iter_mut().find(|call| call.as_ref().is_some_and(|call| call.task == task))
+        });
+        if let Some(call) = slot.and_then(Option::take) {
+            let record = call.record_without_worker(Outcome::Cancelled(by));
+            self.finish_call(pool, call, record);
+        }
+    }
+
+    pub(super) fn task_timed_out(&mut self, worker: WorkerId) {
+        let Some(entry) = self.workers.get_mut(&worker) else { return };
+        let Some(running) = entry.running() else { return };
+        let after = running.shape.limits.timeout.unwrap_or_default();
+        running.intent.get_or_insert(Intent::TimedOut(after));
+        self.interrupt(worker);
+    }
+
+    /// Interrupts the guest; the kill follows if that does not end it.
+    pub(super) fn interrupt(&mut self, worker: WorkerId) {
+        let Some(entry) = self.workers.get(&worker) else { return };
+        if let Some(child) = &entry.child {
+            child.signal(crate::os::signals::INTERRUPT_SIGNAL);
+        }
+        let phase = entry.phase;
+        self.timers.set(Instant::now() + INTERRUPT_TIME_MAX, Timer::InterruptAnswer { worker, phase });
+    }
+
+    /// The worker is ended for what it did.
+    pub(super) fn condemn(&mut self, worker: WorkerId, intent: Intent) {
+        let Some(entry) = self.workers.get_mut(&worker) else { return };
+        entry.kill();
+        match &mut entry.stage {
+            Stage::Running(running) => drop(running.intent.get_or_insert(intent)),
+            Stage::Ending(_) => {}
+            Stage::Starting | Stage::Idle => {
+                tracing::warn!(pid = entry.pid(), ?intent, "an idle worker is ended");
+            }
+        }
+    }
+
+    /// The worker's process ended: what it said last counts, then the kernel's word.
+    pub(super) fn worker_ended(&mut self, worker: WorkerId) {
+        if !self.read_last_frames(worker) {
+            return;
+        }
+        let Some(mut entry) = self.workers.remove(&worker) else { return };
+        if let Some(socket) = entry.socket.take() {
+            self.poller.remove(&socket);
+        }
+        let pid = entry.pid();
+        let (status, usage) = match entry.child.take() {
+            Some(mut child) => {
+                self.poller.remove(&child);
+                child.wait()
+            }
+            None => (ExitStatus::Unknown, Usage::default()),
+        };
+        let measured = Measured {
+            evidence: Evidence::Ended(status),
+            cpu_time: usage.cpu_time,
+            peak_memory_bytes: Some(usage.peak_memory_bytes).filter(|bytes| *bytes > 0),
+        };
+        let (pool, server) = (entry.pool, entry.server);
+        self.origin_lost_one(entry.origin);
+        match entry.stage {
+            Stage::Starting => {}
+            Stage::Idle => {
+                if let Some(pool) = self.pools.get_mut(&pool) {
+                    pool.scheduler.lost(server, worker);
+                }
+            }
+            Stage::Ending(ended) => {
+                if let Some(ended) = ended {
+                    self.judge(pool, *ended, pid, &entry.layers, measured);
+                }
+            }
+            Stage::Running(running) => {
+                if let Some(pool) = self.pools.get_mut(&pool) {
+                    pool.scheduler.released(server, None);
+                }
+                self.died_running(pool, server, *running, pid, &entry.layers, measured);
+            }
+        }
+        self.pump(pool);
+    }
+
+    fn died_running(
+        &mut self,
+        pool: PoolId,
+        server: u64,
+        running: Running,
+        pid: Option<u32>,
+        layers: &[crate::policy::Layer],
+        measured: Measured,
+    ) {
+        let Running { shape, rank, mut calls, acknowledged, facts, intent, .. } = running;
+        if !acknowledged && intent.is_none() {
+            // It never ran: nobody is to blame, and it runs somewhere else.
+            self.again(pool, rank, shape, calls);
+            let detail = format!("a worker ended before it began: {:?}", measured.evidence);
+            return self.server_failed(server, StartFailure::Worker, detail);
+        }
+        if let Some(call) = calls.pop_front().flatten() {
+            let wall_time = facts.started.elapsed();
+            let shape = Arc::clone(&shape);
+            let ended = Ended { call, shape, said: None, intent, facts, wall_time };
+            self.judge(pool, ended, pid, layers, measured);
+        }
+        self.again(pool, rank, shape, calls);
+    }
+
+    /// Calls that were not begun go back to their place in the queue.
+    pub(super) fn again(
+        &mut self,
+        pool: PoolId,
+        rank: Rank,
+        shape: Arc<CallShape>,
+        calls: VecDeque<Option<Call>>,
+    ) {
+        let calls: Vec<Call> = calls.into_iter().flatten().collect();
+        if !calls.is_empty() {
+            self.enqueue(pool, rank, Assignment { shape, calls });
+        }
+    }
+
+    /// Claim and evidence are complete: the call ends, or is tried again.
+    pub(super) fn judge(
+        &mut self,
+        pool: PoolId,
+        ended: Ended,
+        pid: Option<u32>,
+        layers: &[crate::policy::Layer],
+        measured: Measured,
+    ) {
+        let shape = ended.shape.clone();
+        let (call, record) = ended.judge(pid, layers, measured);
+        tracing::debug!(task = &*call.name, pid, outcome = record.outcome.label(), "task ended");
+        let closing = self.ending || record.outcome.is_success();
+        if closing || call.retries == 0 || matches!(record.outcome, Outcome::Cancelled(_)) {
+            return self.finish_call(pool, call, record);
+        }
+        tracing::info!(task = &*call.name, attempt = call.attempt, outcome = %record.outcome, "another attempt");
+        let call = Call { attempt: call.attempt + 1, retries: call.retries - 1, ..call };
+        let rank = Rank::new(shape.priority, self.new_id());
+        self.enqueue(pool, rank, Assignment { shape, calls: vec![call] });
+    }
+
+    /// The running call ended by the worker's word; what is left of the chunk goes on or is dispatched again.
+    pub(super) fn call_said(&mut self, worker: WorkerId, said: Said, goes_on: bool) {
+        let now = Instant::now();
+        let Some(entry) = self.workers.get_mut(&worker) else { return };
+        let (pool, cpu_time, pid) = (entry.pool, entry.cpu_time(), entry.pid());
+        let layers = Arc::clone(&entry.layers);
+        let phase = entry.next_phase();
+        let Some(running) = entry.running() else { return };
+        let call = running.calls.pop_front().flatten();
+        let intent = running.intent.take();
+        let facts = std::mem::replace(&mut running.facts, Facts::new(now, cpu_time));
+        let fit = goes_on && intent.is_none();
+        let more = fit && !running.calls.is_empty();
+        let reusable = fit && !running.last;
+        let timeout = running.shape.limits.timeout;
+        running.index += 1;
+        let wall_time = now.saturating_duration_since(facts.started);
+        let shape = Arc::clone(&running.shape);
+        let ended = call.map(|call| Ended { call, shape, said: Some(said), intent, facts, wall_time });
+        if more || reusable {
+            let measured = Measured { evidence: Evidence::Alive, cpu_time, peak_memory_bytes: None };
+            if more {
+                if let Some(timeout) = timeout {
+                    self.timers.set(now + timeout, Timer::TaskTime { worker, phase });
+                }
+            } else {
+                entry.assignments += 1;
+                self.release(pool, worker, true);
+            }
+            if let Some(ended) = ended {
+                self.judge(pool, ended, pid, &layers, measured);
+            }
+            self.pump(pool);
+        } else {
+            self.end_worker(worker, ended, fit);
+        }
+    }
+
+    /// The worker has nothing more to do. It is judged when it has ended; one that is not fit to end by
+    /// itself is ended.
+    fn end_worker(&mut self, worker: WorkerId, ended: Option<Ended>, fit: bool) {
+        let Some(entry) = self.workers.get_mut(&worker) else { return };
+        let pool = entry.pool;
+        let stage = std::mem::replace(&mut entry.stage, Stage::Ending(ended.map(Box::new)));
+        let phase = entry.next_phase();
+        let Stage::Running(running) = stage else { return };
+        let Running { shape, rank, calls, last, .. } = *running;
+        if !(fit && last) {
+            // It waits for another assignment that it will not get.
+            if let Some(socket) = entry.socket.take() {
+                self.poller.remove(&socket);
+            }
+        }
+        self.timers.set(Instant::now() + EXIT_TIME_MAX, Timer::WorkerAnswer { worker, phase });
+        self.release(pool, worker, false);
+        self.again(pool, rank, shape, calls);
+        self.pump(pool);
+    }
+
+    /// Reads workers again that were paused and whose readers made room.
+    pub(super) fn resume_paused(&mut self) {
+        for worker in std::mem::take(&mut self.paused) {
+            let Some(entry) = self.workers.get_mut(&worker) else { continue };
+            entry.paused = false;
+            if entry.ended_while_paused {
+                entry.ended_while_paused = false;
+                self.worker_ended(worker);
+            } else if let Some(socket) = &entry.socket {
+                if let Err(error) = self.poller.add(socket, token(WORKER_SOCKET, worker)) {
+                    tracing::warn!(%error, "a worker cannot be watched, so it is ended");
+                    entry.kill();
+                }
+            }
+        }
+    }
+}
+
+fn start_packet(shape: &CallShape, calls: &[Call], worker: WorkerId, last: bool) -> Result<StartPacket, String> {
+    let lengths: Vec<u64> = calls.iter().map(|call| call.input.len() as u64).collect();
+    let total: usize = calls.iter().map(|call| call.input.len()).sum();
+    let mut inputs = None;
+    let body = if total <= INLINE_BYTES_MAX / 2 {
+        Body::Inline(calls.iter().flat_map(|call| call.input.iter().copied()).collect())
+    } else {
+        let mut file = memory_file::create("wasmpool-input").map_err(|error| error.to_string())?;
+        for call in calls {
+            file.write_all(&call.input).map_err(|error| format!("its input cannot be stored: {error}"))?;
+        }
+        inputs = Some(SealedFile::seal(file.into()).map_err(|error| error.to_string())?);
+        Body::Memory { length: total as u64 }
+    };
+    let stdin = stdin_file(&shape.stdin).map_err(|error| format!("its standard input cannot be passed: {error}"))?;
+    let first = calls.first().ok_or("an assignment without calls")?;
+    let start = Start {
+        task: first.task,
+        attempt: first.attempt,
+        name: first.name.to_string(),
+        worker_name: format!("worker-{worker}"),
+        entry: shape.entry.clone(),
+        initializer: shape.initializer.clone(),
+        inputs: Inputs { lengths, body },
+        limits: WorkerLimits {
+            fuel: shape.limits.fuel,
+            memory_bytes: shape.limits.memory_bytes,
+            table_elements: shape.limits.table_elements,
+            instances: shape.limits.instances,
+            result_bytes: shape.limits.result_bytes,
+        },
+        argv: shape.argv.clone(),
+        env: shape.env.clone(),
+        stdin: stdin.is_some(),
+        log_level: super::frames::log_level_max(),
+        last,
+    };
+    let bytes = frame::encode(&ToWorker::Start(Box::new(start)))
+        .map_err(|error| format!("its arguments and environment cannot be sent: {error}"))?;
+    Ok(StartPacket { bytes, inputs, stdin })
+}
+
+fn stdin_file(stdin: &Stdin) -> std::io::Result<Option<Arc<File>>> {
+    match stdin {
+        Stdin::Empty => Ok(None),
+        Stdin::File(file) => Ok(Some(Arc::clone(file))),
+        Stdin::Bytes(bytes) => {
+            let mut file = memory_file::create("wasmpool-stdin")?;
+            file.write_all(bytes)?;
+            file.seek(SeekFrom::Start(0))?;
+            Ok(Some(Arc::new(file)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_as_standard_input_are_read_from_their_beginning() {
+        use std::io::Read;
+        let file = stdin_file(&Stdin::Bytes("hello".into())).unwrap().unwrap();
+        let mut text = String::new();
+        (&*file).read_to_string(&mut text).unwrap();
+        assert_eq!(text, "hello");
+        assert!(stdin_file(&Stdin::Empty).unwrap().is_none());
+    }
+}

@@ -1,0 +1,128 @@
+//! The supervisor's view of exec'ed processes: fork servers, spawned workers, compile workers.
+
+#![forbid(unsafe_code)]
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::os::child::Child;
+use crate::os::socket::PacketSocket;
+use crate::outcome::StartFailed;
+use crate::policy::{Layer, Policy};
+use crate::protocol::fork_server::EngineSettings;
+use crate::supervisor::artifact_store::{Artifact, ArtifactKey};
+use crate::supervisor::event::{ModuleSourceBytes, PoolId, ProcessId, WorkerId};
+use crate::supervisor::pool::StartMethod;
+
+/// Names what workers are forked from: one artifact under one policy, with one engine.
+pub(super) type ServerId = u64;
+
+/// What tells servers apart.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ServerKey {
+    pub(super) artifact: ArtifactKey,
+    pub(super) engine: EngineSettings,
+    pub(super) policy: Policy,
+    pub(super) start_method: StartMethod,
+}
+
+/// A request for a worker that the server cannot answer yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StartRequest {
+    pub(super) pool: PoolId,
+    pub(super) worker: WorkerId,
+}
+
+/// One server, whether its process lives or not.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) key: ServerKey,
+    pub(super) module: Arc<ModuleSourceBytes>,
+    pub(super) kind: crate::module_info::ModuleKind,
+    pub(super) artifact: Option<Arc<Artifact>>,
+    /// The fork server that answers requests, once there is one.
+    pub(super) process: Option<ProcessId>,
+    /// What waits for the artifact, the process, or the next try.
+    pub(super) pending: VecDeque<StartRequest>,
+    /// Failures in a row to get a worker.
+    pub(super) failures: u32,
+    /// No try before this was over.
+    pub(super) retry_at: Option<Instant>,
+    pub(super) last_used: u64,
+}
+
+/// What an exec'ed process is for.
+#[derive(Debug)]
+pub(super) enum Purpose {
+    ForkServer { server: ServerId },
+    /// A worker that was started by itself.
+    Spawned { server: ServerId, request: StartRequest },
+    Compile { key: ArtifactKey, output: std::fs::File, verdict: Option<Result<(), StartFailed>> },
+    Doctor,
+}
+
+/// Where an exec'ed process is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// The spawn thread has it.
+    Spawning,
+    /// It was told what to load.
+    Loading,
+    /// It forks.
+    Ready,
+    /// It is not asked any more.
+    Retired,
+}
+
+/// An exec'ed process.
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) purpose: Purpose,
+    pub(super) stage: Stage,
+    pub(super) child: Option<Child>,
+    pub(super) socket: PacketSocket,
+    /// Forks that were asked for and not answered.
+    pub(super) asked: VecDeque<WorkerId>,
+    /// Workers of it that live: its process group is ended after them.
+    pub(super) alive: usize,
+    pub(super) forks: u64,
+    pub(super) layers: Arc<[Layer]>,
+    /// Grows with each answer, so that an old deadline means nothing.
+    pub(super) phase: u64,
+}
+
+impl Process {
+    pub(super) fn new(purpose: Purpose, socket: PacketSocket) -> Self {
+        Self {
+            purpose,
+            stage: Stage::Spawning,
+            child: None,
+            socket,
+            asked: VecDeque::new(),
+            alive: 0,
+            forks: 0,
+            layers: Arc::from([]),
+            phase: 0,
+        }
+    }
+
+    pub(super) fn server(&self) -> Option<ServerId> {
+        match self.purpose {
+            Purpose::ForkServer { server } | Purpose::Spawned { server, .. } => Some(server),
+            Purpose::Compile { .. } | Purpose::Doctor => None,
+        }
+    }
+}
+
+impl Drop for Process {
+    /// Ends it, and with a fork server everything that it forked and did not hand over.
+    fn drop(&mut self) {
+        if let Some(child) = &self.child
+            && matches!(self.purpose, Purpose::ForkServer { .. })
+        {
+            // Before the leader is reaped, so that its number still names this group.
+            crate::os::child::end_group(child.pid());
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! Modules, and the functions in them that can be called.
+
+#![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::limits::MODULE_BYTES_MAX;
+use crate::module_info::{ModuleInfo, TaskInfo};
+use crate::os::memory_file::SealedFile;
+use crate::outcome::{Encoding, StartFailed, StartFailure};
+use crate::protocol::worker::Entry;
+use crate::supervisor::artifact_store::{Artifact, Digest};
+use crate::supervisor::event::ModuleSourceBytes;
+use crate::supervisor::{Supervisor, SupervisorError};
+
+/// Where a module comes from.
+#[derive(Clone, Debug)]
+pub enum ModuleSource {
+    /// A file: a component, a core module, or their text format.
+    Path(PathBuf),
+    /// Bytes, with a name for messages.
+    Bytes {
+        /// What messages call it.
+        name: String,
+        /// The module: binary, or text format.
+        bytes: Vec<u8>,
+    },
+}
+
+impl From<PathBuf> for ModuleSource {
+    fn from(path: PathBuf) -> Self {
+        Self::Path(path)
+    }
+}
+
+impl From<&Path> for ModuleSource {
+    fn from(path: &Path) -> Self {
+        Self::Path(path.to_owned())
+    }
+}
+
+impl From<&str> for ModuleSource {
+    fn from(path: &str) -> Self {
+        Self::Path(path.into())
+    }
+}
+
+impl ModuleSource {
+    /// A module in the text format.
+    #[must_use]
+    pub fn wat(text: &str) -> Self {
+        Self::Bytes { name: "text".to_owned(), bytes: text.as_bytes().to_vec() }
+    }
+
+    pub(super) fn read(self) -> Result<Arc<ModuleSourceBytes>, LoadError> {
+        let (name, bytes) = match self {
+            Self::Bytes { name, bytes } => (name, bytes),
+            Self::Path(path) => {
+                let bytes = read_file(&path)?;
+                let stem = path.file_stem().unwrap_or(path.as_os_str());
+                (stem.to_string_lossy().into_owned(), bytes)
+            }
+        };
+        let length = bytes.len() as u64;
+        if length > MODULE_BYTES_MAX {
+            let reason = format!("it has {length} bytes, more than {MODULE_BYTES_MAX}");
+            return Err(LoadError::new(&name, StartFailure::InvalidModule, reason));
+        }
+        let digest = Digest::of(&bytes);
+        let file = SealedFile::from_bytes("wasmpool-module", &bytes)
+            .map_err(|error| LoadError::new(&name, StartFailure::Worker, error.to_string()))?;
+        Ok(Arc::new(ModuleSourceBytes { name, digest, file }))
+    }
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, LoadError> {
+    let name = path.display().to_string();
+    let refuse = |kind, detail: String| LoadError::new(&name, kind, detail);
+    let metadata = std::fs::metadata(path).map_err(|error| refuse(StartFailure::NotFound, error.to_string()))?;
+    if metadata.is_dir() {
+        return Err(refuse(StartFailure::InvalidModule, "it is a directory, not a module".to_owned()));
+    }
+    if metadata.len() > MODULE_BYTES_MAX {
+        let detail = format!("it has {} bytes, more than {MODULE_BYTES_MAX}", metadata.len());
+        return Err(refuse(StartFailure::InvalidModule, detail));
+    }
+    std::fs::read(path).map_err(|error| refuse(StartFailure::NotFound, error.to_string()))
+}
+
+/// Why a module could not be loaded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{name}`: {}: {}", .cause.kind.label(), .cause.detail)]
+pub struct LoadError {
+    name: String,
+    cause: StartFailed,
+}
+
+impl LoadError {
+    pub(super) fn new(name: &str, kind: StartFailure, detail: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), cause: StartFailed { kind, detail: detail.into() } }
+    }
+
+    pub(super) fn of(name: &str, cause: StartFailed) -> Self {
+        Self { name: name.to_owned(), cause }
+    }
+
+    /// What went wrong, as data.
+    #[must_use]
+    pub fn cause(&self) -> &StartFailed {
+        &self.cause
+    }
+
+    /// Its code in the exit-code table.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        self.cause.kind.exit_code()
+    }
+}
+
+/// A module that was compiled and described. Cloning is cheap.
+///
+/// The artifact is named by the content of the module: the same bytes are compiled once, and kept in
+/// the cache for other processes and later runs.
+#[derive(Clone, Debug)]
+pub struct Module {
+    source: Arc<ModuleSourceBytes>,
+    artifact: Arc<Artifact>,
+}
+
+impl Module {
+    pub(super) fn new(source: Arc<ModuleSourceBytes>, artifact: Arc<Artifact>) -> Self {
+        Self { source, artifact }
+    }
+
+    /// Loads a module with the global supervisor.
+    ///
+    /// # Errors
+    ///
+    /// When there is no supervisor, no such file, or the module is invalid or too costly to compile.
+    pub async fn load(source: impl Into<ModuleSource>) -> Result<Self, LoadError> {
+        let supervisor = Supervisor::global().map_err(|error| unsupervised(&error))?;
+        supervisor.load(source).await
+    }
+
+    /// The module's name: its file's, without the extension.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.source.name
+    }
+
+    /// The SHA-256 digest of its bytes, in hexadecimal.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        self.source.digest.to_hex()
+    }
+
+    /// What it is and offers.
+    #[must_use]
+    pub fn info(&self) -> &ModuleInfo {
+        &self.artifact.info
+    }
+
+    /// A function by name: one that was marked as a task, or any other export.
+    ///
+    /// # Errors
+    ///
+    /// When there is none of that name; the error lists those that exist.
+    pub fn task(&self, name: &str) -> Result<Target, TargetError> {
+        let tasks = &self.info().tasks;
+        if let Some(task) = tasks.iter().find(|task| task.name == name || task.export == name) {
+            return Ok(self.sdk_target(task));
+        }
+        let export = self.info().exports.iter().find(|export| export.name == name);
+        let export = export.ok_or_else(|| self.not_found(name))?;
+        Ok(self.target(&export.name, Entry::Export { name: export.name.clone() }, None))
+    }
+
+    /// The only function that was marked as a task, if there is exactly one.
+    #[must_use]
+    pub fn only_task(&self) -> Option<Target> {
+        match self.info().tasks.as_slice() {
+            [task] => Some(self.sdk_target(task)),
+            _ => None,
+        }
+    }
+
+    /// The module's own entry: `_start` or `wasi:cli/run`.
+    ///
+    /// # Errors
+    ///
+    /// When it has none; the error lists what it has.
+    pub fn command(&self) -> Result<Target, TargetError> {
+        if self.info().is_command {
+            Ok(self.target(self.name(), Entry::Command, None))
+        } else {
+            Err(self.not_found("_start"))
+        }
+    }
+
+    /// A call as text: `add(1, 2)`, in WAVE syntax for components, with numbers for core modules.
+    ///
+    /// # Errors
+    ///
+    /// When the module has no export of that name.
+    pub fn invoke(&self, expression: &str) -> Result<Target, TargetError> {
+        let name = expression.split('(').next().unwrap_or(expression).trim();
+        let known = |export: &&crate::module_info::ExportInfo| {
+            export.name == name || export.name.rsplit('#').next() == Some(name)
+        };
+        let export = self.info().exports.iter().find(known).ok_or_else(|| self.not_found(name))?;
+        let expression = expression.to_owned();
+        Ok(self.target(&export.name, Entry::Invoke { expression }, None))
+    }
+
+    fn sdk_target(&self, task: &TaskInfo) -> Target {
+        let entry = Entry::Task { export: task.export.clone(), result: task.result };
+        self.target(&task.name, entry, Some(task.clone()))
+    }
+
+    fn target(&self, name: &str, entry: Entry, info: Option<TaskInfo>) -> Target {
+        let (name, info) = (Arc::from(name), info.map(Arc::new));
+        Target { module: self.clone(), name, entry, info }
+    }
+
+    fn not_found(&self, name: &str) -> TargetError {
+        let tasks: Vec<String> = self.info().tasks.iter().map(|task| task.name.clone()).collect();
+        let marked = |export: &&crate::module_info::ExportInfo| {
+            !self.info().tasks.iter().any(|task| task.export == export.name)
+        };
+        let exports = self.info().exports.iter().filter(marked);
+        let exports = exports.map(|export| format!("{}: {}", export.name, export.signature)).collect();
+        TargetError { module: self.name().to_owned(), name: name.to_owned(), tasks, exports }
+    }
+
+    pub(super) fn source(&self) -> &Arc<ModuleSourceBytes> {
+        &self.source
+    }
+}
+
+fn unsupervised(error: &SupervisorError) -> LoadError {
+    LoadError::new("module", StartFailure::Worker, error.to_string())
+}
+
+/// No function of that name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetError {
+    module: String,
+    name: String,
+    tasks: Vec<String>,
+    exports: Vec<String>,
+}
+
+impl TargetError {
+    /// Its code in the exit-code table.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        crate::exit_code::NOT_FOUND
+    }
+}
+
+impl std::error::Error for TargetError {}
+
+impl std::fmt::Display for TargetError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "`{}` has no task or export `{}`", self.module, self.name)?;
+        match (self.tasks.as_slice(), self.exports.as_slice()) {
+            ([], []) => f.write_str("; it exports no function"),
+            ([], exports) => write!(f, "; its exports are {}", exports.join("; ")),
+            (tasks, _) => write!(f, "; its tasks are {}", tasks.join(", ")),
+        }
+    }
+}
+
+/// A function of a module: what Python calls the target. Cloning is cheap.
+#[derive(Clone, Debug)]
+pub struct Target {
+    module: Module,
+    name: Arc<str>,
+    entry: Entry,
+    info: Option<Arc<TaskInfo>>,
+}
+
+impl Target {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its description, when it was marked as a task.
+    #[must_use]
+    pub fn info(&self) -> Option<&TaskInfo> {
+        self.info.as_deref()
+    }
+
+    /// The module it belongs to.
+    #[must_use]
+    pub fn module(&self) -> &Module {
+        &self.module
+    }
+
+    pub(super) fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+
+    pub(super) fn entry(&self) -> &Entry {
+        &self.entry
+    }
+
+    /// How it takes its arguments; `None` when it takes none from us.
+    pub(super) fn args_encoding(&self) -> Option<Encoding> {
+        match (&self.entry, &self.info) {
+            (_, Some(info)) => Some(info.args),
+            (Entry::Export { .. } | Entry::Task { .. }, None) => Some(Encoding::Json),
+            (Entry::Command | Entry::Invoke { .. }, None) => None,
+        }
+    }
+}

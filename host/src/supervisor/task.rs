@@ -1,0 +1,199 @@
+//! A task: one guest call with everything that goes with it.
+
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::limits::{Limits, NAME_BYTES_MAX};
+use crate::outcome::{NotRun, Outcome};
+use crate::policy::Policy;
+use crate::protocol::worker::{Entry, Initializer};
+use crate::supervisor::call::{Call, CallShape, Reply};
+use crate::supervisor::module::Target;
+use crate::supervisor::output::Output;
+use crate::supervisor::pool::StartMethod;
+use crate::task::{Args, Stdin};
+
+/// One guest call: a target, its arguments and its limits. `Task::new` lists every default.
+#[derive(Clone, Debug)]
+pub struct Task {
+    target: Target,
+    args: Args,
+    name: Arc<str>,
+    limits: Limits,
+    policy: Policy,
+    argv: Vec<String>,
+    env: Vec<(String, String)>,
+    stdin: Stdin,
+    output: Output,
+    priority: i32,
+    retries: u32,
+}
+
+impl Task {
+    /// A call without arguments, named as its target, with default limits and nothing granted.
+    #[must_use]
+    pub fn new(target: &Target) -> Self {
+        Self {
+            name: target.shared_name(),
+            target: target.clone(),
+            args: Args::none(),
+            limits: Limits::default(),
+            policy: Policy::default(),
+            argv: vec![target.module().name().to_owned()],
+            env: Vec::new(),
+            stdin: Stdin::Empty,
+            output: Output::Capture,
+            priority: 0,
+            retries: 0,
+        }
+    }
+
+    /// The arguments.
+    #[must_use]
+    pub fn args(mut self, args: Args) -> Self {
+        self.args = args;
+        self
+    }
+
+    /// A name for records and logs; cut to 256 bytes.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        let mut name = name.into();
+        let end = name.floor_char_boundary(NAME_BYTES_MAX);
+        name.truncate(end);
+        self.name = name.into();
+        self
+    }
+
+    /// What it may use.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// What it may touch.
+    #[must_use]
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Command-line arguments of a WASI program, the program's own name first.
+    #[must_use]
+    pub fn argv(mut self, argv: Vec<String>) -> Self {
+        self.argv = argv;
+        self
+    }
+
+    /// Environment variables of a WASI program. None by default.
+    #[must_use]
+    pub fn env(mut self, env: Vec<(String, String)>) -> Self {
+        self.env = env;
+        self
+    }
+
+    /// Standard input. Empty by default.
+    #[must_use]
+    pub fn stdin(mut self, stdin: Stdin) -> Self {
+        self.stdin = stdin;
+        self
+    }
+
+    /// What becomes of standard output and error. Captured by default.
+    #[must_use]
+    pub fn output(mut self, output: Output) -> Self {
+        self.output = output;
+        self
+    }
+
+    /// Higher goes first. 0 by default.
+    #[must_use]
+    pub fn priority(mut self, priority: i32) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// How often it is tried again when an attempt fails in any way but being cancelled. 0 by default.
+    #[must_use]
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.retries = retries;
+        self
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn get_name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+
+    /// As a pool's initializer, which must be an SDK task.
+    pub(super) fn as_initializer(&self) -> Option<Initializer> {
+        let Entry::Task { export, .. } = self.target.entry() else { return None };
+        let args = self.input().ok()?.to_vec();
+        Some(Initializer { export: export.clone(), args })
+    }
+
+    /// The bytes the guest gets; an error if they do not fit the target or the limit.
+    fn input(&self) -> Result<Bytes, Outcome> {
+        let refuse = |reason: String| Outcome::NotRun(NotRun::Argument(reason));
+        let Some(encoding) = self.target.args_encoding() else { return Ok(Bytes::new()) };
+        let input = self.args.encode(encoding).map_err(|error| refuse(error.to_string()))?;
+        let (length, limit) = (input.len() as u64, self.limits.argument_bytes);
+        if length > limit {
+            return Err(refuse(format!("the arguments have {length} bytes, more than the limit of {limit}")));
+        }
+        Ok(input)
+    }
+
+    pub(super) fn shape(&self, start_method: StartMethod, initializer: Option<Initializer>) -> CallShape {
+        CallShape {
+            module: Arc::clone(self.target.module().source()),
+            kind: self.target.module().info().kind,
+            entry: self.target.entry().clone(),
+            initializer,
+            limits: self.limits.clone(),
+            policy: self.policy.clone(),
+            start_method,
+            argv: self.argv.clone(),
+            env: self.env.clone(),
+            stdin: self.stdin.clone(),
+            priority: self.priority,
+        }
+    }
+
+    /// The call, or the outcome and the call that gets it without running.
+    pub(super) fn call(&self, task: u64, reply: Reply) -> Result<Call, (Call, Outcome)> {
+        let (input, refused) = match self.input() {
+            Ok(input) => (input, None),
+            Err(outcome) => (Bytes::new(), Some(outcome)),
+        };
+        let name = Arc::clone(&self.name);
+        let (output, retries) = (self.output.clone(), self.retries);
+        let call = Call { task, name, attempt: 1, input, output, reply, retries, room: None };
+        match refused {
+            None => Ok(call),
+            Some(outcome) => Err((call, outcome)),
+        }
+    }
+
+    /// Whether two tasks may share an instance in a chunk: they differ in arguments and name only.
+    pub(super) fn may_share_instance(&self, other: &Self) -> bool {
+        Arc::ptr_eq(self.target.module().source(), other.target.module().source())
+            && self.target.entry() == other.target.entry()
+            && !matches!(self.target.entry(), Entry::Command | Entry::Invoke { .. })
+            && self.limits == other.limits
+            && self.policy == other.policy
+            && self.priority == other.priority
+            && matches!((&self.stdin, &other.stdin), (Stdin::Empty, Stdin::Empty))
+            && self.argv == other.argv
+            && self.env == other.env
+    }
+}

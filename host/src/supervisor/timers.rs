@@ -1,0 +1,72 @@
+//! Deadlines, kept in the order in which they come.
+
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::event::{ProcessId, WorkerId};
+use super::fork_client::ServerId;
+
+/// What a deadline is for. A worker's deadlines carry the phase they were set in: in a later phase they
+/// mean nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Timer {
+    /// The running call has used up its wall-clock time.
+    TaskTime { worker: WorkerId, phase: u64 },
+    /// The grace period of a cancelled call is over.
+    Grace { worker: WorkerId, phase: u64 },
+    /// The worker did not acknowledge, or did not end, in time.
+    WorkerAnswer { worker: WorkerId, phase: u64 },
+    /// The interrupt did not end the guest.
+    InterruptAnswer { worker: WorkerId, phase: u64 },
+    /// An exec'ed process did not answer in time.
+    ProcessAnswer { process: ProcessId, phase: u64 },
+    /// Another try to start a fork server.
+    ServerRetry { server: ServerId },
+}
+
+/// All deadlines of the dispatcher.
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    entries: BTreeMap<(Instant, u64), Timer>,
+    next: u64,
+}
+
+impl Timers {
+    pub(super) fn set(&mut self, at: Instant, timer: Timer) {
+        self.next += 1;
+        self.entries.insert((at, self.next), timer);
+    }
+
+    /// Takes out the first deadline that is over.
+    pub(super) fn elapsed(&mut self, now: Instant) -> Option<Timer> {
+        let entry = self.entries.first_entry()?;
+        (entry.key().0 <= now).then(|| entry.remove())
+    }
+
+    /// How long until the next one.
+    pub(super) fn until_next(&self, now: Instant) -> Option<Duration> {
+        self.entries.first_key_value().map(|((at, _), _)| at.saturating_duration_since(now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deadlines_come_in_order_and_only_when_they_are_over() {
+        let start = Instant::now();
+        let (mut timers, ms) = (Timers::default(), Duration::from_millis);
+        let timer = |worker| Timer::Grace { worker, phase: 0 };
+        timers.set(start + ms(20), timer(2));
+        timers.set(start + ms(10), timer(1));
+        timers.set(start + ms(10), timer(3));
+        assert_eq!(timers.until_next(start), Some(ms(10)));
+        assert_eq!(timers.elapsed(start), None);
+        let late = start + ms(30);
+        let order: Vec<_> = std::iter::from_fn(|| timers.elapsed(late)).collect();
+        assert_eq!(order, [timer(1), timer(3), timer(2)]);
+    }
+}

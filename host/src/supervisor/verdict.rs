@@ -1,0 +1,157 @@
+//! The verdict: claim and evidence together make the outcome, and evidence wins.
+//!
+//! Pure: no clock, no socket, no process. A claim is what the worker said; the intent is what this side
+//! did to it and why; the exit is the kernel's word.
+
+#![forbid(unsafe_code)]
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::os::child::ExitStatus;
+use crate::outcome::{
+    CancelledBy, Limit, LimitKind, Outcome, StartFailed, TaskValue, Trap, TrapKind,
+};
+use crate::protocol::worker::Claim;
+
+/// Why this side ended a worker or asked it to end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Intent {
+    TimedOut(Duration),
+    Cancelled(CancelledBy),
+    Limit(LimitKind, String),
+    Protocol(String),
+}
+
+/// What the worker said, with a result's bytes already checked and taken in.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Said {
+    Value(TaskValue),
+    Else(Claim),
+}
+
+/// How the worker stands after the attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Evidence {
+    /// It lives on.
+    Alive,
+    /// It ended.
+    Ended(ExitStatus),
+}
+
+/// How the attempt ended. `intent` is only what was decided *before* the claim arrived.
+pub(super) fn verdict(said: Option<Said>, intent: Option<Intent>, evidence: Evidence) -> Outcome {
+    match (intent, said, evidence) {
+        (Some(intent), said, _) => of_intent(intent, said),
+        (None, Some(Said::Value(value)), _) => Outcome::Succeeded(value),
+        (None, Some(Said::Else(claim)), _) => of_claim(claim),
+        (None, None, Evidence::Ended(ExitStatus::Signaled(signal))) => Outcome::Killed(signal),
+        (None, None, Evidence::Ended(ExitStatus::Exited(code))) => {
+            Outcome::Protocol(format!("it exited with code {code} and without a result"))
+        }
+        (None, None, Evidence::Ended(ExitStatus::Unknown) | Evidence::Alive) => Outcome::Unknown,
+    }
+}
+
+/// What this side decided stands, whatever the worker managed to say afterwards; a backtrace from its
+/// last words is kept.
+fn of_intent(intent: Intent, said: Option<Said>) -> Outcome {
+    let limit = |kind, detail| {
+        let trap = match said {
+            Some(Said::Else(Claim::Interrupted { backtrace })) if !backtrace.is_empty() => Some(Trap {
+                kind: TrapKind::Other,
+                message: "interrupted".to_owned(),
+                backtrace,
+                panic: None,
+            }),
+            _ => None,
+        };
+        Outcome::LimitExceeded(Limit { kind, detail, trap })
+    };
+    match intent {
+        Intent::TimedOut(after) => limit(LimitKind::Time, format!("still running after {after:?}")),
+        Intent::Limit(kind, detail) => limit(kind, detail),
+        Intent::Cancelled(by) => Outcome::Cancelled(by),
+        Intent::Protocol(reason) => Outcome::Protocol(reason),
+    }
+}
+
+fn of_claim(claim: Claim) -> Outcome {
+    match claim {
+        Claim::Failed { message } => Outcome::Failed(message),
+        Claim::Exited { code } => Outcome::Exited(code),
+        Claim::Trapped { trap, denied: None } => Outcome::Trapped(trap),
+        Claim::Trapped { trap, denied: Some((kind, detail)) } => {
+            Outcome::LimitExceeded(Limit { kind, detail, trap: Some(trap) })
+        }
+        Claim::LimitExceeded { kind, detail } => Outcome::LimitExceeded(Limit { kind, detail, trap: None }),
+        Claim::NotStarted { kind, detail } => Outcome::StartFailed(StartFailed { kind, detail }),
+        Claim::Interrupted { .. } => Outcome::Protocol("it says that it was interrupted, and was not".to_owned()),
+        Claim::Returned { .. } => Outcome::Protocol("its result was never taken in".to_owned()),
+    }
+}
+
+/// A value whose bytes were taken in.
+pub(super) fn value(encoding: crate::outcome::Encoding, bytes: Bytes) -> Said {
+    Said::Value(TaskValue::new(encoding, bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::Encoding;
+
+    fn returned() -> Option<Said> {
+        Some(value(Encoding::Json, Bytes::from_static(b"1")))
+    }
+
+    fn code(said: Option<Said>, intent: Option<Intent>, evidence: Evidence) -> u8 {
+        verdict(said, intent, evidence).exit_code()
+    }
+
+    #[test]
+    fn an_exit_without_a_result_is_never_a_success() {
+        for status in [0, 7] {
+            assert_eq!(code(None, None, Evidence::Ended(ExitStatus::Exited(status))), 240);
+        }
+        assert_eq!(code(None, None, Evidence::Ended(ExitStatus::Unknown)), 249);
+    }
+
+    #[test]
+    fn a_whole_result_wins_over_a_later_death() {
+        assert_eq!(code(returned(), None, Evidence::Ended(ExitStatus::Signaled(9))), 0);
+        assert_eq!(code(None, None, Evidence::Ended(ExitStatus::Signaled(9))), 137);
+    }
+
+    #[test]
+    fn what_this_side_decided_first_stands() {
+        let late = Intent::TimedOut(Duration::from_secs(1));
+        assert_eq!(code(returned(), Some(late.clone()), Evidence::Alive), 221);
+        assert_eq!(code(None, Some(late), Evidence::Ended(ExitStatus::Signaled(9))), 221);
+        let cancelled = Intent::Cancelled(CancelledBy::Caller);
+        assert_eq!(code(None, Some(cancelled), Evidence::Ended(ExitStatus::Signaled(9))), 230);
+        let garbage = Intent::Protocol("garbage".to_owned());
+        assert_eq!(code(returned(), Some(garbage), Evidence::Ended(ExitStatus::Signaled(9))), 240);
+    }
+
+    #[test]
+    fn a_worker_cannot_claim_an_interrupt_that_nobody_asked_for() {
+        let said = Some(Said::Else(Claim::Interrupted { backtrace: Vec::new() }));
+        assert_eq!(code(said, None, Evidence::Alive), 240);
+    }
+
+    #[test]
+    fn a_trap_after_a_denied_growth_is_the_limit() {
+        let trap = Trap {
+            kind: TrapKind::Unreachable,
+            message: String::new(),
+            backtrace: Vec::new(),
+            panic: None,
+        };
+        let plain = Claim::Trapped { trap: trap.clone(), denied: None };
+        let denied = Claim::Trapped { trap, denied: Some((LimitKind::Memory, String::new())) };
+        assert_eq!(code(Some(Said::Else(plain)), None, Evidence::Alive), 200);
+        assert_eq!(code(Some(Said::Else(denied)), None, Evidence::Alive), 222);
+    }
+}

@@ -1,0 +1,189 @@
+//! One worker as the dispatcher holds it. Dropping it kills and reaps the process.
+
+#![forbid(unsafe_code)]
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+
+use crate::os::child::Child;
+use crate::os::socket::PacketSocket;
+use crate::outcome::Record;
+use crate::policy::Layer;
+use crate::protocol::worker::Stream;
+use crate::supervisor::call::{Call, CallShape};
+use crate::supervisor::event::{PoolId, ProcessId};
+use crate::supervisor::fork_client::ServerId;
+use crate::supervisor::scheduler::Rank;
+use crate::supervisor::verdict::{Evidence, Intent, Said, verdict};
+
+/// A worker from the request to fork it to its end.
+#[derive(Debug)]
+pub(super) struct WorkerHandle {
+    pub(super) pool: PoolId,
+    pub(super) server: ServerId,
+    /// The fork server it came from; its process group outlives its workers.
+    pub(super) origin: Option<ProcessId>,
+    pub(super) child: Option<Child>,
+    pub(super) socket: Option<PacketSocket>,
+    pub(super) layers: Arc<[Layer]>,
+    /// Assignments it has ended.
+    pub(super) assignments: usize,
+    pub(super) stage: Stage,
+    /// Grows with each stage and call, so that an old deadline means nothing.
+    pub(super) phase: u64,
+    /// Its socket is not read, because the reader of its output is behind.
+    pub(super) paused: bool,
+    /// It ended while paused.
+    pub(super) ended_while_paused: bool,
+}
+
+/// What a worker is doing.
+#[derive(Debug)]
+pub(super) enum Stage {
+    Starting,
+    Idle,
+    Running(Box<Running>),
+    /// It has nothing more to do and is to end; the last call waits for the kernel's word.
+    Ending(Option<Box<Ended>>),
+}
+
+/// An assignment that a worker was given.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) shape: Arc<CallShape>,
+    /// Task number of the first call, which names the assignment on the wire.
+    pub(super) first_task: u64,
+    pub(super) rank: Rank,
+    /// The running call and those after it. An entry is `None` when its caller was answered already.
+    pub(super) calls: VecDeque<Option<Call>>,
+    /// Index of the running call.
+    pub(super) index: u32,
+    /// The worker's last assignment.
+    pub(super) last: bool,
+    pub(super) acknowledged: bool,
+    pub(super) facts: Facts,
+    pub(super) intent: Option<Intent>,
+}
+
+/// What was seen of the running call.
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub(super) started: Instant,
+    pub(super) cpu_before: Duration,
+    pub(super) stdout: BytesMut,
+    pub(super) stderr: BytesMut,
+    pub(super) output_bytes: u64,
+    pub(super) log_bytes: u64,
+    pub(super) progress: Option<(u64, Option<u64>)>,
+}
+
+impl Facts {
+    pub(super) fn new(now: Instant, cpu_before: Duration) -> Self {
+        Self {
+            started: now,
+            cpu_before,
+            stdout: BytesMut::new(),
+            stderr: BytesMut::new(),
+            output_bytes: 0,
+            log_bytes: 0,
+            progress: None,
+        }
+    }
+
+    pub(super) fn captured(&mut self, stream: Stream) -> &mut BytesMut {
+        match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        }
+    }
+}
+
+/// A call that ended, before its verdict.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) call: Call,
+    pub(super) shape: Arc<CallShape>,
+    pub(super) said: Option<Said>,
+    pub(super) intent: Option<Intent>,
+    pub(super) facts: Facts,
+    pub(super) wall_time: Duration,
+}
+
+/// The kernel's numbers for a record.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Measured {
+    pub(super) evidence: Evidence,
+    /// CPU time of the worker so far.
+    pub(super) cpu_time: Duration,
+    pub(super) peak_memory_bytes: Option<u64>,
+}
+
+impl Ended {
+    /// The call with the record that its caller gets.
+    pub(super) fn judge(self, pid: Option<u32>, layers: &[Layer], measured: Measured) -> (Call, Record) {
+        let Self { call, said, intent, facts, wall_time, .. } = self;
+        let record = Record {
+            task: call.task,
+            name: call.name.to_string(),
+            attempt: call.attempt,
+            outcome: verdict(said, intent, measured.evidence),
+            pid,
+            wall_time,
+            cpu_time: measured.cpu_time.saturating_sub(facts.cpu_before),
+            peak_memory_bytes: measured.peak_memory_bytes,
+            layers: layers.to_vec(),
+            stdout: facts.stdout.freeze(),
+            stderr: facts.stderr.freeze(),
+            progress: facts.progress,
+        };
+        (call, record)
+    }
+}
+
+impl WorkerHandle {
+    pub(super) fn new(pool: PoolId, server: ServerId) -> Self {
+        Self {
+            pool,
+            server,
+            origin: None,
+            child: None,
+            socket: None,
+            layers: Arc::from([]),
+            assignments: 0,
+            stage: Stage::Starting,
+            phase: 0,
+            paused: false,
+            ended_while_paused: false,
+        }
+    }
+
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::pid)
+    }
+
+    pub(super) fn kill(&self) {
+        if let Some(child) = &self.child {
+            child.kill();
+        }
+    }
+
+    pub(super) fn cpu_time(&self) -> Duration {
+        self.child.as_ref().and_then(Child::cpu_time).unwrap_or_default()
+    }
+
+    pub(super) fn running(&mut self) -> Option<&mut Running> {
+        match &mut self.stage {
+            Stage::Running(running) => Some(running),
+            _ => None,
+        }
+    }
+
+    /// A new phase: deadlines of the old one mean nothing any more.
+    pub(super) fn next_phase(&mut self) -> u64 {
+        self.phase += 1;
+        self.phase
+    }
+}

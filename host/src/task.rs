@@ -1,0 +1,193 @@
+//! What a caller hands to a task: its arguments and its standard input.
+
+#![forbid(unsafe_code)]
+
+use std::fs::File;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::outcome::Encoding;
+
+/// The arguments of one call.
+///
+/// ```
+/// use serde_json::json;
+/// use wasmpool::Args;
+///
+/// let by_position = Args::positional(vec![json!(1), json!(2)]);
+/// let by_name = Args::none().keyword("a", json!(1)).keyword("b", json!(2));
+/// let from_rust = Args::of(&(1, 2)).unwrap();
+/// let bytes = Args::raw(vec![0_u8, 255]);
+/// # let _ = (by_position, by_name, from_rust, bytes);
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Args(Repr);
+
+#[derive(Clone, Debug, PartialEq)]
+enum Repr {
+    Values { positional: Vec<Value>, keyword: Map<String, Value> },
+    Text(Bytes),
+    Raw(Bytes),
+    Invalid(ArgsError),
+}
+
+/// Why arguments do not fit a task.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ArgsError {
+    /// Raw bytes for a task that takes JSON.
+    #[error("the task takes JSON arguments, not raw bytes")]
+    RawForJson,
+    /// Something other than one byte string for a task that takes raw bytes.
+    #[error("the task takes one byte string: give it one string, or raw bytes")]
+    NotOneByteString,
+    /// A Rust value that has no JSON.
+    #[error("the arguments have no JSON: {0}")]
+    Json(String),
+}
+
+impl Args {
+    /// No arguments.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::positional(Vec::new())
+    }
+
+    /// Arguments by position.
+    #[must_use]
+    pub fn positional(values: Vec<Value>) -> Self {
+        Self(Repr::Values { positional: values, keyword: Map::new() })
+    }
+
+    /// The elements of a tuple (or list) as arguments by position, as in Python's `args=(1, 2)`.
+    ///
+    /// # Errors
+    ///
+    /// When the value has no JSON, or is no tuple or list.
+    pub fn of<T: Serialize>(tuple: &T) -> Result<Self, ArgsError> {
+        let text = serde_json::to_vec(tuple).map_err(|error| ArgsError::Json(error.to_string()))?;
+        match text.first() {
+            Some(b'[') => Ok(Self(Repr::Text(text.into()))),
+            _ => Err(ArgsError::Json("a tuple was expected, such as `(1,)`".to_owned())),
+        }
+    }
+
+    /// One argument.
+    ///
+    /// # Errors
+    ///
+    /// When the value has no JSON.
+    pub fn one<T: Serialize>(value: &T) -> Result<Self, ArgsError> {
+        Self::of(&(value,))
+    }
+
+    /// Arguments that will be refused with this error when the task is submitted.
+    pub(crate) fn invalid(error: ArgsError) -> Self {
+        Self(Repr::Invalid(error))
+    }
+
+    /// JSON text of an array, or of an object with `args` and `kwargs`. It is not looked at here.
+    #[must_use]
+    pub fn json_text(text: impl Into<Bytes>) -> Self {
+        Self(Repr::Text(text.into()))
+    }
+
+    /// One byte string, for a task whose parameter is `Bytes`.
+    #[must_use]
+    pub fn raw(bytes: impl Into<Bytes>) -> Self {
+        Self(Repr::Raw(bytes.into()))
+    }
+
+    /// Adds an argument by name, as in Python's `kwargs={"b": 2}`.
+    #[must_use]
+    pub fn keyword(mut self, name: impl Into<String>, value: Value) -> Self {
+        if let Repr::Text(text) = &self.0
+            && let Ok(positional) = serde_json::from_slice(text)
+        {
+            self.0 = Repr::Values { positional, keyword: Map::new() };
+        }
+        if let Repr::Values { keyword, .. } = &mut self.0 {
+            keyword.insert(name.into(), value);
+        }
+        self
+    }
+
+    /// The bytes that the guest gets, for a task that takes its arguments like this.
+    pub(crate) fn encode(&self, encoding: Encoding) -> Result<Bytes, ArgsError> {
+        match (&self.0, encoding) {
+            (Repr::Invalid(error), _) => Err(error.clone()),
+            (Repr::Raw(bytes), Encoding::Raw) => Ok(bytes.clone()),
+            (Repr::Raw(_), Encoding::Json) => Err(ArgsError::RawForJson),
+            (Repr::Text(text), Encoding::Json) => Ok(text.clone()),
+            (Repr::Text(text), Encoding::Raw) => match serde_json::from_slice(text) {
+                Ok(positional) => Self::positional(positional).encode(encoding),
+                Err(_) => Err(ArgsError::NotOneByteString),
+            },
+            (Repr::Values { positional, keyword }, Encoding::Raw) => match positional.as_slice() {
+                [Value::String(text)] if keyword.is_empty() => Ok(Bytes::from(text.clone().into_bytes())),
+                _ => Err(ArgsError::NotOneByteString),
+            },
+            (Repr::Values { positional, keyword }, Encoding::Json) => {
+                let text = if keyword.is_empty() {
+                    serde_json::to_vec(positional)
+                } else {
+                    serde_json::to_vec(&serde_json::json!({ "args": positional, "kwargs": keyword }))
+                };
+                text.map(Bytes::from).map_err(|error| ArgsError::Json(error.to_string()))
+            }
+        }
+    }
+}
+
+impl Default for Args {
+    fn default() -> Self {
+        Self::none()
+    }
+}
+
+/// What a task reads as its standard input.
+#[derive(Clone, Debug, Default)]
+pub enum Stdin {
+    /// Nothing: the first read is the end.
+    #[default]
+    Empty,
+    /// An open file, pipe or socket. The worker gets this very descriptor.
+    File(Arc<File>),
+    /// These bytes.
+    Bytes(Bytes),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn text(args: &Args) -> String {
+        String::from_utf8(args.encode(Encoding::Json).unwrap().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn arguments_become_an_array_or_an_object_with_names() {
+        assert_eq!(text(&Args::of(&(1, "x")).unwrap()), r#"[1,"x"]"#);
+        assert_eq!(text(&Args::none()), "[]");
+        let named = Args::of(&(1,)).unwrap().keyword("b", json!(2));
+        assert_eq!(text(&named), r#"{"args":[1],"kwargs":{"b":2}}"#);
+    }
+
+    #[test]
+    fn a_byte_string_is_a_string_or_raw_bytes() {
+        assert_eq!(Args::positional(vec![json!("hi")]).encode(Encoding::Raw).unwrap(), "hi");
+        assert_eq!(Args::one(&"hi").unwrap().encode(Encoding::Raw).unwrap(), "hi");
+        assert_eq!(Args::raw("hi").encode(Encoding::Raw).unwrap(), "hi");
+        assert_eq!(Args::positional(vec![json!(1)]).encode(Encoding::Raw), Err(ArgsError::NotOneByteString));
+        assert_eq!(Args::raw("hi").encode(Encoding::Json), Err(ArgsError::RawForJson));
+    }
+
+    #[test]
+    fn one_value_is_no_tuple() {
+        assert!(Args::of(&1).is_err());
+    }
+}
