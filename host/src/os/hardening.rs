@@ -3,9 +3,10 @@
 //! Every function acts on the calling process alone and says what it takes away for ever.
 
 use std::io;
-use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::{Mode, OFlags};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal};
 
 /// Removes every environment variable. Call it while the process has one thread.
@@ -30,18 +31,12 @@ pub(crate) fn close_descriptors_from(first: u32) -> io::Result<()> {
     if closed == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Takes over a descriptor that this process was started with, and closes it on exec from now on.
-pub(crate) fn inherited(number: i32) -> io::Result<OwnedFd> {
-    // SAFETY: whoever executed this program left the descriptor for it, and nothing here owns it yet.
-    let fd = unsafe { OwnedFd::from_raw_fd(number) };
-    match rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC) {
-        Ok(()) => Ok(fd),
-        Err(error) => {
-            // It is not open: nothing to close.
-            std::mem::forget(fd);
-            Err(error.into())
-        }
-    }
+/// Takes what this process has as standard input, and leaves `/dev/null` in its place.
+pub(crate) fn take_stdin() -> io::Result<OwnedFd> {
+    let taken = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
+    let nothing = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::stdio::dup2_stdin(&nothing)?;
+    Ok(taken)
 }
 
 /// Makes the process the leader of a session and a process group of its own, without a terminal.

@@ -1,8 +1,8 @@
 //! The start of every process of ours: which one it is, and what every one of them does first.
 //!
 //! The supervisor executes its own program again with one environment variable that names the role.
-//! Descriptor 3 is the control socket; 0 and 1 are `/dev/null`, 2 is standard error or `/dev/null`.
-//! Nothing else is meant to be there, and whatever is, is closed.
+//! The control socket arrives as standard input; standard output is `/dev/null`, standard error that or
+//! the host's. Nothing else is meant to be open, and whatever is, is closed.
 
 #![forbid(unsafe_code)]
 
@@ -46,8 +46,8 @@ impl Role {
     }
 }
 
-/// Where every process of ours finds its control socket.
-pub(crate) const CONTROL_SOCKET: i32 = 3;
+/// The first descriptor that is no standard stream.
+const FIRST_OTHER: u32 = 3;
 /// Exit code of a process that could not even begin.
 const CANNOT_BEGIN: i32 = 70;
 
@@ -69,12 +69,13 @@ pub(crate) fn child_main(role: Role) -> ! {
 /// The layers that need no policy, and the control socket.
 fn begin() -> std::io::Result<PacketSocket> {
     hardening::clear_environment();
+    // rustix reads it from `/proc` on the first question where the kernel does not tell otherwise.
+    let _ = rustix::param::page_size();
     signals::reset();
-    let first_other = u32::try_from(CONTROL_SOCKET + 1).expect("a small number");
-    hardening::close_descriptors_from(first_other)?;
+    hardening::close_descriptors_from(FIRST_OTHER)?;
     hardening::lead_new_session()?;
     hardening::die_with_parent()?;
-    let control = PacketSocket::from_fd(hardening::inherited(CONTROL_SOCKET)?);
+    let control = PacketSocket::from_fd(hardening::take_stdin()?);
     if hardening::is_hung_up(&control) {
         exit_now(0);
     }

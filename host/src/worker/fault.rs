@@ -30,11 +30,9 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::os::child::FAULT_VARIABLE;
 use crate::os::hardening::exit_now;
 use crate::os::signals;
-
-/// The variable that carries the choice.
-pub(crate) const VARIABLE: &str = "WASMPOOL_FAULT";
 
 static CHOSEN: OnceLock<Fault> = OnceLock::new();
 static PASSES: AtomicU32 = AtomicU32::new(0);
@@ -51,7 +49,7 @@ pub(crate) fn read_environment() {
     if !cfg!(debug_assertions) {
         return;
     }
-    let Ok(value) = std::env::var(VARIABLE) else { return };
+    let Ok(value) = std::env::var(FAULT_VARIABLE) else { return };
     let mut parts = value.split(':').map(str::to_owned);
     let (Some(point), Some(action)) = (parts.next(), parts.next()) else { return };
     let passes = parts.next().and_then(|number| number.parse().ok()).unwrap_or(0);

@@ -137,7 +137,8 @@ pub(crate) fn in_module(
     Ok(missing)
 }
 
-fn word(ty: &ExternType) -> &'static str {
+/// What kind of thing an import is.
+pub(crate) fn word(ty: &ExternType) -> &'static str {
     match ty {
         ExternType::Func(_) => "function",
         ExternType::Global(_) => "global",

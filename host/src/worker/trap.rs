@@ -137,7 +137,41 @@ mod tests {
 
     /// Traps of the engine that are reported as code 219 with their name: they belong to proposals
     /// that are off, or to the component model's own rules.
-    const OTHERS: &[&str] = &[];
+    const OTHERS: &[&str] = &[
+        "AtomicWaitNonSharedMemory",
+        "CannotEnterComponent",
+        "NoAsyncResult",
+        "UnhandledTag",
+        "ContinuationAlreadyConsumed",
+        "DisabledOpcode",
+        "AsyncDeadlock",
+        "CannotLeaveComponent",
+        "CannotBlockSyncTask",
+        "InvalidChar",
+        "DebugAssertStringEncodingFinished",
+        "DebugAssertEqualCodeUnits",
+        "DebugAssertPointerAligned",
+        "DebugAssertUpperBitsUnset",
+        "StringOutOfBounds",
+        "ListOutOfBounds",
+        "InvalidDiscriminant",
+        "UnalignedPointer",
+        "TaskCancelNotCancelled",
+        "TaskCancelOrReturnTwice",
+        "SubtaskCancelAfterTerminal",
+        "TaskReturnInvalid",
+        "WaitableSetDropHasWaiters",
+        "SubtaskDropNotResolved",
+        "ThreadNewIndirectInvalidType",
+        "ThreadNewIndirectUninitialized",
+        "BackpressureOverflow",
+        "UnsupportedCallbackCode",
+        "CannotResumeThread",
+        "ConcurrentFutureStreamOp",
+        "ReferenceCountOverflow",
+        "StreamOpTooBig",
+        "WaitableSyncAndAsync",
+    ];
 
     #[test]
     fn every_trap_of_the_engine_is_named() {

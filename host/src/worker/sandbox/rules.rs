@@ -52,7 +52,10 @@ const PRCTL: &[u64] = &commands([
     libc::PR_SET_VMA,
     libc::PR_SET_NAME,
     libc::PR_GET_NAME,
+    PR_GET_AUXV,
 ]);
+/// Reads this process's own auxiliary vector; libc does not name it.
+const PR_GET_AUXV: i32 = 0x4155_5856;
 const NO_NEW_PRIVILEGES: &[u64] = &commands([libc::PR_SET_NO_NEW_PRIVS]);
 const UNSHARE: &[u64] = &commands([libc::CLONE_VM]);
 const OWN_PROCESS: &[u64] = &[0];

@@ -1,0 +1,145 @@
+//! What bytes are: a module in the binary format, one in the text format, or something else by name.
+
+#![forbid(unsafe_code)]
+
+use std::borrow::Cow;
+
+use wasmparser::{Chunk, Parser, Payload};
+
+use crate::module_info::ModuleKind;
+
+/// How each module in the binary format begins.
+const WASM_MAGIC: &[u8] = b"\0asm";
+const MAGIC_AND_VERSION_BYTES: usize = 8;
+/// Bytes of something unknown that are shown.
+const SHOWN_BYTES: usize = 8;
+
+/// Other kinds of files, by their first bytes.
+const OTHERS: &[(&[u8], &str)] = &[
+    (b"\x7fELF", "an ELF file (a native program or library, or a module compiled by wasmtime)"),
+    (b"MZ", "a Windows program"),
+    (b"\xcf\xfa\xed\xfe", "a macOS program"),
+    (b"\xca\xfe\xba\xbe", "a macOS program or a Java class"),
+    (b"!<arch>\n", "a library archive"),
+    (b"BC\xc0\xde", "LLVM bitcode"),
+    (b"#!", "a script"),
+    (b"PK\x03\x04", "a ZIP archive"),
+    (b"\x1f\x8b", "a gzip file"),
+    (b"\xfd7zXZ", "an xz file"),
+    (b"\x28\xb5\x2f\xfd", "a zstd file"),
+    (b"%PDF", "a PDF file"),
+    (b"wpart\0", "an artifact of wasmpool's own cache"),
+];
+
+/// The module in `bytes`, in the binary format, or one line that says what they are instead.
+pub(super) fn module(bytes: &[u8]) -> Result<(ModuleKind, Cow<'_, [u8]>), String> {
+    if bytes.is_empty() {
+        return Err("the file is empty".to_owned());
+    }
+    if bytes.starts_with(WASM_MAGIC) || WASM_MAGIC.starts_with(bytes) {
+        return Ok((binary_kind(bytes)?, Cow::Borrowed(bytes)));
+    }
+    if let Some((_, what)) = OTHERS.iter().find(|(magic, _)| bytes.starts_with(magic)) {
+        return Err(format!("not a WebAssembly module but {what}"));
+    }
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        let shown = &bytes[..bytes.len().min(SHOWN_BYTES)];
+        return Err(format!("not a WebAssembly module: the file begins with the bytes {shown:02x?}"));
+    };
+    if !matches!(wat::Detect::from_bytes(bytes), wat::Detect::WasmText) {
+        return Err("not a WebAssembly module but a text file, and not WebAssembly's text format".to_owned());
+    }
+    let wasm = wat::parse_str(text).map_err(|error| text_error(&error.to_string()))?;
+    Ok((binary_kind(&wasm)?, Cow::Owned(wasm)))
+}
+
+fn binary_kind(bytes: &[u8]) -> Result<ModuleKind, String> {
+    if bytes.len() < MAGIC_AND_VERSION_BYTES {
+        return Err(format!("a WebAssembly module that is cut off after {} bytes", bytes.len()));
+    }
+    if Parser::is_component(bytes) {
+        return Ok(ModuleKind::Component);
+    }
+    if Parser::is_core_wasm(bytes) {
+        return Ok(ModuleKind::CoreModule);
+    }
+    let version = &bytes[WASM_MAGIC.len()..MAGIC_AND_VERSION_BYTES];
+    Err(format!(
+        "a WebAssembly file of a version that is not supported: its version bytes are {version:02x?}"
+    ))
+}
+
+/// What is wrong with the outermost structure of a module that was refused, if something is.
+pub(super) fn damage(wasm: &[u8]) -> Option<String> {
+    let mut parser = Parser::new(0);
+    let mut rest = wasm;
+    loop {
+        match parser.parse(rest, false) {
+            Ok(Chunk::NeedMoreData(_)) => {
+                let (at, length) = (wasm.len() - rest.len(), wasm.len());
+                return Some(format!(
+                    "the module is cut off: what begins at byte {at} goes on after its last byte, {length}"
+                ));
+            }
+            Ok(Chunk::Parsed { consumed, payload }) => {
+                // What is wrong inside a nested module is what the engine says.
+                if matches!(payload, Payload::ModuleSection { .. } | Payload::ComponentSection { .. }) {
+                    return None;
+                }
+                if rest.len() == consumed {
+                    return None;
+                }
+                rest = &rest[consumed..];
+            }
+            Err(_) => return None,
+        }
+    }
+}
+
+/// An error of the text format in one line: it comes with a picture of the place.
+fn text_error(picture: &str) -> String {
+    let mut lines = picture.lines();
+    let what = lines.next().unwrap_or_default();
+    let place = lines.find_map(|line| line.trim().strip_prefix("--> <anon>:"));
+    match place.and_then(|place| place.split_once(':')) {
+        Some((line, column)) => format!("WebAssembly text, line {line}, column {column}: {what}"),
+        None => format!("WebAssembly text: {what}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_file_is_named() {
+        let cases: &[(&[u8], &str)] = &[
+            (b"", "empty"),
+            (b"\x7fELF\x02\x01", "ELF"),
+            (b"#!/bin/sh\n", "script"),
+            (b"hello world\n", "text file"),
+            (b"\xff\xfe\x00\x01garbage", "[ff, fe, 00, 01"),
+            (b"\0as", "cut off after 3 bytes"),
+            (b"\0asm\x07\0\0\0", "[07, 00, 00, 00]"),
+            (b"(module", "line 1, column"),
+        ];
+        for (bytes, part) in cases {
+            let detail = module(bytes).unwrap_err();
+            assert!(detail.contains(part), "{detail}");
+            assert!(!detail.contains('\n'), "{detail}");
+        }
+    }
+
+    #[test]
+    fn a_module_cut_off_anywhere_is_found_out() {
+        let wasm = wat::parse_str(r#"(module (func (export "f") (result i32) (i32.const 42)))"#).unwrap();
+        for length in MAGIC_AND_VERSION_BYTES + 1..wasm.len() {
+            // A cut between two sections leaves a smaller module, which validation looks at.
+            if let Some(detail) = damage(&wasm[..length]) {
+                assert!(detail.contains("cut off"), "{detail}");
+            }
+        }
+        assert!(damage(&wasm[..wasm.len() - 1]).is_some());
+        assert_eq!(damage(&wasm), None);
+    }
+}
