@@ -1,4 +1,4 @@
-//! Write [wasmpool](https://github.com/wasmpool/wasmpool) tasks: plain functions, compiled to WebAssembly, that a
+//! Write wasmpool tasks: plain functions, compiled to WebAssembly, that a
 //! host runs in processes of their own.
 //!
 //! A whole plugin:

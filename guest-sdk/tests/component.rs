@@ -1,6 +1,8 @@
 //! What the toolchain makes of a plugin: the component has an export for each task, in its top level, and its core
 //! module still has the records of the tasks.
 
+#![forbid(unsafe_code)]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use wasmparser::{Parser, Payload, Validator};

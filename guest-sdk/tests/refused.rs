@@ -3,6 +3,8 @@
 //!
 //! After a change of a message: `TRYBUILD=overwrite cargo test -p wasmpool-guest --test refused`.
 
+#![forbid(unsafe_code)]
+
 #[test]
 fn wrong_tasks_are_errors_where_they_are_wrong() {
     trybuild::TestCases::new().compile_fail("tests/refused/*.rs");

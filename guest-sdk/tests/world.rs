@@ -2,6 +2,8 @@
 //!
 //! After a change of `task.wit`: `WASMPOOL_BLESS=1 cargo test -p wasmpool-guest --test world`.
 
+#![forbid(unsafe_code)]
+
 use std::path::Path;
 use wit_component::StringEncoding;
 use wit_parser::Resolve;

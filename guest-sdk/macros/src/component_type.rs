@@ -36,7 +36,7 @@ pub fn section_name(export: &str) -> String {
 pub fn section(export: &str) -> Vec<u8> {
     let mut package = ComponentType::new();
     package.ty().component(&world(export));
-    package.export(&format!("wasmpool:export-{export}/task"), ComponentTypeRef::Component(0));
+    package.export(format!("wasmpool:export-{export}/task"), ComponentTypeRef::Component(0));
 
     let mut component = ComponentBuilder::default();
     component.custom_section(&CustomSection {

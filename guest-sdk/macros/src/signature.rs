@@ -154,7 +154,7 @@ impl Returned {
         Ok(Self {
             success: text::of(success),
             // An alias such as `io::Result<T>` does not name its error.
-            error: error.map(|error| error.map_or_else(|| "error".to_owned(), |error| text::of(error))),
+            error: error.map(|error| error.map_or_else(|| "error".to_owned(), text::of)),
             raw: is_bytes(success),
             never: matches!(**declared, Type::Never(_)),
         })

@@ -1,6 +1,8 @@
 //! What the attribute accepts, what it refuses and where it points, without a compiler: functions as text in, an
 //! error with its place or an expansion out.
 
+#![forbid(unsafe_code)]
+
 mod accepted;
 mod encoded;
 mod refused;

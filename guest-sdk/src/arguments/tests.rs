@@ -1,5 +1,7 @@
 //! Each way in which a caller can be right or wrong.
 
+#![forbid(unsafe_code)]
+
 use super::*;
 use std::collections::BTreeMap;
 

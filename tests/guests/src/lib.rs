@@ -3,6 +3,8 @@
 //! They are grouped by what the host has to deal with. Tasks that end with `_if` do it for one value only, so that
 //! one input of a batch can go wrong among good ones.
 
+#![deny(unsafe_code)]
+
 mod cancelling;
 mod ending;
 mod logging;

@@ -41,8 +41,10 @@ fn exit_if(value: i64, bad: i64) -> i64 {
 /// Never ends for `bad`.
 #[task]
 fn spin_if(value: i64, bad: i64) -> i64 {
-    while value == bad {
-        black_box(());
+    if value == bad {
+        loop {
+            black_box(());
+        }
     }
     value
 }
@@ -50,8 +52,10 @@ fn spin_if(value: i64, bad: i64) -> i64 {
 /// Sleeps forever for `bad`.
 #[task]
 fn sleep_if(value: i64, bad: i64) -> i64 {
-    while value == bad {
-        thread::sleep(Duration::from_secs(1 << 30));
+    if value == bad {
+        loop {
+            thread::sleep(Duration::from_secs(1 << 30));
+        }
     }
     value
 }

@@ -1,5 +1,7 @@
 //! What is read from a function that can be a task.
 
+#![forbid(unsafe_code)]
+
 use super::{task, tokens};
 use crate::{expand, record};
 use proc_macro2::TokenStream;

@@ -1,5 +1,7 @@
 //! The component type that this crate writes is the one that the reference encoder makes of the WIT text.
 
+#![forbid(unsafe_code)]
+
 use crate::component_type;
 use wit_component::StringEncoding;
 use wit_parser::Resolve;

@@ -1,5 +1,7 @@
 //! Each wrong use of the attribute is an error that says what to do, at the token that is wrong.
 
+#![forbid(unsafe_code)]
+
 use super::tokens;
 use crate::{expand, signature};
 use proc_macro2::{LineColumn, TokenStream};
