@@ -1,1 +1,8 @@
 //! The one integration binary.
+//!
+//! Tests of the command line run the real program; tests of the library run scenarios in a host program
+//! of their own (`src/scenario`), so that descriptors, threads and processes can be counted.
+
+mod cli;
+mod support;
+mod tidy;

@@ -1,0 +1,8 @@
+//! What the tests share: the program, the guests, and a runner that looks for leftovers.
+
+pub mod build;
+pub mod processes;
+pub mod program;
+
+pub use build::{example, guests, wat};
+pub use program::{Finished, scenario, wasmpool};

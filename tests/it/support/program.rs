@@ -1,0 +1,123 @@
+//! A typed runner for the command line and the scenarios.
+
+use std::io::Write;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::{build, processes};
+
+/// How long any single run may take before the test fails.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A run that has ended.
+#[derive(Debug)]
+pub struct Finished {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+    pub time: Duration,
+}
+
+impl Finished {
+    /// The lines of standard output.
+    pub fn lines(&self) -> Vec<&str> {
+        self.stdout.lines().collect()
+    }
+
+    /// The records of `--format jsonl`, or what a scenario printed.
+    pub fn records(&self) -> Vec<serde_json::Value> {
+        let parse = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+        self.stdout.lines().map(parse).collect()
+    }
+
+    /// Fails with everything the run printed unless it ended with this code.
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        self
+    }
+}
+
+/// A run that is being set up.
+pub struct Run {
+    command: Command,
+    stdin: Option<Vec<u8>>,
+}
+
+/// The `wasmpool` program with these arguments, and an artifact cache that all tests share.
+pub fn wasmpool<I: IntoIterator<Item: AsRef<std::ffi::OsStr>>>(args: I) -> Run {
+    let mut command = Command::new(build::program());
+    command.args(args);
+    Run::new(command)
+}
+
+/// A scenario of the test host program.
+pub fn scenario(name: &str, args: &[&str]) -> Run {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_scenario"));
+    command.arg(name).args(args);
+    Run::new(command)
+}
+
+impl Run {
+    fn new(mut command: Command) -> Self {
+        processes::adopt_orphans();
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self { command, stdin: None }
+    }
+
+    /// Standard input.
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.command.stdin(Stdio::piped());
+        self.stdin = Some(bytes.into());
+        self
+    }
+
+    /// An environment variable.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// The folder it runs in.
+    pub fn current_dir(mut self, folder: &std::path::Path) -> Self {
+        self.command.current_dir(folder);
+        self
+    }
+
+    /// Starts it; the test goes on.
+    pub fn start(mut self) -> Child {
+        let mut child = self.command.spawn().expect("the program starts");
+        if let Some(bytes) = self.stdin.take() {
+            let mut stdin = child.stdin.take().expect("stdin is piped");
+            // A program that ends before it read everything is the test's business.
+            std::thread::spawn(move || stdin.write_all(&bytes));
+        }
+        child
+    }
+
+    /// Runs it to its end, and sees that it left no process behind.
+    pub fn run(self) -> Finished {
+        let begun = Instant::now();
+        let child = self.start();
+        finish(child, begun)
+    }
+}
+
+/// Waits for a program that was started, and sees that it left no process behind.
+pub fn finish(child: Child, begun: Instant) -> Finished {
+    let pid = child.id();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(child.wait_with_output()));
+    let Ok(output) = receiver.recv_timeout(PATIENCE) else {
+        processes::kill(pid);
+        panic!("the program hangs");
+    };
+    let output = output.expect("the program can be waited for");
+    let time = begun.elapsed();
+    processes::expect_no_orphans();
+    Finished {
+        code: output.status.code(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        time,
+    }
+}
