@@ -14,3 +14,5 @@ pub(crate) mod signals;
 pub(crate) mod socket;
 #[cfg(all(test, feature = "worker"))]
 mod test_entry;
+#[cfg(all(test, feature = "worker"))]
+pub(crate) mod test_hostile;

@@ -193,10 +193,3 @@ pub(crate) fn die() -> ! {
     die_of(libc::SIGSEGV);
     std::process::abort()
 }
-
-/// Stops the process until it is continued or killed. For the fault kit; needs a filter that lets a
-/// process signal itself, or none.
-pub(crate) fn stop() {
-    // SAFETY: sends a signal to this very process.
-    unsafe { libc::raise(libc::SIGSTOP) };
-}

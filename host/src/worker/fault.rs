@@ -16,9 +16,8 @@
 //!
 //! | action | what the process does |
 //! |---|---|
-//! | `kill` | dies by SIGSEGV |
+//! | `kill` | dies by SIGSEGV (a process in the sandbox cannot send itself a SIGKILL) |
 //! | `exit0`, `exit7` | exits with that code |
-//! | `stop` | stops (SIGSTOP) until it is continued or killed |
 //! | `hang` | sleeps for ever |
 //! | `garbage` | sends bytes that are no frame, and goes on |
 //! | `panic` | panics |
@@ -70,11 +69,12 @@ pub(crate) fn point(name: &str, send: impl Fn(&[u8])) {
         "kill" => signals::die(),
         "exit0" => exit_now(0),
         "exit7" => exit_now(7),
-        "stop" => signals::stop(),
         "hang" => loop {
             std::thread::park();
         },
         "garbage" => send(b"\xff\xfe not a frame of ours"),
+        #[cfg(test)]
+        "hostile" => crate::worker::tests::hostile::attack(send),
         "panic" => panic!("the fault kit asked for a panic at {name}"),
         _ => {}
     }

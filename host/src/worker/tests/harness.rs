@@ -1,0 +1,303 @@
+//! Starts processes of ours, speaks to them as the supervisor does, and collects what they say.
+
+#![forbid(unsafe_code)]
+
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::limits::{CompileLimits, FRAME_BYTES_MAX, Limits};
+use crate::module_info::{ModuleInfo, ModuleKind};
+use crate::os::memory_file::{self, SealedFile};
+use crate::os::socket::{PacketSocket, Received};
+use crate::outcome::{Encoding, LimitKind, StartFailure, TrapKind};
+use crate::policy::{Layer, Policy, SandboxMode};
+use crate::protocol::compile::{ArtifactHeader, Compile, Compiled, decode_info};
+use crate::protocol::fork_server::{EngineSettings, FromForkServer, Load, Probed, ToForkServer};
+use crate::protocol::frame;
+use crate::protocol::worker::{
+    Body, Claim, Entry, FromWorker, Inputs, Start, Stream, ToWorker, WorkerLimits,
+};
+
+pub(super) const ENGINE: EngineSettings = EngineSettings { fuel: false, stack_bytes: 512 * 1024 };
+pub(super) const WITH_FUEL: EngineSettings = EngineSettings { fuel: true, ..ENGINE };
+
+/// A child process with its control socket; killed on drop.
+pub(super) struct Process {
+    pub(super) child: Child,
+    pub(super) socket: PacketSocket,
+}
+
+impl Process {
+    pub(super) fn start(role: &str, fault: Option<&str>) -> Self {
+        let (ours, theirs) = PacketSocket::pair().unwrap();
+        let mut command = Command::new("/proc/self/exe");
+        command
+            .env_clear()
+            .env("WASMPOOL_CHILD", role)
+            .stdin(Stdio::from(theirs.into_fd()))
+            .stdout(Stdio::null());
+        if let Some(fault) = fault {
+            command.env("WASMPOOL_FAULT", fault);
+        }
+        Self { child: command.spawn().unwrap(), socket: ours }
+    }
+}
+
+impl Process {
+    /// Closes our end of the control socket.
+    pub(super) fn hang_up(&mut self) {
+        self.socket = PacketSocket::pair().unwrap().0;
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub(super) fn send<T: serde::Serialize>(socket: &PacketSocket, message: &T, descriptors: &[&dyn AsFd]) {
+    let descriptors: Vec<_> = descriptors.iter().map(|fd| fd.as_fd()).collect();
+    socket.send(&frame::encode(message).unwrap(), &descriptors).unwrap();
+}
+
+/// The next frame; `None` when the other side is gone.
+pub(super) fn receive<T: serde::de::DeserializeOwned>(socket: &PacketSocket) -> Option<(T, Vec<OwnedFd>)> {
+    let mut buffer = vec![0; FRAME_BYTES_MAX];
+    match socket.receive(&mut buffer).unwrap() {
+        Received::Packet(length, descriptors) => {
+            Some((frame::decode(&buffer[..length]).unwrap(), descriptors))
+        }
+        _ => None,
+    }
+}
+
+pub(super) struct Artifact {
+    pub(super) file: SealedFile,
+    pub(super) header: ArtifactHeader,
+    pub(super) info: ModuleInfo,
+}
+
+pub(super) fn try_compile(
+    module: &[u8],
+    engine: EngineSettings,
+    limits: CompileLimits,
+) -> Result<Artifact, (Option<Compiled>, std::process::ExitStatus)> {
+    let mut process = Process::start("compile", None);
+    let file = SealedFile::from_bytes("module", module).unwrap();
+    let artifact = memory_file::create("artifact").unwrap();
+    let request =
+        Compile { module_bytes: module.len() as u64, engine, limits, sandbox: SandboxMode::Required };
+    send(&process.socket, &request, &[&file, &artifact]);
+    match receive::<Compiled>(&process.socket).map(|(message, _)| message) {
+        Some(Compiled::Done) => {}
+        other => return Err((other, process.child.wait().unwrap())),
+    }
+    assert!(process.child.wait().unwrap().success());
+    let file = SealedFile::seal(artifact.into()).unwrap();
+    let mut header = [0; ArtifactHeader::BYTES];
+    file.read_exact_at(&mut header, 0).unwrap();
+    let header = ArtifactHeader::read(&header, file.len()).unwrap();
+    let mut info = vec![0; usize::try_from(header.info_bytes).unwrap()];
+    file.read_exact_at(&mut info, header.info_offset()).unwrap();
+    Ok(Artifact { file, header, info: decode_info(&info).unwrap() })
+}
+
+pub(super) fn compile(module: &str) -> Artifact {
+    compile_with(module.as_bytes(), ENGINE)
+}
+
+pub(super) fn compile_with(module: &[u8], engine: EngineSettings) -> Artifact {
+    try_compile(module, engine, CompileLimits::for_module(module.len() as u64)).expect("it compiles")
+}
+
+pub(super) fn load_message(artifact: &Artifact, engine: EngineSettings) -> ToForkServer {
+    ToForkServer::Load(Load {
+        kind: artifact.info.kind,
+        engine,
+        policy: Policy { sandbox: SandboxMode::Required },
+        offset: artifact.header.code_offset(),
+        length: artifact.header.code_bytes,
+    })
+}
+
+/// A fork server that is ready.
+pub(super) fn serve(artifact: &Artifact, engine: EngineSettings, fault: Option<&str>) -> Process {
+    let server = Process::start("fork-server", fault);
+    send(&server.socket, &load_message(artifact, engine), &[&artifact.file]);
+    let ready = receive::<FromForkServer>(&server.socket).expect("an answer").0;
+    assert_eq!(ready, FromForkServer::Ready { layers: Layer::ALL.to_vec() });
+    server
+}
+
+/// A worker: our end of its task socket, and its pidfd.
+pub(super) struct Worker {
+    pub(super) socket: PacketSocket,
+    pub(super) pidfd: OwnedFd,
+}
+
+pub(super) fn fork(server: &Process) -> Worker {
+    let (ours, theirs) = PacketSocket::pair().unwrap();
+    send(&server.socket, &ToForkServer::Fork { worker: 7 }, &[&theirs]);
+    drop(theirs);
+    let (answer, mut descriptors) = receive::<FromForkServer>(&server.socket).expect("an answer");
+    assert_eq!(answer, FromForkServer::Forked { worker: 7 });
+    Worker { socket: ours, pidfd: descriptors.remove(0) }
+}
+
+/// What a worker said until it ended, how it ended, and the files that came along.
+pub(super) struct Story {
+    pub(super) said: Vec<FromWorker>,
+    pub(super) files: Vec<OwnedFd>,
+    pub(super) status: rustix::process::WaitIdStatus,
+}
+
+impl Story {
+    pub(super) fn claims(&self) -> Vec<&Claim> {
+        claims(&self.said)
+    }
+
+    pub(super) fn claim(&self) -> &Claim {
+        self.claims().first().expect("a claim")
+    }
+
+    pub(super) fn stdout(&self) -> String {
+        let bytes = self.said.iter().filter_map(|message| match message {
+            FromWorker::Output { stream: Stream::Stdout, bytes } => Some(bytes.as_slice()),
+            _ => None,
+        });
+        String::from_utf8(bytes.collect::<Vec<_>>().concat()).unwrap()
+    }
+}
+
+impl Worker {
+    pub(super) fn start(&self, start: Start, descriptors: &[&dyn AsFd]) {
+        send(&self.socket, &ToWorker::Start(Box::new(start)), descriptors);
+    }
+
+    pub(super) fn story(self) -> Story {
+        let (mut said, mut files) = (Vec::new(), Vec::new());
+        while let Some((message, descriptors)) = receive::<FromWorker>(&self.socket) {
+            said.push(message);
+            files.extend(descriptors);
+        }
+        Story { said, files, status: wait(&self.pidfd) }
+    }
+
+    pub(super) fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::pidfd_send_signal(&self.pidfd, signal).unwrap();
+    }
+}
+
+/// How a worker ended. Works only because it is a child of *this* process.
+pub(super) fn wait(pidfd: &OwnedFd) -> rustix::process::WaitIdStatus {
+    let options = rustix::process::WaitIdOptions::EXITED;
+    rustix::process::waitid(rustix::process::WaitId::PidFd(pidfd.as_fd()), options).unwrap().unwrap()
+}
+
+/// Gives a worker without descriptors one assignment; everything that it says until it ends.
+pub(super) fn assign(socket: &PacketSocket, start: Start) -> Vec<FromWorker> {
+    send(socket, &ToWorker::Start(Box::new(start)), &[]);
+    std::iter::from_fn(|| receive::<FromWorker>(socket)).map(|(message, _)| message).collect()
+}
+
+/// The claims among messages.
+pub(super) fn claims(said: &[FromWorker]) -> Vec<&Claim> {
+    let claim = |message| match message {
+        &FromWorker::Finished { ref claim, .. } => Some(claim),
+        _ => None,
+    };
+    said.iter().filter_map(claim).collect()
+}
+
+pub(super) fn limits() -> WorkerLimits {
+    let limits = Limits::default();
+    WorkerLimits {
+        fuel: None,
+        memory_bytes: limits.memory_bytes,
+        table_elements: limits.table_elements,
+        instances: limits.instances,
+        result_bytes: limits.result_bytes,
+    }
+}
+
+pub(super) fn start(entry: Entry) -> Start {
+    Start {
+        task: 42,
+        attempt: 1,
+        name: "task".to_owned(),
+        worker_name: "worker-1".to_owned(),
+        entry,
+        initializer: None,
+        inputs: Inputs { lengths: vec![0], body: Body::Inline(Vec::new()) },
+        limits: limits(),
+        argv: vec!["program".to_owned()],
+        env: Vec::new(),
+        stdin: false,
+        log_level: None,
+        last: true,
+    }
+}
+
+/// Runs one assignment of one module, from source to end.
+pub(super) fn run(module: &str, start: Start) -> Story {
+    let artifact = compile(module);
+    let server = serve(&artifact, ENGINE, None);
+    let worker = fork(&server);
+    worker.start(start, &[]);
+    worker.story()
+}
+
+pub(super) fn run_command(module: &str) -> Story {
+    run(module, start(Entry::Command))
+}
+
+/// A component with one task made from a core function body, which gets (pointer, length) and returns
+/// a pointer to `{ u8 is_err, u32, ... }`.
+pub(super) fn task_component(core: &str) -> String {
+    format!(
+        r#"(component
+            (type $error' (variant (case "failed" string) (case "invalid-arguments" string) (case "other" string)))
+            (import "wasmpool:task/types@0.1.0" (instance $types (export "task-error" (type (eq $error')))))
+            (alias export $types "task-error" (type $error))
+            (core module $m
+                (memory (export "memory") 2)
+                (global $next (mut i32) (i32.const 4096))
+                (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+                    (local $at i32)
+                    (local.set $at (global.get $next))
+                    (global.set $next (i32.add (global.get $next) (local.get 3)))
+                    (if (i32.gt_u (global.get $next) (i32.mul (memory.size) (i32.const 65536)))
+                        (then (if (i32.eq (i32.const -1) (memory.grow (i32.add (i32.const 1)
+                            (i32.div_u (local.get 3) (i32.const 65536))))) (then (unreachable)))))
+                    (local.get $at))
+                {core})
+            (core instance $i (instantiate $m))
+            (func (export "work") (param "args" (list u8)) (result (result (list u8) (error $error)))
+                (canon lift (core func $i "work") (memory $i "memory") (realloc (func $i "realloc")))))"#
+    )
+}
+
+/// Returns its argument.
+pub(super) fn echo() -> String {
+    task_component(
+        r#"(func (export "work") (param i32 i32) (result i32)
+            (i32.store8 (i32.const 16) (i32.const 0))
+            (i32.store (i32.const 20) (local.get 0))
+            (i32.store (i32.const 24) (local.get 1))
+            (i32.const 16))"#,
+    )
+}
+
+pub(super) fn task() -> Entry {
+    Entry::Task { export: "work".to_owned(), result: Encoding::Raw }
+}
+
+pub(super) fn inputs(inputs: &[&[u8]]) -> Inputs {
+    let lengths = inputs.iter().map(|input| input.len() as u64).collect();
+    Inputs { lengths, body: Body::Inline(inputs.concat()) }
+}

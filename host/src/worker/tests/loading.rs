@@ -1,0 +1,148 @@
+//! Loading and compiling: what is refused and how, limits of the compiler, the start method `spawn`.
+
+#![forbid(unsafe_code)]
+
+use std::fmt::Write as _;
+use std::os::unix::process::ExitStatusExt;
+use std::time::Duration;
+
+use super::harness::*;
+use crate::limits::CompileLimits;
+use crate::os::memory_file::SealedFile;
+use crate::os::socket::PacketSocket;
+use crate::outcome::StartFailure;
+use crate::policy::Layer;
+use crate::protocol::compile::Compiled;
+use crate::protocol::fork_server::{FromForkServer, Probed, ToForkServer};
+use crate::protocol::worker::{Claim, Entry};
+
+fn refusal(module: &[u8]) -> (StartFailure, String) {
+    match try_compile(module, ENGINE, CompileLimits::for_module(1)) {
+        Err((Some(Compiled::Refused { kind, detail }), _)) => (kind, detail),
+        Err(other) => panic!("{other:?}"),
+        Ok(_) => panic!("it was compiled"),
+    }
+}
+
+#[test]
+fn what_is_no_module_is_named() {
+    for (bytes, part) in [
+        (&b""[..], "empty"),
+        (b"\x7fELF\x02\x01\x01\0", "ELF"),
+        (b"just text\n", "text file"),
+        (b"\0asm\x01\0\0\0\x01\xff", "cut off"),
+        (b"\xde\xad\xbe\xef", "de, ad, be, ef"),
+    ] {
+        let (kind, detail) = refusal(bytes);
+        assert_eq!(kind, StartFailure::InvalidModule);
+        assert!(detail.contains(part), "{detail}");
+    }
+}
+
+#[test]
+fn missing_imports_and_wrong_signatures_are_all_listed() {
+    let core = r#"(module
+        (import "wasi_snapshot_preview1" "proc_exit" (func (param i64)))
+        (import "env" "one" (func)) (import "env" "two" (func (param i32)))
+        (import "wasi_snapshot_preview1" "sched_yield" (func (result i32)))
+        (import "env" "memory" (memory 1)))"#;
+    let component = r#"(component
+        (import "acme:host/api@1.0.0" (instance (export "f" (func (param "a" u32)))))
+        (import "acme:host/other" (instance (export "g" (func))))
+        (import "wasi:random/random@0.2.0" (instance (export "get-random-u64" (func (result string)))))
+        (import "wasi:random/insecure@0.2.3"
+            (instance (export "get-insecure-random-u64" (func (result u64))))))"#;
+    for (module, listed, known) in [
+        (core, &["env.one", "env.two", "env.memory"][..], "sched_yield"),
+        (component, &["acme:host/api@1.0.0", "acme:host/other", "wasi:random/random@0.2.0"], "insecure"),
+    ] {
+        let artifact = compile(module);
+        let server = Process::start("fork-server", None);
+        send(&server.socket, &load_message(&artifact, ENGINE), &[&artifact.file]);
+        let answer = receive::<FromForkServer>(&server.socket).unwrap().0;
+        let FromForkServer::LoadFailed { kind: StartFailure::MissingImports, detail } = answer else {
+            panic!("{answer:?}")
+        };
+        for name in listed {
+            assert!(detail.contains(name), "{name}: {detail}");
+            let import = artifact.info.imports.iter().find(|import| import.name == *name).unwrap();
+            assert!(!import.known, "{name}");
+        }
+        assert!(!detail.contains(known), "{detail}");
+    }
+}
+
+#[test]
+fn a_tampered_artifact_or_one_of_other_settings_is_not_loaded() {
+    let artifact = compile("(module (func (export \"_start\")))");
+    let offset = usize::try_from(artifact.header.code_offset()).unwrap();
+    let mut bytes = artifact.file.map().unwrap().to_vec();
+    bytes[offset] ^= 1;
+    let tampered = SealedFile::from_bytes("artifact", &bytes).unwrap();
+    for (file, engine) in [(&tampered, ENGINE), (&artifact.file, WITH_FUEL)] {
+        let server = Process::start("fork-server", None);
+        send(&server.socket, &load_message(&artifact, engine), &[file]);
+        let answer = receive::<FromForkServer>(&server.socket).unwrap().0;
+        assert!(
+            matches!(answer, FromForkServer::LoadFailed { kind: StartFailure::VersionMismatch, .. }),
+            "{answer:?}"
+        );
+    }
+}
+
+/// Many locals alive through many nested loops: what a compiler is slowest at.
+fn bomb(locals: usize, loops: usize) -> String {
+    let mut text = String::from("(module (func (export \"f\") (param i64)");
+    for _ in 0..locals {
+        text.push_str("(local i64)");
+    }
+    for index in 1..=locals {
+        let _ = write!(text, "(local.set {index} (i64.add (local.get 0) (i64.const {index})))");
+    }
+    for _ in 0..loops {
+        text.push_str("(loop ");
+    }
+    for index in 1..=locals {
+        let _ = write!(text, "(local.set {index} (i64.add (local.get {index}) (local.get 0)))");
+    }
+    text.push_str(&")".repeat(loops));
+    text + "))"
+}
+
+#[test]
+fn a_compile_bomb_meets_its_limits() {
+    let bomb = bomb(4000, 400);
+    let time = CompileLimits { cpu_time: Duration::from_secs(1), memory_bytes: 4 << 30 };
+    let memory = CompileLimits { cpu_time: Duration::from_secs(60), memory_bytes: 256 << 20 };
+    for limits in [time, memory] {
+        match try_compile(bomb.as_bytes(), ENGINE, limits) {
+            // Killed, without an answer.
+            Err((None, status)) => assert!(status.signal().is_some(), "{status:?}"),
+            Err((answer, status)) => panic!("{answer:?} {status:?}"),
+            Ok(_) => panic!("it was compiled within {limits:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_spawned_worker_becomes_one() {
+    let artifact = compile("(module (func (export \"_start\")))");
+    let mut process = Process::start("worker", None);
+    send(&process.socket, &load_message(&artifact, ENGINE), &[&artifact.file]);
+    let ready = receive::<FromForkServer>(&process.socket).unwrap().0;
+    assert_eq!(ready, FromForkServer::Ready { layers: Layer::ALL.to_vec() });
+    let (socket, theirs) = PacketSocket::pair().unwrap();
+    send(&process.socket, &ToForkServer::Fork { worker: 1 }, &[&theirs]);
+    drop(theirs);
+    let said = assign(&socket, start(Entry::Command));
+    assert!(matches!(claims(&said)[..], [Claim::Exited { code: 0 }]), "{said:?}");
+    assert!(process.child.wait().unwrap().success());
+}
+
+#[test]
+fn the_doctor_tries_every_layer() {
+    let process = Process::start("doctor", None);
+    let probed = receive::<Probed>(&process.socket).unwrap().0;
+    assert_eq!(probed.layers.iter().map(|(layer, _)| *layer).collect::<Vec<_>>(), Layer::ALL);
+    assert!(probed.layers.iter().all(|(_, missing)| missing.is_none()), "{probed:?}");
+}
