@@ -139,6 +139,11 @@ impl WasiView for HostState {
     }
 }
 
+/// True for the error that ends a guest which holds as many handles as it may.
+pub(crate) fn is_out_of_handles(error: &wasmtime::Error) -> bool {
+    matches!(error.downcast_ref(), Some(wasmtime_wasi::ResourceTableError::Full))
+}
+
 /// Offers a component everything there is. Only asynchronous calls work with what was linked.
 pub(crate) fn link_component(linker: &mut wasmtime::component::Linker<HostState>) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
