@@ -19,12 +19,16 @@
 //! A program that uses this library calls [`init`] as the first line of `main`. Programs without an
 //! async runtime find the same things in [`blocking`].
 
+#[cfg(feature = "cli")]
+pub mod batch;
 pub mod blocking;
 pub mod exit_code;
 pub mod limits;
 pub mod module_info;
 pub mod outcome;
 pub mod policy;
+#[cfg(feature = "cli")]
+pub mod report;
 
 mod cpu;
 mod init;
