@@ -1,11 +1,12 @@
 //! Many tasks from a command line: what was typed becomes a plan, and the plan drives a pool.
 //!
-//! Everything but [`drive`] is pure: texts in, checked calls out. A call that leaves this module fits
+//! Everything but [`mod@drive`] is pure: texts in, checked calls out. A call that leaves this module fits
 //! the parameters that the module declares for its task, so what fails later is the guest's doing.
 
 #![forbid(unsafe_code)]
 
 pub mod call;
+pub mod drive;
 pub mod halt;
 pub mod lines;
 pub mod tally;

@@ -17,46 +17,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use crate::batch::BadInput;
-use crate::exit_code;
-use crate::outcome::{Encoding, Outcome, Record, TaskValue};
-
-/// One input of a batch at its end.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Ended {
-    /// Its number among the inputs, from 1.
-    pub seq: u64,
-    /// The task's name.
-    pub name: String,
-    /// How it ended.
-    pub ending: Ending,
-}
-
-/// How an input of a batch ended.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Ending {
-    /// It became a task, and this is its record.
-    Ran(Box<Record>),
-    /// It never became a task.
-    Bad(BadInput),
-}
-
-impl Ended {
-    /// The exit code that `wasmpool run` would end with.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
-        match &self.ending {
-            Ending::Ran(record) => record.outcome.exit_code(),
-            Ending::Bad(_) => exit_code::USAGE,
-        }
-    }
-
-    /// True for a task that returned or exited with 0.
-    #[must_use]
-    pub fn is_success(&self) -> bool {
-        matches!(&self.ending, Ending::Ran(record) if record.outcome.is_success())
-    }
-}
+use crate::outcome::{Encoding, Outcome, TaskValue};
 
 /// Why the outcome is no success, in one line that is safe to print.
 #[must_use]

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, BufReader, Read};
 
 /// One line of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,15 +24,21 @@ pub struct TooLong {
 /// Reads lines that end with `\n` (or with the file).
 #[derive(Debug)]
 pub struct Lines<R> {
-    reader: R,
+    reader: BufReader<R>,
     number: u64,
     bytes_max: usize,
 }
 
-impl<R: BufRead> Lines<R> {
+impl<R: Read> Lines<R> {
     /// Lines of at most `bytes_max` bytes.
-    pub fn new(reader: R, bytes_max: usize) -> Self {
+    pub fn new(reader: BufReader<R>, bytes_max: usize) -> Self {
         Self { reader, number: 0, bytes_max }
+    }
+
+    /// True when the next line is there already: reading it cannot wait for anybody.
+    #[must_use]
+    pub fn has_line_at_hand(&self) -> bool {
+        self.reader.buffer().contains(&b'\n')
     }
 
     /// The next line; `None` at the end.
@@ -80,7 +86,7 @@ mod tests {
     use super::*;
 
     fn all(text: &str, buffer_bytes: usize, bytes_max: usize) -> Vec<Result<String, TooLong>> {
-        let mut lines = Lines::new(io::BufReader::with_capacity(buffer_bytes, text.as_bytes()), bytes_max);
+        let mut lines = Lines::new(BufReader::with_capacity(buffer_bytes, text.as_bytes()), bytes_max);
         let mut out = Vec::new();
         while let Some(line) = lines.next_line().unwrap() {
             assert_eq!(line.number, out.len() as u64 + 1);
@@ -101,6 +107,16 @@ mod tests {
             assert_eq!(all("", buffer_bytes, 10), owned(&[]));
             assert_eq!(all("\n", buffer_bytes, 10), owned(&[""]));
         }
+    }
+
+    #[test]
+    fn only_whole_lines_are_at_hand() {
+        let mut lines = Lines::new(BufReader::new(&b"a\nb\nc"[..]), 10);
+        assert!(!lines.has_line_at_hand());
+        lines.next_line().unwrap();
+        assert!(lines.has_line_at_hand());
+        lines.next_line().unwrap();
+        assert!(!lines.has_line_at_hand());
     }
 
     #[test]

@@ -5,7 +5,8 @@
 
 use super::lines::whole;
 use super::terminal::{self, TerminalFilter};
-use super::{Ended, Ending, json_of, reason};
+use super::{json_of, reason};
+use crate::batch::drive::{Ended, Ending};
 use crate::outcome::{CancelledBy, Encoding, Outcome, Record, TaskValue};
 
 /// Which of the streams are terminals: a guest's escape sequences are kept away from those.
@@ -64,6 +65,37 @@ pub fn write_single(value: &TaskValue, terminals: Terminals, out: &mut Written) 
 /// Why a task has no value.
 pub fn failure(name: &str, reason: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(format!("{}: {reason}\n", terminal::one_line(name)).as_bytes());
+}
+
+/// What was measured around a task, and where it trapped, for `-v`: a line each.
+#[must_use]
+pub fn details(record: &Record) -> String {
+    let milliseconds = |time: std::time::Duration| format!("{:.1} ms", time.as_secs_f64() * 1e3);
+    let mut out = format!(
+        "{}: attempt {}, process {}, wall time {}, CPU time {}, peak memory {}, sandbox {}\n",
+        terminal::one_line(&record.name),
+        record.attempt,
+        record.pid.map_or("none".to_owned(), |pid| pid.to_string()),
+        milliseconds(record.wall_time),
+        milliseconds(record.cpu_time),
+        record.peak_memory_bytes.map_or("unknown".to_owned(), |bytes| format!("{} KiB", bytes / 1024)),
+        sandbox(record),
+    );
+    let trap = match &record.outcome {
+        Outcome::Trapped(trap) => Some(trap),
+        Outcome::LimitExceeded(limit) => limit.trap.as_ref(),
+        _ => None,
+    };
+    for frame in trap.iter().flat_map(|trap| &trap.backtrace) {
+        let place = frame.module_offset.map_or(String::new(), |offset| format!(" (offset {offset:#x})"));
+        out.push_str(&format!("    at {}{place}\n", terminal::one_line(&frame.function)));
+    }
+    out
+}
+
+fn sandbox(record: &Record) -> String {
+    let layers: Vec<&str> = record.layers.iter().map(|layer| layer.label()).collect();
+    if layers.is_empty() { "none".to_owned() } else { layers.join(" ") }
 }
 
 fn write_value(value: &TaskValue, to_terminal: bool, out: &mut Vec<u8>) {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Ended, Ending};
+use crate::batch::drive::{Ended, Ending};
 use crate::outcome::{Outcome, Panic, Record, TaskValue, WasmFrame};
 
 #[derive(Serialize)]

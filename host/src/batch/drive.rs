@@ -1,0 +1,358 @@
+//! Drives a pool over inputs: one loop that takes records, stop requests and room in the report.
+//!
+//! ```text
+//!  inputs --> Feed --tasks--> Pool::records --records--> drive --Ended--> reports
+//!               \--------------- bad inputs ---------------^
+//! ```
+//!
+//! The pool pulls tasks as far as it can use them, and nothing here holds more than one input back, so
+//! memory does not depend on the number of inputs. When the reader of the reports is slow, the loop
+//! waits for it, and with it everything behind.
+
+#![forbid(unsafe_code)]
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::{Stream, StreamExt, stream};
+use tokio::sync::{mpsc, watch};
+
+use super::BadInput;
+use super::halt::{Halt, HaltMode};
+use super::tally::{Interruption, Tally};
+use crate::exit_code;
+use crate::outcome::{CancelledBy, Record};
+use crate::{Order, Pool, Task};
+
+/// One input, or why there are no more.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A task for the pool.
+    Task(Box<Task>),
+    /// An input that is no task, with the name that the task would have had.
+    Bad {
+        /// That name.
+        name: String,
+        /// What is wrong.
+        bad: BadInput,
+    },
+    /// The inputs cannot be read on; this is the last one.
+    Lost,
+}
+
+/// One input at its end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ended {
+    /// Its number among the inputs, from 1.
+    pub seq: u64,
+    /// The task's name.
+    pub name: String,
+    /// How it ended.
+    pub ending: Ending,
+}
+
+/// How an input ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ending {
+    /// It became a task, and this is its record.
+    Ran(Box<Record>),
+    /// It never became a task.
+    Bad(BadInput),
+}
+
+impl Ended {
+    /// The exit code that `wasmpool run` would end with.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match &self.ending {
+            Ending::Ran(record) => record.outcome.exit_code(),
+            Ending::Bad(_) => exit_code::USAGE,
+        }
+    }
+
+    /// True for a task that returned or exited with 0.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        matches!(&self.ending, Ending::Ran(record) if record.outcome.is_success())
+    }
+}
+
+/// What a person or another program asks of a running batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Start nothing more and let running tasks finish within their grace period.
+    Finish(Interruption),
+    /// End everything at once.
+    Kill,
+}
+
+/// How a batch is run.
+#[derive(Clone, Copy, Debug)]
+pub struct Drive {
+    /// In which order inputs are reported.
+    pub order: Order,
+    /// When it gives up.
+    pub halt: Option<Halt>,
+}
+
+/// Runs every input on the pool. Ends when all of them have ended and were reported, or early as asked.
+pub async fn drive<I>(
+    pool: &Pool,
+    inputs: I,
+    how: Drive,
+    requests: mpsc::Receiver<Request>,
+    reports: mpsc::Sender<Ended>,
+) -> Tally
+where
+    I: Stream<Item = Input> + Send + Unpin + 'static,
+{
+    let (stop, stopped) = watch::channel(false);
+    // One bad input in the channel and one in the loop: the reading of inputs waits for their report.
+    let (bad_inputs, bad) = mpsc::channel(1);
+    let seqs = Seqs::default();
+    let feed = Feed { inputs, stopped, bad_inputs, seqs: seqs.clone(), tasks: 0, seq: 0 };
+    let state = Loop {
+        pool,
+        how,
+        stop,
+        seqs,
+        bad,
+        held: None,
+        pending: None,
+        reported: 0,
+        ending: None,
+        tally: Tally::default(),
+    };
+    state.run(pool.records(feed.into_tasks(), how.order), requests, reports).await
+}
+
+/// The numbers of the inputs whose tasks are out, by the tasks' index in the stream.
+#[derive(Clone, Debug, Default)]
+struct Seqs(Arc<Mutex<HashMap<u64, u64>>>);
+
+impl Seqs {
+    fn put(&self, index: u64, seq: u64) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(index, seq);
+    }
+
+    fn take(&self, index: u64) -> u64 {
+        let seq = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&index);
+        seq.expect("the index of every record was put here before its task")
+    }
+}
+
+/// What stands between the inputs and the pool.
+struct Feed<I> {
+    inputs: I,
+    stopped: watch::Receiver<bool>,
+    bad_inputs: mpsc::Sender<Aside>,
+    seqs: Seqs,
+    /// Tasks that were handed on.
+    tasks: u64,
+    /// Inputs that were taken.
+    seq: u64,
+}
+
+/// Something that does not go through the pool.
+enum Aside {
+    /// A bad input. In the order of the inputs it stands behind this many tasks.
+    Bad { after_tasks: u64, ended: Ended },
+    /// The inputs cannot be read on.
+    Lost,
+}
+
+impl<I: Stream<Item = Input> + Send + Unpin + 'static> Feed<I> {
+    fn into_tasks(self) -> Pin<Box<dyn Stream<Item = Task> + Send>> {
+        Box::pin(stream::unfold(self, |mut feed| async move { feed.next().await.map(|task| (task, feed)) }))
+    }
+
+    async fn next(&mut self) -> Option<Task> {
+        loop {
+            let input = tokio::select! {
+                biased;
+                _ = self.stopped.wait_for(|stopped| *stopped) => return None,
+                input = self.inputs.next() => input?,
+            };
+            let aside = match input {
+                Input::Task(task) => {
+                    self.seq += 1;
+                    self.seqs.put(self.tasks, self.seq);
+                    self.tasks += 1;
+                    return Some(*task);
+                }
+                Input::Bad { name, bad } => {
+                    self.seq += 1;
+                    let ended = Ended { seq: self.seq, name, ending: Ending::Bad(bad) };
+                    Aside::Bad { after_tasks: self.tasks, ended }
+                }
+                Input::Lost => Aside::Lost,
+            };
+            let is_last = matches!(aside, Aside::Lost);
+            // Without a loop that receives, nobody wants the rest either.
+            if self.bad_inputs.send(aside).await.is_err() || is_last {
+                return None;
+            }
+        }
+    }
+}
+
+/// The end of a pool that was told to end.
+type PoolEnd = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Everything that can happen to the loop.
+enum Happened<'a> {
+    /// Somebody asked for an early end.
+    Asked(Request),
+    /// The pool ended, as it was asked to.
+    PoolEnded,
+    /// There is room for a report; `None` when nobody takes reports any more.
+    Room(Option<mpsc::Permit<'a, Ended>>),
+    /// A task ended; `None` when all have.
+    Record(Option<(u64, Record)>),
+    /// Something came around the pool; `None` when nothing more will.
+    Aside(Option<Aside>),
+}
+
+/// The state of the loop.
+struct Loop<'a> {
+    pool: &'a Pool,
+    how: Drive,
+    stop: watch::Sender<bool>,
+    seqs: Seqs,
+    bad: mpsc::Receiver<Aside>,
+    /// A bad input that waits for its turn.
+    held: Option<(u64, Ended)>,
+    /// What is to be reported next.
+    pending: Option<Ended>,
+    /// Tasks whose records were taken.
+    reported: u64,
+    /// The pool's end, when it was asked for.
+    ending: Option<PoolEnd>,
+    tally: Tally,
+}
+
+impl Loop<'_> {
+    async fn run(
+        mut self,
+        mut records: impl Stream<Item = (u64, Record)> + Unpin,
+        mut requests: mpsc::Receiver<Request>,
+        reports: mpsc::Sender<Ended>,
+    ) -> Tally {
+        let (mut has_records, mut has_asides) = (true, true);
+        loop {
+            self.take_aside();
+            if self.pending.is_none() && !has_records {
+                break;
+            }
+            let happened = tokio::select! {
+                biased;
+                Some(request) = requests.recv() => Happened::Asked(request),
+                () = ended(&mut self.ending) => Happened::PoolEnded,
+                room = reports.reserve(), if self.pending.is_some() => Happened::Room(room.ok()),
+                record = records.next(), if self.pending.is_none() => Happened::Record(record),
+                aside = self.bad.recv(), if has_asides && self.held.is_none() => Happened::Aside(aside),
+            };
+            match happened {
+                Happened::Asked(request) => self.on_request(request),
+                Happened::PoolEnded => self.ending = None,
+                Happened::Room(Some(room)) => {
+                    if let Some(ended) = self.pending.take() {
+                        room.send(ended);
+                    }
+                }
+                Happened::Room(None) => {
+                    self.on_output_closed().await;
+                    break;
+                }
+                Happened::Record(Some((index, record))) => self.on_record(index, record),
+                Happened::Record(None) => has_records = false,
+                Happened::Aside(Some(aside)) => self.on_aside(aside),
+                Happened::Aside(None) => has_asides = false,
+            }
+        }
+        self.tally
+    }
+
+    /// Takes bad inputs whose turn it is. A bad input before a task is in the channel before that task's
+    /// record can exist, so looking here first keeps the order.
+    fn take_aside(&mut self) {
+        if self.pending.is_some() {
+            return;
+        }
+        if self.held.is_none()
+            && let Ok(aside) = self.bad.try_recv()
+        {
+            self.on_aside(aside);
+        }
+        let is_due = self.held.as_ref().is_some_and(|(after_tasks, _)| {
+            self.how.order == Order::Completion || *after_tasks <= self.reported
+        });
+        if is_due {
+            self.pending = self.held.take().map(|(_, ended)| ended);
+            self.tally.count_bad_input();
+            self.halt_if_due();
+        }
+    }
+
+    fn on_aside(&mut self, aside: Aside) {
+        match aside {
+            Aside::Bad { after_tasks, ended } => self.held = Some((after_tasks, ended)),
+            Aside::Lost => self.tally.interrupt(Interruption::InputLost),
+        }
+    }
+
+    fn on_record(&mut self, index: u64, record: Record) {
+        self.reported += 1;
+        self.tally.count(&record.outcome);
+        let name = record.name.clone();
+        self.pending =
+            Some(Ended { seq: self.seqs.take(index), name, ending: Ending::Ran(Box::new(record)) });
+        self.halt_if_due();
+    }
+
+    fn halt_if_due(&mut self) {
+        let Some(halt) = self.how.halt else { return };
+        if self.tally.interruption().is_some() || self.tally.failed() < halt.failures.get() {
+            return;
+        }
+        self.tally.interrupt(Interruption::Halted);
+        self.stop_starting();
+        if halt.mode == HaltMode::Now {
+            let pool = self.pool.clone();
+            self.ending = Some(Box::pin(async move { pool.terminate(CancelledBy::Batch).await }));
+        }
+    }
+
+    fn on_request(&mut self, request: Request) {
+        self.stop_starting();
+        let pool = self.pool.clone();
+        self.ending = Some(match request {
+            Request::Finish(interruption) => {
+                self.tally.interrupt(interruption);
+                Box::pin(async move { pool.terminate(CancelledBy::Caller).await })
+            }
+            Request::Kill => Box::pin(async move { pool.kill(CancelledBy::Caller).await }),
+        });
+    }
+
+    async fn on_output_closed(&mut self) {
+        self.tally.interrupt(Interruption::OutputClosed);
+        self.stop_starting();
+        self.pool.kill(CancelledBy::Shutdown).await;
+    }
+
+    fn stop_starting(&self) {
+        // A feed that has ended does not listen any more, and need not.
+        let _ = self.stop.send(true);
+        self.pool.stop_starting();
+    }
+}
+
+/// The end of `ending`; never, when there is none.
+async fn ended(ending: &mut Option<PoolEnd>) {
+    match ending {
+        Some(ending) => ending.await,
+        None => std::future::pending().await,
+    }
+}

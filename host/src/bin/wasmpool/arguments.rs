@@ -1,0 +1,310 @@
+//! What can be typed: the grammar, before anything of it is looked up.
+//!
+//! `run` is read in two steps, because what follows MODULE belongs to the guest unless it begins with
+//! `-t` or `--invoke`: the first step finds MODULE, the second one reads the whole line again with those.
+
+#![forbid(unsafe_code)]
+
+mod options;
+pub mod values;
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use wasmpool::exit_code;
+
+use crate::help;
+pub use options::{
+    BatchOptions, CommonOptions, CompileOptions, LogFormat, Progress, Sandbox, StartMethodName, TaskOptions,
+};
+
+/// One process for each task.
+#[derive(Debug, Parser)]
+#[command(name = "wasmpool", version, about = help::ABOUT, after_help = help::ABOUT_EXAMPLES)]
+#[command(subcommand_required = true, arg_required_else_help = true, infer_subcommands = false)]
+pub struct CommandLine {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run one task; the exit code is the task's
+    #[command(override_usage = help::RUN_USAGE, after_help = help::RUN_EXAMPLES, after_long_help = help::run_long())]
+    Run(Run),
+    /// Run one task over many inputs, on a pool of workers
+    #[command(override_usage = help::MAP_USAGE, after_help = help::MAP_EXAMPLES, after_long_help = help::map_long())]
+    Map(Map),
+    /// Show what a module is, offers and needs, without running it
+    #[command(after_help = help::INSPECT_EXAMPLES)]
+    Inspect(Inspect),
+    /// Compile a module into the cache, so that its first task starts at once
+    #[command(after_help = help::COMPILE_EXAMPLES)]
+    Compile(Compile),
+    /// Write a plugin crate that builds, runs and passes its tests as it is
+    #[command(after_help = help::NEW_EXAMPLES)]
+    New(New),
+    /// Show what this machine can enforce, one line for each layer of the sandbox
+    #[command(after_help = help::DOCTOR_EXAMPLES)]
+    Doctor(Doctor),
+}
+
+#[derive(Debug, clap::Args)]
+#[command(args_override_self = true)]
+pub struct Run {
+    #[command(flatten)]
+    pub entry: EntryOptions,
+    #[command(flatten)]
+    pub task: TaskOptions,
+    #[command(flatten)]
+    pub batch: BatchOptions,
+    #[command(flatten)]
+    pub common: CommonOptions,
+    /// A component, a core module, a .wat file, or a folder with a Cargo.toml, which is built first
+    #[arg(value_name = "MODULE", required = true, num_args = 1.., trailing_var_arg = true)]
+    words: Vec<OsString>,
+    /// How many of the words after MODULE belong to the guest, and which; filled by the second step.
+    #[arg(skip)]
+    pub call: RunCall,
+}
+
+/// What stands directly after MODULE.
+#[derive(Debug, Default)]
+pub struct RunCall {
+    pub module: PathBuf,
+    pub arguments: Vec<OsString>,
+}
+
+#[derive(Debug, Default, clap::Args)]
+pub struct EntryOptions {
+    /// The task to call, by its name or by the name of an export [directly after MODULE]
+    #[arg(short = 't', long = "task", value_name = "TASK", help_heading = help::ENTRY)]
+    pub task: Option<String>,
+    /// Call a plain export: WAVE syntax for components, numbers for core modules [directly after MODULE]
+    #[arg(long, value_name = "EXPR", conflicts_with = "task", help_heading = help::ENTRY)]
+    pub invoke: Option<String>,
+    /// Pass an argument by name; the value is read like an ARG
+    #[arg(short = 'k', value_name = "NAME=VALUE", value_parser = values::keyword, action = clap::ArgAction::Append)]
+    #[arg(help_heading = help::ENTRY)]
+    pub keywords: Vec<(String, String)>,
+}
+
+/// `run` in the second step, when `-t` or `--invoke` follows MODULE: everything may stand anywhere.
+#[derive(Debug, Parser)]
+#[command(name = "wasmpool run", override_usage = help::RUN_USAGE, args_override_self = true)]
+struct RunWithEntry {
+    #[command(flatten)]
+    entry: EntryOptions,
+    #[command(flatten)]
+    task: TaskOptions,
+    #[command(flatten)]
+    batch: BatchOptions,
+    #[command(flatten)]
+    common: CommonOptions,
+    #[arg(value_name = "MODULE")]
+    module: PathBuf,
+    #[arg(value_name = "ARG", allow_negative_numbers = true)]
+    arguments: Vec<OsString>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(args_override_self = true)]
+pub struct Map {
+    /// A component, a core module, a .wat file, or a folder with a Cargo.toml, which is built first
+    #[arg(value_name = "MODULE")]
+    pub module: PathBuf,
+    /// The inputs. Each is JSON if it parses as JSON, otherwise a string
+    #[arg(value_name = "INPUT", allow_negative_numbers = true)]
+    pub inputs: Vec<OsString>,
+    /// The arguments of a WASI command; each `{}` in them is replaced by the input
+    #[arg(value_name = "ARG", last = true)]
+    pub template: Vec<OsString>,
+    /// The task to call for each input, by its name or by the name of an export
+    #[arg(short = 't', long = "task", value_name = "TASK", help_heading = help::ENTRY)]
+    pub task: Option<String>,
+    /// Pass the same argument by name to every call; the value is read like an INPUT
+    #[arg(short = 'k', value_name = "NAME=VALUE", value_parser = values::keyword, action = clap::ArgAction::Append)]
+    #[arg(help_heading = help::ENTRY)]
+    pub keywords: Vec<(String, String)>,
+    /// Read the inputs from FILE (- is standard input), a line each, while they are needed: JSON Lines
+    /// with -t, raw text with `--`
+    #[arg(long, value_name = "FILE", conflicts_with = "inputs", help_heading = help::BATCH)]
+    pub from: Option<PathBuf>,
+    /// Spread each input, an array, over the task's parameters
+    #[arg(long, help_heading = help::BATCH)]
+    pub starmap: bool,
+    /// Print results as they come instead of in the order of the inputs
+    #[arg(long, help_heading = help::BATCH)]
+    pub unordered: bool,
+    /// What is printed on standard output: values, or one full record for each input
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", help_heading = help::BATCH)]
+    pub format: MapFormat,
+    #[command(flatten)]
+    pub batch: BatchOptions,
+    #[command(flatten)]
+    pub task_options: TaskOptions,
+    #[command(flatten)]
+    pub common: CommonOptions,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum MapFormat {
+    /// The value of each task, or the output of each command; failures on standard error
+    #[default]
+    Text,
+    /// One JSON object for each input, failed ones included
+    Jsonl,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum TextOrJson {
+    /// For a person
+    #[default]
+    Text,
+    /// For a program
+    Json,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Inspect {
+    /// A component, a core module, a .wat file, or a folder with a Cargo.toml, which is built first
+    #[arg(value_name = "MODULE")]
+    pub module: PathBuf,
+    /// How it is shown
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: TextOrJson,
+    #[command(flatten)]
+    pub compile: CompileOptions,
+    #[command(flatten)]
+    pub common: CommonOptions,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Compile {
+    /// A component, a core module, a .wat file, or a folder with a Cargo.toml, which is built first
+    #[arg(value_name = "MODULE")]
+    pub module: PathBuf,
+    #[command(flatten)]
+    pub compile: CompileOptions,
+    #[command(flatten)]
+    pub common: CommonOptions,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct New {
+    /// The crate's name; a path makes the folder there
+    #[arg(value_name = "NAME")]
+    pub path: PathBuf,
+    /// The folder of the `wasmpool-guest` crate [default: the checkout this program was built from]
+    #[arg(long, value_name = "PATH")]
+    pub sdk: Option<PathBuf>,
+    #[command(flatten)]
+    pub common: CommonOptions,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Doctor {
+    /// How it is shown
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: TextOrJson,
+    #[command(flatten)]
+    pub common: CommonOptions,
+}
+
+impl Command {
+    pub fn common(&self) -> &CommonOptions {
+        match self {
+            Self::Run(run) => &run.common,
+            Self::Map(map) => &map.common,
+            Self::Inspect(inspect) => &inspect.common,
+            Self::Compile(compile) => &compile.common,
+            Self::New(new) => &new.common,
+            Self::Doctor(doctor) => &doctor.common,
+        }
+    }
+}
+
+/// Reads a command line, the program's name first.
+///
+/// # Errors
+///
+/// clap's own, which also carries `--help` and `--version`.
+pub fn parse(line: &[OsString]) -> Result<Command, clap::Error> {
+    let mut readable = line.to_vec();
+    if line.get(1).is_some_and(|word| word == "map") {
+        let end = line.iter().position(|word| word == "--").unwrap_or(line.len());
+        values::mark_negative_numbers(&mut readable[..end]);
+    }
+    let command = CommandLine::try_parse_from(&readable)?.command;
+    match command {
+        Command::Run(run) => second_step(run, line).map(Command::Run),
+        Command::Map(mut map) => {
+            values::unmark_negative_numbers(&mut map.inputs);
+            Ok(Command::Map(map))
+        }
+        other => Ok(other),
+    }
+}
+
+/// The code for an error of [`parse`].
+pub fn usage_code(line: &[OsString]) -> u8 {
+    match line.get(1).and_then(|word| word.to_str()) {
+        Some("run") => exit_code::USAGE,
+        _ => exit_code::batch::USAGE,
+    }
+}
+
+fn second_step(mut run: Run, line: &[OsString]) -> Result<Run, clap::Error> {
+    if run.entry.task.is_some() || run.entry.invoke.is_some() {
+        let message =
+            "-t TASK and --invoke EXPR stand directly after MODULE: wasmpool run MODULE -t TASK [ARG]...";
+        return Err(run_command().error(clap::error::ErrorKind::ArgumentConflict, message));
+    }
+    let words = std::mem::take(&mut run.words);
+    let (module, rest) = words.split_first().expect("clap asks for at least MODULE");
+    if !rest.first().is_some_and(|word| is_entry(word)) {
+        run.call = RunCall { module: module.into(), arguments: rest.to_vec() };
+        return Ok(run);
+    }
+    // `rest` is the end of the line as it was typed; before MODULE stand our options, and at most a `--`.
+    let head = &line[2..line.len() - words.len()];
+    let head = head.strip_suffix(&[OsString::from("--")]).unwrap_or(head);
+    let mut readable = vec![OsString::from("wasmpool run")];
+    readable.extend_from_slice(head);
+    readable.push(module.clone());
+    let mut rest = rest.to_vec();
+    values::mark_negative_numbers(&mut rest);
+    readable.extend(rest);
+    let mut call = RunWithEntry::try_parse_from(&readable)?;
+    values::unmark_negative_numbers(&mut call.arguments);
+    if call.entry.invoke.is_some() && !(call.arguments.is_empty() && call.entry.keywords.is_empty()) {
+        let message = "--invoke takes its arguments inside the expression: --invoke 'add(1, 2)'";
+        return Err(run_command().error(clap::error::ErrorKind::ArgumentConflict, message));
+    }
+    Ok(Run {
+        entry: call.entry,
+        task: call.task,
+        batch: call.batch,
+        common: call.common,
+        words: Vec::new(),
+        call: RunCall { module: call.module, arguments: call.arguments },
+    })
+}
+
+/// Whether a word begins `-t TASK`, `-tTASK`, `--task=TASK`, `--invoke EXPR` or `--invoke=EXPR`.
+fn is_entry(word: &OsStr) -> bool {
+    let Some(word) = word.to_str() else { return false };
+    let is_long =
+        |name: &str| word.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('='));
+    word.starts_with("-t") || is_long("--task") || is_long("--invoke")
+}
+
+fn run_command() -> clap::Command {
+    let mut line = CommandLine::command();
+    line.build();
+    line.find_subcommand("run").expect("`run` is a subcommand").clone()
+}
+
+#[cfg(test)]
+mod tests;

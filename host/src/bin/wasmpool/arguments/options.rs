@@ -1,0 +1,138 @@
+//! The options that several commands share.
+
+#![forbid(unsafe_code)]
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, ColorChoice, ValueEnum};
+use wasmpool::batch::halt::Halt;
+
+use super::values;
+use crate::help;
+
+/// What a task may use and how it is started.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Limits and start of a task")]
+pub struct TaskOptions {
+    /// Stop a task after this time, counted from its start in the worker [default: none]
+    #[arg(long, value_name = "TIME", value_parser = values::time)]
+    pub timeout: Option<Duration>,
+    /// Stop a task after about N instructions [default: none]
+    #[arg(long, value_name = "N")]
+    pub fuel: Option<u64>,
+    /// Linear memory of a task [default: 1GiB]
+    #[arg(long, value_name = "SIZE", value_parser = values::size)]
+    pub max_memory: Option<u64>,
+    /// Standard output and error of a task together [default: 64MiB when captured, else none]
+    #[arg(long, value_name = "SIZE", value_parser = values::size)]
+    pub max_output: Option<u64>,
+    #[command(flatten)]
+    pub compile: CompileOptions,
+    /// How much of the sandbox must be there
+    #[arg(long, value_enum, default_value_t, value_name = "MODE")]
+    pub sandbox: Sandbox,
+    /// How workers are started
+    #[arg(long, value_enum, default_value_t, value_name = "METHOD")]
+    pub start_method: StartMethodName,
+    /// What a WASI command sees as its own name [default: the module's file name]
+    #[arg(long, value_name = "NAME")]
+    pub argv0: Option<String>,
+    /// What a task reads as its standard input [default: nothing; ours for a WASI command of `run`]
+    #[arg(long, value_name = "FILE")]
+    pub stdin: Option<PathBuf>,
+}
+
+/// What compiling a module may cost.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub struct CompileOptions {
+    /// CPU time for compiling the module [default: 30s, and 2s for each MiB of module]
+    #[arg(long, value_name = "TIME", value_parser = values::time)]
+    pub compile_time: Option<Duration>,
+    /// Memory for compiling the module [default: 1GiB, and 32MiB for each MiB of module]
+    #[arg(long, value_name = "SIZE", value_parser = values::size)]
+    pub compile_memory: Option<u64>,
+}
+
+/// How a batch is spread over workers. `run` takes them too, so that one set of options serves all
+/// commands; for its one task they mean nothing.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = help::BATCH)]
+pub struct BatchOptions {
+    /// Tasks that run at the same time [default: the CPUs this program may use]
+    #[arg(short = 'j', long, value_name = "N")]
+    pub workers: Option<NonZeroUsize>,
+    /// Tasks that one worker process runs, each in a fresh instance [default: 1]
+    #[arg(long, value_name = "N")]
+    pub max_tasks_per_worker: Option<NonZeroUsize>,
+    /// Inputs that share one worker and one instance [default: 1]
+    #[arg(long, value_name = "N")]
+    pub chunksize: Option<NonZeroUsize>,
+    /// Try a failed task again, up to N times [default: 0]
+    #[arg(long, value_name = "N")]
+    pub retries: Option<u32>,
+    /// Give up with the Nth failure: `soon,fail=N` lets running tasks finish, `now,fail=N` stops them
+    #[arg(long, value_name = "WHEN,fail=N")]
+    pub halt: Option<Halt>,
+    /// Show how far the batch is
+    #[arg(long, value_enum, default_value_t, value_name = "HOW")]
+    pub progress: Progress,
+}
+
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "What we say on standard error")]
+pub struct CommonOptions {
+    /// Say more; twice or three times for details
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// Say nothing but errors
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Format of log records. The variable RUST_LOG chooses which are shown
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub log_format: LogFormat,
+    /// When to use colours
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: ColorChoice,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for a person
+    #[default]
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Progress {
+    /// A bar when standard error is a terminal
+    #[default]
+    Auto,
+    /// A bar
+    Bar,
+    /// Nothing
+    None,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Sandbox {
+    /// Without every layer nothing runs
+    #[default]
+    Required,
+    /// Missing layers are left out; the records say which stood
+    BestEffort,
+    /// No sandbox
+    Off,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum StartMethodName {
+    /// Forked from a process that holds the loaded module
+    #[default]
+    Forkserver,
+    /// A new process that loads the module itself: slower, with an address layout of its own
+    Spawn,
+}

@@ -1,0 +1,97 @@
+//! How single values are read: times, sizes, names. Each error says what would be right.
+
+#![forbid(unsafe_code)]
+
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::time::Duration;
+
+use bytesize::ByteSize;
+
+/// A time such as `300ms`, `2s`, `1m 30s`, longer than zero.
+pub fn time(text: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text)
+        .map_err(|_| "write a time with its unit, such as 300ms, 2s or 1m30s".to_owned())?;
+    if time.is_zero() { Err("it must be longer than zero".to_owned()) } else { Ok(time) }
+}
+
+/// A number of bytes such as `64MiB`, `2GB` or `65536`, from 1.
+pub fn size(text: &str) -> Result<u64, String> {
+    let ByteSize(bytes) = text
+        .parse()
+        .map_err(|_| "write a number of bytes, with a unit if you like: 65536, 64KiB, 2GiB".to_owned())?;
+    if bytes == 0 { Err("it must be more than zero".to_owned()) } else { Ok(bytes) }
+}
+
+/// `NAME=VALUE`.
+pub fn keyword(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write NAME=VALUE".to_owned()),
+    }
+}
+
+/// What stands before a negative number that clap would take for an option. No command line can contain it
+/// by accident: it is not UTF-8.
+const MARK: &[u8] = b"\xff-";
+
+/// clap knows `-5` and `-1.5e3` as numbers, but not `-1e-3` and `-1E+3`: those are marked before it reads
+/// them, and given back by [`unmark_negative_numbers`].
+pub fn mark_negative_numbers(words: &mut [OsString]) {
+    for word in words {
+        let is_number =
+            |text: &str| text.starts_with('-') && serde_json::from_str::<serde_json::Number>(text).is_ok();
+        if word.to_str().is_some_and(|text| is_number(text) && text.contains(['+', 'e', 'E'])) {
+            *word = OsString::from_vec([MARK, word.as_bytes()].concat());
+        }
+    }
+}
+
+/// Takes the marks away.
+pub fn unmark_negative_numbers(words: &mut [OsString]) {
+    for word in words {
+        if let Some(number) = word.as_bytes().strip_prefix(MARK) {
+            *word = OsString::from_vec(number.to_vec());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_units() {
+        assert_eq!(time("300ms"), Ok(Duration::from_millis(300)));
+        assert_eq!(time("1m 30s"), Ok(Duration::from_secs(90)));
+        assert!(time("2").unwrap_err().contains("2s"));
+        assert!(time("0s").is_err());
+    }
+
+    #[test]
+    fn sizes_may_have_units() {
+        assert_eq!(size("65536"), Ok(65536));
+        assert_eq!(size("64MiB"), Ok(64 << 20));
+        assert_eq!(size("2GB"), Ok(2_000_000_000));
+        assert!(size("many").is_err());
+        assert!(size("0").is_err());
+    }
+
+    #[test]
+    fn a_keyword_is_split_at_its_first_equals_sign() {
+        assert_eq!(keyword("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
+        assert_eq!(keyword("a="), Ok(("a".to_owned(), String::new())));
+        assert!(keyword("=1").is_err());
+        assert!(keyword("a").is_err());
+    }
+
+    #[test]
+    fn marks_come_and_go() {
+        let words: Vec<OsString> = ["-1e-3", "-5", "-x", "-1E+3", "e-1"].map(OsString::from).to_vec();
+        let mut marked = words.clone();
+        mark_negative_numbers(&mut marked);
+        assert_eq!(marked.iter().filter(|word| word.to_str().is_none()).count(), 2);
+        unmark_negative_numbers(&mut marked);
+        assert_eq!(marked, words);
+    }
+}

@@ -1,0 +1,133 @@
+//! The program's standard streams: whole pieces only, and never through the middle of the progress bar.
+//!
+//! Results, guests' lines, our messages and log records come from different threads; each piece is
+//! written under one lock.
+
+#![forbid(unsafe_code)]
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use anstyle::{AnsiColor, Style};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use wasmpool::report::human::{Terminals, Written};
+
+use crate::arguments::{CommonOptions, Progress};
+
+/// Where everything that a person reads goes through.
+#[derive(Debug)]
+pub struct Console {
+    terminals: Terminals,
+    is_quiet: bool,
+    bar: Mutex<ProgressBar>,
+}
+
+impl Console {
+    /// The console of a command.
+    pub fn new(common: &CommonOptions) -> Self {
+        let choice = match common.color {
+            clap::ColorChoice::Auto => anstream::ColorChoice::Auto,
+            clap::ColorChoice::Always => anstream::ColorChoice::Always,
+            clap::ColorChoice::Never => anstream::ColorChoice::Never,
+        };
+        choice.write_global();
+        Self {
+            terminals: Terminals { stdout: io::stdout().is_terminal(), stderr: io::stderr().is_terminal() },
+            is_quiet: common.quiet,
+            bar: Mutex::new(ProgressBar::hidden()),
+        }
+    }
+
+    #[cfg(test)]
+    pub fn quiet() -> Self {
+        Self { terminals: Terminals::default(), is_quiet: true, bar: Mutex::new(ProgressBar::hidden()) }
+    }
+
+    pub fn terminals(&self) -> Terminals {
+        self.terminals
+    }
+
+    /// Writes results: first what goes to standard error.
+    ///
+    /// # Errors
+    ///
+    /// When standard output cannot be written. Nobody can be told that standard error cannot.
+    pub fn write(&self, written: &Written) -> io::Result<()> {
+        self.suspended(|| {
+            if !written.stderr.is_empty() {
+                drop(io::stderr().lock().write_all(&written.stderr));
+            }
+            if written.stdout.is_empty() {
+                return Ok(());
+            }
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(&written.stdout)?;
+            stdout.flush()
+        })
+    }
+
+    /// A message of ours, unless `-q`.
+    pub fn say(&self, message: &str) {
+        if !self.is_quiet {
+            self.write_error(format!("{message}\n").as_bytes());
+        }
+    }
+
+    /// `error: ...`
+    pub fn error(&self, message: &str) {
+        let style = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
+        self.suspended(|| drop(writeln!(anstream::stderr(), "{style}error:{style:#} {message}")));
+    }
+
+    /// Bytes for standard error.
+    pub fn write_error(&self, bytes: &[u8]) {
+        self.suspended(|| drop(io::stderr().lock().write_all(bytes)));
+    }
+
+    /// Shows a bar for `inputs` inputs, or a count when their number is not known.
+    pub fn begin_progress(&self, progress: Progress, inputs: Option<u64>) {
+        let is_shown = match progress {
+            Progress::Auto => self.terminals.stderr && !self.is_quiet,
+            Progress::Bar => true,
+            Progress::None => false,
+        };
+        if !is_shown {
+            return;
+        }
+        let (bar, template) = match inputs {
+            Some(inputs) => (
+                ProgressBar::new(inputs),
+                "{elapsed_precise} [{wide_bar}] {pos}/{len} {per_sec}, {eta} left{msg}",
+            ),
+            None => (ProgressBar::no_length(), "{elapsed_precise} {spinner} {pos} done, {per_sec}{msg}"),
+        };
+        // `--progress bar` draws lines where there is no terminal to draw over.
+        bar.set_draw_target(ProgressDrawTarget::stderr());
+        bar.set_style(ProgressStyle::with_template(template).expect("the template is one of the two above"));
+        bar.enable_steady_tick(std::time::Duration::from_millis(200));
+        *self.bar() = bar;
+    }
+
+    /// More inputs ended.
+    pub fn progress(&self, ended: u64, failed_in_all: u64) {
+        let bar = self.bar();
+        bar.inc(ended);
+        if failed_in_all > 0 {
+            bar.set_message(format!(", {failed_in_all} failed"));
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn end_progress(&self) {
+        let bar = std::mem::replace(&mut *self.bar(), ProgressBar::hidden());
+        bar.finish_and_clear();
+    }
+
+    fn suspended<T>(&self, write: impl FnOnce() -> T) -> T {
+        self.bar().suspend(write)
+    }
+
+    fn bar(&self) -> MutexGuard<'_, ProgressBar> {
+        self.bar.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,76 @@
+//! Log records on standard error.
+
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::sync::Arc;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::arguments::{CommonOptions, LogFormat};
+use crate::console::Console;
+
+/// Shows log records from now on: warnings, with `-v` more, or what RUST_LOG says.
+pub fn start(common: &CommonOptions, console: &Arc<Console>) {
+    let level = match (common.quiet, common.verbose) {
+        (true, _) => "error",
+        (false, 0) => "warn",
+        (false, 1) => "info",
+        (false, 2) => "debug",
+        (false, _) => "trace",
+    };
+    let filter = match std::env::var("RUST_LOG") {
+        Ok(directives) if !directives.is_empty() => EnvFilter::new(directives),
+        _ => EnvFilter::new(level),
+    };
+    let has_colour = match common.color {
+        clap::ColorChoice::Always => true,
+        clap::ColorChoice::Never => false,
+        clap::ColorChoice::Auto => console.terminals().stderr && std::env::var_os("NO_COLOR").is_none(),
+    };
+    let records = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Records(Arc::clone(console)));
+    // Only another logger that is in place already can make this fail, and then that one is right.
+    match common.log_format {
+        LogFormat::Json => drop(records.json().try_init()),
+        LogFormat::Text if common.verbose < 2 => {
+            drop(records.with_ansi(has_colour).without_time().try_init())
+        }
+        LogFormat::Text => drop(records.with_ansi(has_colour).try_init()),
+    }
+}
+
+/// Hands each record to the console as one piece.
+struct Records(Arc<Console>);
+
+struct Record<'a> {
+    console: &'a Console,
+    text: Vec<u8>,
+}
+
+impl<'a> MakeWriter<'a> for Records {
+    type Writer = Record<'a>;
+
+    fn make_writer(&'a self) -> Record<'a> {
+        Record { console: &self.0, text: Vec::new() }
+    }
+}
+
+impl io::Write for Record<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.text.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Record<'_> {
+    fn drop(&mut self) {
+        if !self.text.is_empty() {
+            self.console.write_error(&self.text);
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! `wasmpool map`: one task over many inputs, on a pool.
+
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::Stream;
+use tokio::sync::{mpsc, oneshot};
+use wasmpool::batch::call::{CallMaker, JsonText};
+use wasmpool::batch::drive::{Drive, Ended, Input, Request, drive};
+use wasmpool::batch::tally::{Interruption, Tally};
+use wasmpool::batch::template::Template;
+use wasmpool::exit_code::batch;
+use wasmpool::report::human::{self, Written};
+use wasmpool::report::terminal::TerminalFilter;
+use wasmpool::report::{json_lines, summary};
+use wasmpool::{Limits, Module, Order, Output, Pool, Supervisor, Target, Task};
+
+use crate::arguments::{Map, MapFormat};
+use crate::console::Console;
+use crate::failure::{Failure, OrFailWith};
+use crate::inputs::{self, Call, InputFile, TaskMaker};
+use crate::interrupt::{Signals, Wish};
+use crate::module_path::{self, ModulePath};
+use crate::session;
+use crate::streams::{self, Pump, Shown};
+
+/// Records that may wait for the thread that writes them.
+const WAITING_REPORTS_MAX: usize = 16;
+
+/// Runs the batch and returns its code.
+///
+/// # Errors
+///
+/// Code 2 for what was typed wrong, 96 when nothing could be started.
+pub fn map(map: &Map, console: &Arc<Console>) -> Result<u8, Failure> {
+    let path = module_path::find(&map.module, map.common.quiet).map_err(not_set_up)?;
+    session::block_on(async {
+        let mut signals = Signals::listen().map_err(not_set_up)?;
+        let supervisor = session::supervisor(&map.task_options.compile).map_err(not_set_up)?;
+        let module = session::load(&supervisor, &path, &mut signals).await.map_err(not_set_up)?;
+        let mut maker = resolve(map, &path, &module)?;
+        let inputs = Inputs::open(map, &maker)?;
+        let pump = match maker.call {
+            Call::Task(_) => {
+                let (sink, pump) =
+                    streams::pump(console, Shown::Prefixed, None).or_fail_with(batch::NOT_SET_UP)?;
+                maker.prototype = maker.prototype.output(Output::Stream(sink));
+                Some(pump)
+            }
+            Call::Command { .. } => None,
+        };
+        let pool = pool(map, &supervisor)?;
+        console.begin_progress(map.batch.progress, inputs.count());
+        let begin = Instant::now();
+        let batch = Batch { map, pool: &pool, console, with_output: pump.is_none() };
+        let (tally, written) = match inputs {
+            Inputs::List(list) => batch.run(inputs::of_list(maker, list), &mut signals).await,
+            Inputs::File(file) => {
+                batch.run(inputs::of_file(maker, file, Arc::clone(console)), &mut signals).await
+            }
+        };
+        drop(pool);
+        if let Some(pump) = pump {
+            finish_output(pump, &mut signals).await;
+        }
+        console.end_progress();
+        finish(map, &tally, written, begin, console)
+    })
+}
+
+/// The exit codes of single tasks do not belong to a batch, but those of signals do.
+fn not_set_up(failure: Failure) -> Failure {
+    let code = match failure.code {
+        code @ (batch::INTERRUPTED | batch::TERMINATED) => code,
+        _ => batch::NOT_SET_UP,
+    };
+    Failure { code, ..failure }
+}
+
+/// Finds what is to be called and checks everything but the inputs against it.
+fn resolve(map: &Map, path: &ModulePath, module: &Module) -> Result<TaskMaker, Failure> {
+    let is_command = map.task.is_none() && !map.template.is_empty();
+    if is_command {
+        return resolve_command(map, path, module);
+    }
+    let target = match &map.task {
+        Some(name) => module.task(name).or_fail_with(batch::NOT_SET_UP)?,
+        None => module.only_task().ok_or_else(|| Failure::new(batch::USAGE, no_task(path, module)))?,
+    };
+    if let Some(option) = map.task_options.argv0.as_ref().map(|_| "--argv0") {
+        return Err(Failure::new(
+            batch::USAGE,
+            format!("{option} goes with a WASI command, not with a task"),
+        ));
+    }
+    let keywords =
+        map.keywords.iter().map(|(name, value)| (name.clone(), JsonText::from_argument(value))).collect();
+    let maker =
+        CallMaker::new(target.name(), target.info(), keywords, map.starmap).or_fail_with(batch::USAGE)?;
+    Ok(task_maker(map, &target, Call::Task(maker), target.name().to_owned()))
+}
+
+fn resolve_command(map: &Map, path: &ModulePath, module: &Module) -> Result<TaskMaker, Failure> {
+    let wrong = [("-k", !map.keywords.is_empty()), ("--starmap", map.starmap)];
+    if let Some((option, _)) = wrong.iter().find(|(_, is_given)| *is_given) {
+        return Err(Failure::new(
+            batch::USAGE,
+            format!("{option} goes with -t TASK, not with the command line after `--`"),
+        ));
+    }
+    let target = module.command().or_fail_with(batch::NOT_SET_UP)?;
+    let texts = map.template.iter().map(|text| {
+        let shown = text.to_string_lossy();
+        text.to_str().map(str::to_owned).ok_or_else(|| format!("the argument `{shown}` is not UTF-8"))
+    });
+    let texts = texts.collect::<Result<Vec<_>, _>>().map_err(|error| Failure::new(batch::USAGE, error))?;
+    let template = Template::new(texts).or_fail_with(batch::USAGE)?;
+    let argv0 = map.task_options.argv0.clone().unwrap_or_else(|| path.file_name());
+    Ok(task_maker(map, &target, Call::Command { argv0, template }, path.stem()))
+}
+
+fn task_maker(map: &Map, target: &Target, call: Call, name: String) -> TaskMaker {
+    let options = &map.task_options;
+    let mut prototype = Task::new(target).limits(session::limits(options)).policy(session::policy(options));
+    if let Some(retries) = map.batch.retries {
+        prototype = prototype.retries(retries);
+    }
+    TaskMaker { call, prototype, name, stdin: options.stdin.clone(), made: 0 }
+}
+
+fn no_task(path: &ModulePath, module: &Module) -> String {
+    let shown = &path.typed;
+    if module.info().is_command {
+        return format!(
+            "`{shown}` is a WASI command: say where each input goes: wasmpool map {shown} INPUT... -- {{}}"
+        );
+    }
+    let tasks: Vec<&str> = module.info().tasks.iter().map(|task| task.name.as_str()).collect();
+    match tasks.as_slice() {
+        [] => format!("`{shown}` has no tasks: name one of its exports with -t"),
+        tasks => format!("`{shown}` has several tasks: say which with -t TASK: {}", tasks.join(", ")),
+    }
+}
+
+fn pool(map: &Map, supervisor: &Supervisor) -> Result<Pool, Failure> {
+    let mut builder =
+        Pool::builder().supervisor(supervisor).start_method(session::start_method(&map.task_options));
+    if let Some(workers) = map.batch.workers {
+        builder = builder.workers(workers.get());
+    }
+    if let Some(tasks) = map.batch.max_tasks_per_worker {
+        builder = builder.max_tasks_per_worker(tasks.get());
+    }
+    if let Some(calls) = map.batch.chunksize {
+        builder = builder.chunksize(calls.get());
+    }
+    builder.build().or_fail_with(batch::NOT_SET_UP)
+}
+
+/// Where the inputs come from.
+enum Inputs {
+    List(Vec<std::ffi::OsString>),
+    File(InputFile),
+}
+
+impl Inputs {
+    /// Opens the file, or checks every input of the command line before anything runs.
+    fn open(map: &Map, maker: &TaskMaker) -> Result<Self, Failure> {
+        if let Some(path) = &map.from {
+            let both = path.as_os_str() == "-"
+                && map.task_options.stdin.as_ref().is_some_and(|file| file.as_os_str() == "-");
+            if both {
+                return Err(Failure::new(
+                    batch::USAGE,
+                    "standard input cannot be both the inputs and --stdin",
+                ));
+            }
+            let line_bytes_max = usize::try_from(Limits::default().argument_bytes).unwrap_or(usize::MAX);
+            let file = InputFile::open(path, line_bytes_max);
+            return file.map(Self::File).map_err(|error| {
+                Failure::new(
+                    batch::USAGE,
+                    format!("cannot read the inputs from `{}`: {error}", path.display()),
+                )
+            });
+        }
+        // With -t, `--` only ends our options: what stands behind it are inputs that look like options.
+        let behind = if matches!(maker.call, Call::Task(_)) { map.template.as_slice() } else { &[] };
+        let list = [map.inputs.as_slice(), behind].concat();
+        for (index, input) in list.iter().enumerate() {
+            if let Err(reason) = maker.check(input.as_bytes()) {
+                let hint = if reason.contains("misses its argument") && !map.starmap {
+                    "; --starmap spreads arrays such as [1,2] over the parameters"
+                } else {
+                    ""
+                };
+                let shown = input.to_string_lossy();
+                return Err(Failure::new(
+                    batch::USAGE,
+                    format!("input {} `{shown}`: {reason}{hint}", index + 1),
+                ));
+            }
+        }
+        Ok(Self::List(list))
+    }
+
+    fn count(&self) -> Option<u64> {
+        match self {
+            Self::List(list) => Some(list.len() as u64),
+            Self::File(_) => None,
+        }
+    }
+}
+
+/// A batch that is ready to run.
+struct Batch<'a> {
+    map: &'a Map,
+    pool: &'a Pool,
+    console: &'a Arc<Console>,
+    /// Whether records carry captured output.
+    with_output: bool,
+}
+
+impl Batch<'_> {
+    /// Runs it to its end; the second result says whether all of its results could be written.
+    async fn run(
+        &self,
+        inputs: impl Stream<Item = Input> + Send + Unpin + 'static,
+        signals: &mut Signals,
+    ) -> (Tally, io::Result<()>) {
+        let (reports, records) = mpsc::channel(WAITING_REPORTS_MAX);
+        let (ask, requests) = mpsc::channel(2);
+        let mut written = self.start_writer(records);
+        let order = if self.map.unordered { Order::Completion } else { Order::Input };
+        let how = Drive { order, halt: self.map.batch.halt };
+        let mut tally = None;
+        let mut driving = std::pin::pin!(drive(self.pool, inputs, how, requests, reports));
+        loop {
+            tokio::select! {
+                ended = &mut driving, if tally.is_none() => tally = Some(ended),
+                // A writer that is gone without a word has panicked, and its message is on the screen.
+                result = &mut written => {
+                    let tally = match tally {
+                        Some(tally) => tally,
+                        None => driving.await,
+                    };
+                    return (tally, result.unwrap_or(Ok(())));
+                }
+                wish = signals.next_wish() => {
+                    let signal = signals.first().expect("a wish comes from a signal");
+                    let request = match wish {
+                        Wish::Finish => {
+                            self.console.say(&format!(
+                                "{signal}: nothing more starts, running tasks have 2 s to finish; once more kills them"
+                            ));
+                            Request::Finish(signal.interruption())
+                        }
+                        Wish::Kill => Request::Kill,
+                    };
+                    // There are at most two wishes, and room for both.
+                    let _ = ask.try_send(request);
+                }
+            }
+        }
+    }
+
+    /// Writes records on a thread of its own: standard output may block for ever.
+    fn start_writer(&self, records: mpsc::Receiver<Ended>) -> oneshot::Receiver<io::Result<()>> {
+        let (report, written) = oneshot::channel();
+        let writer = Writer {
+            console: Arc::clone(self.console),
+            format: self.map.format,
+            with_output: self.with_output,
+        };
+        std::thread::spawn(move || drop(report.send(writer.write_all(records))));
+        written
+    }
+}
+
+struct Writer {
+    console: Arc<Console>,
+    format: MapFormat,
+    with_output: bool,
+}
+
+impl Writer {
+    /// Bytes that are written with one call when several records are there at once.
+    const PIECE_BYTES: usize = 64 * 1024;
+
+    fn write_all(&self, mut records: mpsc::Receiver<Ended>) -> io::Result<()> {
+        let mut failed = 0;
+        while let Some(first) = records.blocking_recv() {
+            let (mut written, mut count) = (Written::default(), 0);
+            let mut next = Some(first);
+            while let Some(ended) = next {
+                count += 1;
+                failed += u64::from(!ended.is_success());
+                self.write(&ended, &mut written);
+                let has_room = written.stdout.len() + written.stderr.len() < Self::PIECE_BYTES;
+                next = if has_room { records.try_recv().ok() } else { None };
+            }
+            self.console.write(&written)?;
+            self.console.progress(count, failed);
+        }
+        Ok(())
+    }
+
+    fn write(&self, ended: &Ended, written: &mut Written) {
+        let terminals = self.console.terminals();
+        match self.format {
+            MapFormat::Text => human::write(ended, terminals, written),
+            MapFormat::Jsonl => {
+                let line = json_lines::line(ended, self.with_output);
+                if terminals.stdout {
+                    TerminalFilter::default().filter(&line, &mut written.stdout);
+                } else {
+                    written.stdout.extend_from_slice(&line);
+                }
+            }
+        }
+    }
+}
+
+/// Waits until the last line of the guests' output is written, unless a signal comes.
+async fn finish_output(pump: Pump, signals: &mut Signals) {
+    tokio::select! {
+        // What could not be written could not be told either: it is standard error.
+        _ = pump.ended => {}
+        _ = signals.next() => {}
+    }
+}
+
+/// The summary and the code.
+fn finish(
+    map: &Map,
+    tally: &Tally,
+    written: io::Result<()>,
+    begin: Instant,
+    console: &Console,
+) -> Result<u8, Failure> {
+    if let Err(error) = written
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        return Err(Failure::new(batch::INCOMPLETE, format!("cannot write to standard output: {error}")));
+    }
+    let is_quiet_end = tally.interruption() == Some(Interruption::OutputClosed);
+    let has_something_to_say = tally.exit_code() != batch::SUCCESS || map.common.verbose > 0;
+    if has_something_to_say && !is_quiet_end {
+        console.say(&summary::line(tally, begin.elapsed()));
+    }
+    Ok(tally.exit_code())
+}

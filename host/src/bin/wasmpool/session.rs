@@ -1,0 +1,78 @@
+//! What the commands that touch modules have in common: a runtime, a supervisor, a loaded module.
+
+#![forbid(unsafe_code)]
+
+use std::future::Future;
+
+use wasmpool::{Limits, LoadError, Module, Policy, SandboxMode, StartMethod, Supervisor, exit_code};
+
+use crate::arguments::{CompileOptions, Sandbox, StartMethodName, TaskOptions};
+use crate::failure::{Failure, OrFailWith};
+use crate::interrupt::Signals;
+use crate::module_path::ModulePath;
+
+/// Runs a command to its end on this thread.
+pub fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.or_fail_with(exit_code::NOT_SET_UP)?.block_on(command)
+}
+
+/// A supervisor with the user's limits for compiling.
+pub fn supervisor(compile: &CompileOptions) -> Result<Supervisor, Failure> {
+    let mut builder = Supervisor::builder();
+    if let Some(time) = compile.compile_time {
+        builder = builder.compile_time(time);
+    }
+    if let Some(bytes) = compile.compile_memory {
+        builder = builder.compile_memory(bytes);
+    }
+    builder.build().or_fail_with(exit_code::NOT_SET_UP)
+}
+
+/// Loads a module; a signal ends the wait, and with the supervisor the compiler.
+pub async fn load(
+    supervisor: &Supervisor,
+    path: &ModulePath,
+    signals: &mut Signals,
+) -> Result<Module, Failure> {
+    tokio::select! {
+        module = supervisor.load(path.file.as_path()) => module.map_err(load_failure),
+        signal = signals.next() => {
+            Err(Failure::new(signal.exit_code(), format!("{signal} while `{}` was compiled", path.typed)))
+        }
+    }
+}
+
+fn load_failure(error: LoadError) -> Failure {
+    Failure { code: error.exit_code(), error: error.into() }
+}
+
+/// The limits that the options ask for; everything else by default.
+pub fn limits(options: &TaskOptions) -> Limits {
+    let default = Limits::default();
+    Limits {
+        timeout: options.timeout,
+        fuel: options.fuel,
+        memory_bytes: options.max_memory.unwrap_or(default.memory_bytes),
+        output_bytes: options.max_output.unwrap_or(default.output_bytes),
+        ..default
+    }
+}
+
+/// The policy that the options ask for.
+pub fn policy(options: &TaskOptions) -> Policy {
+    let sandbox = match options.sandbox {
+        Sandbox::Required => SandboxMode::Required,
+        Sandbox::BestEffort => SandboxMode::BestEffort,
+        Sandbox::Off => SandboxMode::Off,
+    };
+    Policy { sandbox }
+}
+
+/// The start method that the options ask for.
+pub fn start_method(options: &TaskOptions) -> StartMethod {
+    match options.start_method {
+        StartMethodName::Forkserver => StartMethod::ForkServer,
+        StartMethodName::Spawn => StartMethod::Spawn,
+    }
+}
