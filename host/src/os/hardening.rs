@@ -87,6 +87,15 @@ pub(crate) fn limit_to(resource: Resource, soft: u64, hard: u64) -> io::Result<(
     Ok(rustix::process::setrlimit(resource, wanted)?)
 }
 
+/// Sets how much memory the process may have for data, for the time being: it may be set again. Address
+/// space that is only reserved, and files that are mapped for reading, do not count.
+pub(crate) fn limit_data(bytes: u64) -> io::Result<()> {
+    let present = rustix::process::getrlimit(Resource::Data);
+    let wanted = present.maximum.map_or(bytes, |maximum| maximum.min(bytes));
+    let limit = Rlimit { current: Some(wanted), maximum: present.maximum };
+    Ok(rustix::process::setrlimit(Resource::Data, limit)?)
+}
+
 /// True when the process has one thread. Works without `/proc`.
 pub(crate) fn is_single_threaded() -> bool {
     // SAFETY: `unshare(CLONE_VM)` changes nothing: the kernel answers EINVAL when another thread or

@@ -115,7 +115,9 @@ pub(crate) enum Stream {
 pub(crate) enum FromWorker {
     /// The start frame was read; sent before the first instruction of the guest.
     Started { task: u64 },
-    /// Call `index` ended. A claim that is not a return ends the assignment.
+    /// Call `index` ended. A value and an error that the task returned let the next call of the chunk go
+    /// on in the same instance; every other claim ends the assignment. A body in memory is the frame's
+    /// descriptor.
     Finished { task: u64, index: u32, claim: Claim },
     /// The guest wrote to a standard stream.
     Output {

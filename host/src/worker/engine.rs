@@ -11,6 +11,7 @@
 //!   clone and would leave one task's memory to the next.
 
 use std::num::NonZeroUsize;
+use std::ptr::NonNull;
 use std::sync::{Arc, OnceLock};
 
 use rustix::mm::MprotectFlags;
@@ -78,32 +79,29 @@ pub(crate) fn interrupt() {
 
 /// Loads the artifact of a component from a mapping, which stays for the rest of the process's life.
 pub(crate) fn load_component(engine: &Engine, code: Mapping) -> wasmtime::Result<Component> {
+    let code = keep(code)?;
     // SAFETY: the bytes are an artifact of this very program's compile worker, sealed since, in
     // memory that is never unmapped or changed. Whether they are harmless is not the question: they
     // are the untrusted guest's code, and the sandbox stands.
-    unsafe { Component::deserialize_raw(engine, keep(code)) }
+    unsafe { Component::deserialize_raw(engine, code) }
 }
 
 /// Loads the artifact of a core module from a mapping, as [`load_component`].
 pub(crate) fn load_module(engine: &Engine, code: Mapping) -> wasmtime::Result<Module> {
+    let code = keep(code)?;
     // SAFETY: as in `load_component`.
-    unsafe { Module::deserialize_raw(engine, keep(code)) }
+    unsafe { Module::deserialize_raw(engine, code) }
 }
 
-fn keep(code: Mapping) -> std::ptr::NonNull<[u8]> {
-    std::mem::ManuallyDrop::new(code).as_raw()
+/// Makes a mapping read-only for the rest of the process's life.
+fn keep(code: Mapping) -> wasmtime::Result<NonNull<[u8]>> {
+    let code = std::mem::ManuallyDrop::new(code).as_raw();
+    protect(code.as_ptr().cast::<u8>(), code.len(), MprotectFlags::READ)?;
+    Ok(code)
 }
 
 /// Makes code executable where it lies, with `mprotect` and nothing else.
 struct Executable;
-
-impl Executable {
-    fn protect(start: *const u8, length: usize, protection: MprotectFlags) -> wasmtime::Result<()> {
-        // SAFETY: wasmtime passes the text section of an artifact, which begins and ends at page
-        // borders of its own mapping and holds no data that Rust refers to.
-        Ok(unsafe { rustix::mm::mprotect(start.cast_mut().cast(), length, protection)? })
-    }
-}
 
 impl CustomCodeMemory for Executable {
     fn required_alignment(&self) -> usize {
@@ -111,12 +109,19 @@ impl CustomCodeMemory for Executable {
     }
 
     fn publish_executable(&self, start: *const u8, length: usize) -> wasmtime::Result<()> {
-        Self::protect(start, length, MprotectFlags::READ | MprotectFlags::EXEC)
+        protect(start, length, MprotectFlags::READ | MprotectFlags::EXEC)
     }
 
     fn unpublish_executable(&self, start: *const u8, length: usize) -> wasmtime::Result<()> {
-        Self::protect(start, length, MprotectFlags::READ | MprotectFlags::WRITE)
+        protect(start, length, MprotectFlags::READ | MprotectFlags::WRITE)
     }
+}
+
+fn protect(start: *const u8, length: usize, protection: MprotectFlags) -> wasmtime::Result<()> {
+    // SAFETY: the range is a mapping of an artifact or, as wasmtime promises, the text section of one,
+    // which begins and ends at page borders; nothing that Rust refers to is written there.
+    unsafe { rustix::mm::mprotect(start.cast_mut().cast(), length, protection)? };
+    Ok(())
 }
 
 /// `wasmpool:task/types.task-error`. It is here because the derives write `unsafe`.

@@ -9,6 +9,8 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
+use rustix::process::Resource;
+
 use crate::os::fork::{ForkKey, Forked, fork};
 use crate::os::hardening::{self, exit_now};
 use crate::os::memory_file::SealedFile;
@@ -41,10 +43,11 @@ pub(crate) fn run(socket: PacketSocket, start: Start) -> io::Result<()> {
     let ToForkServer::Load(request) = message else { return Err(io::ErrorKind::InvalidData.into()) };
     let artifact = take_descriptor(&mut descriptors.into_iter())?;
     let key = ForkKey::new()?;
-    let loaded = match load(&control, &request, artifact, start, &key) {
+    let (loaded, filtered) = match load(&control, &request, artifact, start, &key) {
         Ok((loaded, layers)) => {
+            let filtered = layers.contains(&Layer::Seccomp);
             control.send(&FromForkServer::Ready { layers }, &[])?;
-            loaded
+            (loaded, filtered)
         }
         Err(LoadError { kind, detail }) => {
             return control.send(&FromForkServer::LoadFailed { kind, detail: trap::message(detail) }, &[]);
@@ -55,12 +58,12 @@ pub(crate) fn run(socket: PacketSocket, start: Start) -> io::Result<()> {
         let task_socket = take_descriptor(&mut descriptors.into_iter())?;
         if start == Start::Become {
             drop(control);
-            become_worker(task_socket, &loaded);
+            become_worker(task_socket, &loaded, filtered);
         }
         match fork(&key) {
             Ok(Forked::Child) => {
                 drop(control);
-                become_worker(task_socket, &loaded);
+                become_worker(task_socket, &loaded, filtered);
             }
             Ok(Forked::Parent(pidfd)) => {
                 drop(task_socket);
@@ -110,11 +113,15 @@ fn load(
 }
 
 /// Is the worker from here on.
-fn become_worker(task_socket: OwnedFd, loaded: &Loaded) -> ! {
+fn become_worker(task_socket: OwnedFd, loaded: &Loaded, filtered: bool) -> ! {
     let socket = PacketSocket::from_fd(task_socket);
     // Not inherited over a fork. After it, a supervisor that is gone already shows in its socket.
     if hardening::die_with_parent().is_err() || hardening::is_hung_up(&socket) {
         exit_now(0);
+    }
+    if !filtered {
+        // Without the filter, at least users other than root cannot start processes.
+        let _ = hardening::limit(Resource::Nproc, 0);
     }
     run::serve(Link::new(socket), loaded)
 }

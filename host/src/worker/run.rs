@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use wasmtime::Store;
 
 use crate::limits::INLINE_BYTES_MAX;
-use crate::os::hardening::exit_now;
+use crate::os::hardening::{self, exit_now};
 use crate::os::memory_file::{self, SealedFile};
 use crate::outcome::{Encoding, LimitKind, StartFailure};
 use crate::protocol::worker::{Body, Claim, FromWorker, Initializer, Start, ToWorker};
@@ -29,6 +29,9 @@ use crate::worker::{fault, panics, trap};
 
 /// Exit code of a worker whose own code panicked, after it has said so.
 const PANICKED: i32 = 70;
+/// What a worker may use besides the guest's memory and a copy of it on its way through the host: its own
+/// heap, tables, stacks.
+const HOST_DATA_BYTES: u64 = 1 << 30;
 /// Exit code of a worker that was sent an assignment that makes no sense.
 const NONSENSE: i32 = 71;
 
@@ -44,16 +47,15 @@ pub(crate) fn serve(link: Link, loaded: &Loaded) -> ! {
         let (message, descriptors) = link.receive();
         // The end of the attempt that is meant crossed it on the way.
         let ToWorker::Start(start) = message else { continue };
-        let last = start.last;
+        // A second wall: the guest's memory is counted where it is given out, see `limiter`.
+        let data_bytes = start.limits.memory_bytes.saturating_mul(2).saturating_add(HOST_DATA_BYTES);
+        let _ = hardening::limit_data(data_bytes);
         let Some(assignment) = Assignment::new(link.clone(), *start, descriptors) else { exit_now(NONSENSE) };
         let ran = catch_unwind(AssertUnwindSafe(|| runtime.block_on(assignment.run(loaded))));
         if ran.is_err() {
             let detail = trap::message(panics::last());
             assignment.finish(Claim::NotStarted { kind: StartFailure::WorkerPanicked, detail }, None);
             exit_now(PANICKED);
-        }
-        if last {
-            exit_now(0);
         }
     }
 }
@@ -120,12 +122,16 @@ impl Assignment {
             Ok(store) => store,
             Err(error) => {
                 let detail = trap::describe(&error);
-                return self.finish(Claim::NotStarted { kind: StartFailure::Worker, detail }, None);
+                self.finish(Claim::NotStarted { kind: StartFailure::Worker, detail }, None);
+                return self.end_if_last();
             }
         };
         let live = match self.instance(loaded, &mut store).await {
             Ok(live) => live,
-            Err(claim) => return self.finish(claim, None),
+            Err(claim) => {
+                self.finish(claim, None);
+                return self.end_if_last();
+            }
         };
         let mut rest = &*self.inputs;
         for length in &self.start.inputs.lengths {
@@ -135,10 +141,18 @@ impl Assignment {
             let (claim, body) = self.call(&live, &mut store, input).await;
             let goes_on = matches!(claim, Claim::Returned { .. } | Claim::Failed { .. });
             self.finish(claim, body);
-            self.index.fetch_add(1, Ordering::Relaxed);
             if !goes_on {
                 break;
             }
+            self.index.fetch_add(1, Ordering::Relaxed);
+        }
+        self.end_if_last();
+    }
+
+    /// Ends the process without taking the instance down: that is the kernel's work now.
+    fn end_if_last(&self) {
+        if self.start.last {
+            exit_now(0);
         }
     }
 

@@ -188,6 +188,13 @@ impl Worker {
         Story { said, files, status: wait(&self.pidfd) }
     }
 
+    /// Its process id, by the kernel's word about the pidfd.
+    pub(super) fn pid(&self) -> u32 {
+        let path = format!("/proc/self/fdinfo/{}", std::os::fd::AsRawFd::as_raw_fd(&self.pidfd));
+        let info = std::fs::read_to_string(path).unwrap();
+        info.lines().find_map(|line| line.strip_prefix("Pid:")).unwrap().trim().parse().unwrap()
+    }
+
     pub(super) fn signal(&self, signal: rustix::process::Signal) {
         rustix::process::pidfd_send_signal(&self.pidfd, signal).unwrap();
     }

@@ -182,3 +182,17 @@ fn a_panic_of_the_worker_itself_is_told() {
     assert_eq!(story.status.exit_status(), Some(70));
     assert_eq!(story.said[0], FromWorker::Started { task: 42 });
 }
+
+#[test]
+fn a_busy_worker_has_one_thread() {
+    let artifact = compile("(module (func (export \"_start\") (loop (br 0))))");
+    let server = serve(&artifact, ENGINE, None);
+    let worker = fork(&server);
+    worker.start(start(Entry::Command), &[]);
+    receive::<FromWorker>(&worker.socket).unwrap();
+    let pid = worker.pid();
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().count();
+    assert_eq!(threads, 1);
+    worker.signal(rustix::process::Signal::KILL);
+    worker.story();
+}
