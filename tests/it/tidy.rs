@@ -34,7 +34,12 @@ fn host() -> Vec<Source> {
         text: std::fs::read_to_string(&path).expect("a source file"),
         path: path.strip_prefix(&folder).expect("below host/src").display().to_string(),
     };
-    sources(&folder).into_iter().map(read).collect()
+    sources(&folder).into_iter().map(read).filter(|source| !is_test(&source.path)).collect()
+}
+
+/// Files that only a test build has.
+fn is_test(path: &str) -> bool {
+    path.ends_with("tests.rs") || path.contains("/tests/") || path.ends_with("test_entry.rs")
 }
 
 /// The code of a file, without comments and without its tests.
