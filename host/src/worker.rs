@@ -6,6 +6,8 @@
 mod child;
 mod compile;
 mod control;
+mod convert;
+mod dynamic;
 mod engine;
 mod fault;
 mod fork_server;

@@ -9,6 +9,7 @@ use crate::module_info::ModuleKind;
 use crate::os::memory_file::Mapping;
 use crate::outcome::{Encoding, StartFailure};
 use crate::protocol::worker::{Entry, WorkerLimits};
+use crate::worker::dynamic::{self, Call};
 use crate::worker::engine::{self, TaskError};
 use crate::worker::imports::{self, HostState};
 use crate::worker::missing::{self, Missing};
@@ -100,14 +101,19 @@ fn unsatisfied(missing: Vec<Missing>, first: &wasmtime::Error) -> LoadError {
 /// How a call ended, other than by an error of the engine.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
-    Returned { encoding: Encoding, bytes: Vec<u8> },
+    Returned {
+        encoding: Encoding,
+        bytes: Vec<u8>,
+    },
     Failed(String),
+    /// The result is over its limit: both numbers.
+    TooLarge(String),
     Exited(u32),
     NotStarted(StartFailure, String),
 }
 
 impl Ended {
-    fn not_found(detail: impl Into<String>) -> Self {
+    pub(crate) fn not_found(detail: impl Into<String>) -> Self {
         Self::NotStarted(StartFailure::NotFound, detail.into())
     }
 }
@@ -139,12 +145,16 @@ impl Live {
             (Self::Component(instance), Entry::Command) => run_component_command(store, *instance).await,
             (Self::Core(instance), Entry::Command) => run_core_command(store, *instance).await,
             (_, Entry::Task { export, result }) => self.call_task(store, export, *result, input).await,
-            (_, Entry::Export { name }) => {
-                Ok(Ended::not_found(format!("export `{name}` cannot be called yet")))
-            }
-            (_, Entry::Invoke { expression }) => {
-                Ok(Ended::not_found(format!("`{expression}` cannot be called yet")))
-            }
+            (_, Entry::Export { name }) => self.call_export(store, Call::Json { name, input }).await,
+            (_, Entry::Invoke { expression }) => self.call_export(store, Call::Expression(expression)).await,
+        }
+    }
+
+    async fn call_export(&self, store: &mut Store<HostState>, call: Call<'_>) -> wasmtime::Result<Ended> {
+        let bytes_max = store.data().limiter.limits().result_bytes;
+        match self {
+            Self::Component(instance) => dynamic::component(store, *instance, call, bytes_max).await,
+            Self::Core(instance) => dynamic::core(store, *instance, call).await,
         }
     }
 

@@ -24,6 +24,11 @@ impl Limiter {
         Self { limits, memory_bytes: 0, table_elements: 0, last_growth: 0, denied: None }
     }
 
+    /// The limits of the assignment.
+    pub(crate) fn limits(&self) -> &WorkerLimits {
+        &self.limits
+    }
+
     /// The limit that denied something first, and what it denied.
     pub(crate) fn denied(&self) -> Option<&(LimitKind, String)> {
         self.denied.as_ref()

@@ -195,6 +195,9 @@ impl Assignment {
                 returned(encoding, bytes, self.start.limits.result_bytes)
             }
             Ok(Ended::Failed(text)) => (Claim::Failed { message: trap::message(text) }, None),
+            Ok(Ended::TooLarge(detail)) => {
+                (Claim::LimitExceeded { kind: LimitKind::Result, detail: trap::message(detail) }, None)
+            }
             Ok(Ended::Exited(code)) => (Claim::Exited { code }, None),
             Ok(Ended::NotStarted(kind, detail)) => {
                 (Claim::NotStarted { kind, detail: trap::message(detail) }, None)
@@ -239,7 +242,7 @@ async fn initialized(
     let said = |text: &str| trap::message(format!("the initializer `{name}` failed: {text}"));
     match live.call_task(store, name, Encoding::Json, &initializer.args).await {
         Ok(Ended::Returned { .. }) => Ok(()),
-        Ok(Ended::Failed(text)) => Err(Claim::Failed { message: said(&text) }),
+        Ok(Ended::Failed(text) | Ended::TooLarge(text)) => Err(Claim::Failed { message: said(&text) }),
         Ok(Ended::Exited(code)) => Err(Claim::Exited { code }),
         Ok(Ended::NotStarted(kind, detail)) => Err(Claim::NotStarted { kind, detail: said(&detail) }),
         Err(error) => Err(match claim_of(&error, store) {

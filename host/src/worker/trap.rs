@@ -69,6 +69,9 @@ pub(crate) fn claim(error: &Error, limiter: &Limiter, panic: Option<Panic>) -> C
     if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
         return Claim::Exited { code: exit.0.cast_unsigned() };
     }
+    if imports::is_out_of_handles(error) {
+        return Claim::LimitExceeded { kind: LimitKind::Handles, detail: describe(error) };
+    }
     match error.downcast_ref::<wasmtime::Trap>() {
         Some(wasmtime::Trap::Interrupt) => Claim::Interrupted { backtrace: backtrace(error) },
         Some(wasmtime::Trap::OutOfFuel) => {

@@ -196,3 +196,76 @@ fn a_busy_worker_has_one_thread() {
     worker.signal(rustix::process::Signal::KILL);
     worker.story();
 }
+
+#[test]
+fn forked_workers_draw_different_random_numbers() {
+    // Returns eight random bytes.
+    let module = r#"(component
+        (import "wasi:random/random@0.2.0" (instance $random (export "get-random-u64" (func (result u64)))))
+        (core func $draw (canon lower (func $random "get-random-u64")))
+        (core module $m
+            (import "" "draw" (func $draw (result i64)))
+            (func (export "f") (result i64) (call $draw)))
+        (core instance $i (instantiate $m (with "" (instance (export "draw" (func $draw))))))
+        (func (export "draw") (result u64) (canon lift (core func $i "f"))))"#;
+    let artifact = compile(module);
+    let server = serve(&artifact, ENGINE, None);
+    let mut drawn: Vec<String> = (0..20)
+        .map(|_| {
+            let worker = fork(&server);
+            worker.start(
+                Start { inputs: inputs(&[b"[]"]), ..start(Entry::Export { name: "draw".to_owned() }) },
+                &[],
+            );
+            match worker.story().claim() {
+                Claim::Returned { encoding: Encoding::Json, body: Body::Inline(bytes) } => {
+                    String::from_utf8(bytes.clone()).unwrap()
+                }
+                other => panic!("{other:?}"),
+            }
+        })
+        .collect();
+    drawn.sort();
+    drawn.dedup();
+    assert_eq!(drawn.len(), 20);
+}
+
+#[test]
+fn plain_exports_are_called_by_their_types() {
+    let component = r#"(component
+        (core module $m (func (export "add") (param i32 i32) (result i32)
+            (i32.add (local.get 0) (local.get 1))))
+        (core instance $i (instantiate $m))
+        (func $add (param "a" u32) (param "b" u32) (result u32) (canon lift (core func $i "add")))
+        (export "add" (func $add))
+        (instance $math (export "sum" (func $add)))
+        (export "acme:calc/math@1.0.0" (instance $math)))"#;
+    let core = r#"(module (func (export "add") (param i32 i32) (result i32)
+        (i32.add (local.get 0) (local.get 1))))"#;
+    let export = |name: &str| Entry::Export { name: name.to_owned() };
+    let invoke = |text: &str| Entry::Invoke { expression: text.to_owned() };
+    for (module, entry, input) in [
+        (component, export("add"), "[20, 22]"),
+        (component, export("acme:calc/math@1.0.0#sum"), "[20, 22]"),
+        (component, export("sum"), "[20, 22]"),
+        (component, invoke("add(20, 22)"), ""),
+        (core, export("add"), "[20, 22]"),
+        (core, invoke("add(20, 22)"), ""),
+    ] {
+        let what = format!("{entry:?}");
+        let story = run(module, Start { inputs: inputs(&[input.as_bytes()]), ..start(entry) });
+        let returned = Claim::Returned { encoding: Encoding::Json, body: Body::Inline(b"42".to_vec()) };
+        assert_eq!(*story.claim(), returned, "{what}");
+    }
+    for (module, entry, input, part) in [
+        (component, export("add"), "[1]", "`b` is missing"),
+        (core, export("add"), "[1, \"x\"]", "parameter 2"),
+        (component, invoke("add(1, true)"), "", "true"),
+    ] {
+        let story = run(module, Start { inputs: inputs(&[input.as_bytes()]), ..start(entry) });
+        let Claim::Failed { message } = story.claim() else { panic!("{:?}", story.said) };
+        assert!(message.contains(part), "{message}");
+    }
+    let story = run(core, start(invoke("nothing(1)")));
+    assert!(matches!(story.claim(), Claim::NotStarted { kind: StartFailure::NotFound, .. }));
+}
