@@ -33,7 +33,8 @@ pub(crate) fn message(text: impl Into<String>) -> String {
 /// An engine error with all its causes, in one line and without the backtrace.
 pub(crate) fn describe(error: &Error) -> String {
     let causes = error.chain().map(ToString::to_string).filter(|cause| !cause.starts_with(BACKTRACE_HEAD));
-    message(causes.map(|cause| cause.trim().to_owned()).collect::<Vec<_>>().join(": "))
+    let line = |cause: String| cause.split_whitespace().collect::<Vec<_>>().join(" ");
+    message(causes.map(line).collect::<Vec<_>>().join(": "))
 }
 
 /// How wasmtime's backtrace begins when it is printed as one of the causes.

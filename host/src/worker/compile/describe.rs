@@ -72,12 +72,20 @@ pub(super) fn module(module: &Module) -> wasmtime::Result<ModuleInfo> {
     });
     Ok(ModuleInfo {
         kind: ModuleKind::CoreModule,
-        is_command: module.get_export(instance::CORE_ENTRY).is_some_and(|export| export.func().is_some()),
+        is_command: is_entry(module.get_export(instance::CORE_ENTRY)),
         is_reactor: module.get_export("_initialize").is_some(),
         tasks: Vec::new(),
         exports: exports.collect(),
         imports: imports.collect(),
     })
+}
+
+/// True for a function without parameters and results.
+fn is_entry(export: Option<ExternType>) -> bool {
+    export
+        .as_ref()
+        .and_then(ExternType::func)
+        .is_some_and(|ty| ty.params().len() == 0 && ty.results().len() == 0)
 }
 
 fn import(name: String, signature: String, missing: &[Missing]) -> ImportInfo {

@@ -15,6 +15,8 @@ fn command(body: &str) -> String {
             (table $t 2 funcref)
             (type $none (func))
             (type $one (func (param i32)))
+            (type $array (array (mut i64)))
+            (type $struct (struct))
             (func $f (param i32))
             (elem (i32.const 0) $f)
             (func $deep (call $deep))
@@ -36,6 +38,12 @@ fn each_classic_trap_has_its_kind() {
         ("(drop (i32.div_s (i32.const 1) (i32.const 0)))", TrapKind::IntegerDivisionByZero),
         ("(drop (i32.trunc_f32_s (f32.const nan)))", TrapKind::BadConversionToInteger),
         ("(call_ref $none (ref.null $none))", TrapKind::NullReference),
+        (
+            "(drop (array.get $array (array.new_default $array (i32.const 2)) (i32.const 2)))",
+            TrapKind::ArrayOutOfBounds,
+        ),
+        ("(drop (array.new_default $array (i32.const -1)))", TrapKind::AllocationTooLarge),
+        ("(drop (ref.cast (ref $struct) (array.new_default $array (i32.const 1))))", TrapKind::CastFailure),
     ] {
         let story = run_command(&command(body));
         let Claim::Trapped { trap, denied: None } = story.claim() else { panic!("{body}: {:?}", story.said) };
@@ -129,4 +137,33 @@ fn output_arrives_before_the_end() {
     );
     assert_eq!(story.stdout(), "hello\n");
     assert_eq!(*story.claim(), Claim::Exited { code: 0 });
+}
+
+/// Sleeps 20 ms, reads up to 16 bytes of standard input and writes them to standard output.
+const SLEEP_AND_COPY: &str = r#"(module
+    (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (func (export "_start")
+        (i32.store (i32.const 16) (i32.const 1))
+        (i64.store (i32.const 24) (i64.const 20000000))
+        (if (call $poll (i32.const 0) (i32.const 64) (i32.const 1) (i32.const 128)) (then (unreachable)))
+        (i32.store (i32.const 200) (i32.const 300))
+        (i32.store (i32.const 204) (i32.const 16))
+        (if (call $read (i32.const 0) (i32.const 200) (i32.const 1) (i32.const 208)) (then (unreachable)))
+        (i32.store (i32.const 204) (i32.load (i32.const 208)))
+        (if (call $write (i32.const 1) (i32.const 200) (i32.const 1) (i32.const 208)) (then (unreachable)))))"#;
+
+#[test]
+fn sleeping_reading_and_writing_work_inside_the_whole_sandbox() {
+    let artifact = compile(SLEEP_AND_COPY);
+    let server = serve(&artifact, ENGINE, None);
+    let worker = fork(&server);
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    std::io::Write::write_all(&mut writer, b"from outside").unwrap();
+    worker.start(Start { stdin: true, ..start(Entry::Command) }, &[&reader]);
+    let story = worker.story();
+    assert_eq!(*story.claim(), Claim::Exited { code: 0 });
+    assert_eq!(story.stdout(), "from outside");
 }
