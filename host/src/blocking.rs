@@ -27,8 +27,8 @@ use serde::de::DeserializeOwned;
 use crate::outcome::{CancelledBy, Record};
 use crate::supervisor::process::Scope;
 use crate::{
-    ChildInfo, LoadError, Module, ModuleSource, Order, PoolBuilder, RunningProcess, Supervisor, SupervisorError,
-    Target, Task, TaskFailed, TaskHandle,
+    ChildInfo, LoadError, Module, ModuleSource, Order, PoolBuilder, RunningProcess, Supervisor,
+    SupervisorError, Target, Task, TaskFailed, TaskHandle,
 };
 
 /// Wakes a thread that waits for a future.
@@ -124,7 +124,11 @@ impl Pool {
     /// # Errors
     ///
     /// As [`crate::Pool::apply`].
-    pub fn apply<A: Serialize, R: DeserializeOwned>(&self, target: &Target, args: A) -> Result<R, TaskFailed> {
+    pub fn apply<A: Serialize, R: DeserializeOwned>(
+        &self,
+        target: &Target,
+        args: A,
+    ) -> Result<R, TaskFailed> {
         wait(self.0.apply(target, args))
     }
 
@@ -155,7 +159,11 @@ impl Pool {
     }
 
     /// Calls the target with each item, lazily, in order.
-    pub fn imap<I, R>(&self, target: &Target, items: I) -> impl Iterator<Item = Result<R, TaskFailed>> + use<I, R>
+    pub fn imap<I, R>(
+        &self,
+        target: &Target,
+        items: I,
+    ) -> impl Iterator<Item = Result<R, TaskFailed>> + use<I, R>
     where
         I: IntoIterator<Item: Serialize, IntoIter: Send + 'static>,
         R: DeserializeOwned,

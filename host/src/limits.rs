@@ -116,7 +116,7 @@ pub const START_FAILURES_MAX: u32 = 5;
 /// Compile workers alive at one time.
 pub const COMPILE_WORKERS_MAX: usize = 2;
 /// How long a fork server may take to load an artifact, and to answer a request to fork.
-pub const FORK_SERVER_ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
+pub const FORK_SERVER_ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long a worker may take from its start frame to its acknowledgement.
 pub const ACKNOWLEDGEMENT_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long a worker may take from its last result to its exit.
@@ -139,3 +139,7 @@ pub const OUTPUT_PIECE_BYTES_MAX: usize = 32 * 1024;
 pub const FILE_NAME_BYTES_MAX: usize = 1024;
 /// How long input may lie unseen while a component waits for it or for something else.
 pub const STDIN_LOOK_TIME_MAX: Duration = Duration::from_millis(10);
+/// Values that the JSON arguments of one call of a plain export may become.
+pub const CONVERTED_VALUES_MAX: usize = 8_000_000;
+/// Bytes of a call as `--invoke` takes it.
+pub const EXPRESSION_BYTES_MAX: usize = 32 * 1024;

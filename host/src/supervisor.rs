@@ -255,7 +255,8 @@ impl Supervisor {
     pub async fn doctor(&self) -> Result<Vec<(Layer, Result<(), String>)>, StartFailed> {
         let (reply, examined) = oneshot::channel();
         self.command(Command::Doctor { reply });
-        let ended = || StartFailed { kind: StartFailure::Worker, detail: "the supervisor has ended".to_owned() };
+        let ended =
+            || StartFailed { kind: StartFailure::Worker, detail: "the supervisor has ended".to_owned() };
         let layers = examined.await.map_err(|_| ended())??;
         Ok(layers.into_iter().map(|(layer, missing)| (layer, missing.map_or(Ok(()), Err))).collect())
     }

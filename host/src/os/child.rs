@@ -257,8 +257,11 @@ fn info(pidfd: BorrowedFd<'_>) -> io::Result<Option<ExitStatus>> {
         return Ok(None);
     }
     let signal = info.exit_code & 0x7f;
-    let status =
-        if signal == 0 { ExitStatus::Exited(info.exit_code >> 8 & 0xff) } else { ExitStatus::Signaled(signal) };
+    let status = if signal == 0 {
+        ExitStatus::Exited(info.exit_code >> 8 & 0xff)
+    } else {
+        ExitStatus::Signaled(signal)
+    };
     Ok(Some(status))
 }
 

@@ -130,7 +130,8 @@ fn build_id() -> &'static str {
 
 fn read(path: &Path) -> io::Result<Artifact> {
     let invalid = |reason: String| io::Error::new(io::ErrorKind::InvalidData, reason);
-    let mut file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC).open(path)?;
+    let mut file =
+        OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC).open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() || metadata.uid() != rustix::process::geteuid().as_raw() {
         return Err(invalid("it is not a file of this user".to_owned()));
@@ -163,12 +164,13 @@ fn write(path: &Path, artifact: &Artifact) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let unique = NEXT.fetch_add(1, Ordering::Relaxed);
     let temporary = folder.join(format!("new-{}-{unique}", std::process::id()));
-    let written = File::options().write(true).create_new(true).mode(0o600).open(&temporary).and_then(|mut file| {
-        let bytes = artifact.file.map()?;
-        file.write_all(&Digest::of(&bytes).0)?;
-        file.write_all(&bytes)?;
-        std::fs::rename(&temporary, path)
-    });
+    let written =
+        File::options().write(true).create_new(true).mode(0o600).open(&temporary).and_then(|mut file| {
+            let bytes = artifact.file.map()?;
+            file.write_all(&Digest::of(&bytes).0)?;
+            file.write_all(&bytes)?;
+            std::fs::rename(&temporary, path)
+        });
     if written.is_err() {
         let _ = std::fs::remove_file(&temporary);
     }

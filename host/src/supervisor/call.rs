@@ -8,8 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use crate::limits::Limits;
-use crate::outcome::Record;
+use crate::limits::{INLINE_BYTES_MAX, Limits};
+use crate::os::memory_file::SealedFile;
+use crate::outcome::{CancelledBy, Outcome, Record};
 use crate::policy::Policy;
 use crate::protocol::worker::{Entry, Initializer};
 use crate::supervisor::event::ModuleSourceBytes;
@@ -43,19 +44,48 @@ pub(super) enum Reply {
     Stream { index: u64, records: mpsc::UnboundedSender<(u64, Record)> },
 }
 
+/// What the guest gets as its arguments.
+#[derive(Clone, Debug)]
+pub(super) enum Input {
+    /// Small enough to travel in the start frame.
+    Inline(Bytes),
+    /// In a memory file, which the caller's thread has filled: the dispatcher copies nothing.
+    File(Arc<SealedFile>),
+}
+
+impl Input {
+    /// Bytes of inputs that share one start frame.
+    pub(super) const INLINE_BYTES_MAX: u64 = INLINE_BYTES_MAX as u64 / 2;
+
+    pub(super) fn new(bytes: Bytes) -> std::io::Result<Self> {
+        if bytes.len() as u64 <= Self::INLINE_BYTES_MAX {
+            return Ok(Self::Inline(bytes));
+        }
+        Ok(Self::File(Arc::new(SealedFile::from_bytes("wasmpool-input", &bytes)?)))
+    }
+
+    /// Its length in bytes.
+    pub(super) fn len(&self) -> u64 {
+        match self {
+            Self::Inline(bytes) => bytes.len() as u64,
+            Self::File(file) => file.len(),
+        }
+    }
+}
+
 /// One call of a task.
 #[derive(Debug)]
 pub(super) struct Call {
     pub(super) task: u64,
     pub(super) name: Arc<str>,
     pub(super) attempt: u32,
-    pub(super) input: Bytes,
+    pub(super) input: Input,
     pub(super) output: Output,
-    pub(super) reply: Reply,
+    /// Taken when the call ends.
+    pub(super) reply: Option<Reply>,
     /// The attempts that are left after this one fails.
     pub(super) retries: u32,
     /// The call's place among what may wait in the pool; free again once it runs.
-    #[expect(dead_code, reason = "it is held, and its drop is what counts")]
     pub(super) room: Option<OwnedSemaphorePermit>,
 }
 
@@ -67,12 +97,30 @@ pub(super) struct Assignment {
 }
 
 impl Call {
+    /// The call as it runs: its place among what waits is free.
+    pub(super) fn without_room(mut self) -> Self {
+        self.room = None;
+        self
+    }
+
+    /// The call as it is tried again.
+    pub(super) fn next_attempt(mut self) -> Self {
+        self.attempt += 1;
+        self.retries = self.retries.saturating_sub(1);
+        self
+    }
+
     /// Ends the call: its caller gets the record.
-    pub(super) fn finish(self, record: Record) {
+    pub(super) fn finish(mut self, record: Record) {
+        self.answer(record);
+    }
+
+    fn answer(&mut self, record: Record) {
+        let Some(reply) = self.reply.take() else { return };
         if let Output::Stream(sink) = &self.output {
             sink.end(self.task, &self.name);
         }
-        match self.reply {
+        match reply {
             Reply::Handle(handle) => handle.finish(record),
             // A stream that was dropped wants no records.
             Reply::Stream { index, records } => drop(records.send((index, record))),
@@ -80,7 +128,7 @@ impl Call {
     }
 
     /// The record of a call that never reached a worker.
-    pub(super) fn record_without_worker(&self, outcome: crate::outcome::Outcome) -> Record {
+    pub(super) fn record_without_worker(&self, outcome: Outcome) -> Record {
         Record {
             task: self.task,
             name: self.name.to_string(),
@@ -94,6 +142,16 @@ impl Call {
             stdout: Bytes::new(),
             stderr: Bytes::new(),
             progress: None,
+        }
+    }
+}
+
+impl Drop for Call {
+    /// Nobody waits for ever: a call that is lost with its dispatcher still gets an outcome.
+    fn drop(&mut self) {
+        if self.reply.is_some() {
+            let record = self.record_without_worker(Outcome::Cancelled(CancelledBy::Shutdown));
+            self.answer(record);
         }
     }
 }

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use crate::limits::{FRAME_BYTES_MAX, FORK_SERVERS_MAX};
+use crate::limits::{FORK_SERVERS_MAX, FRAME_BYTES_MAX};
 use crate::os::poll::Poller;
 use crate::outcome::{CancelledBy, StartFailed};
 use crate::policy::Layer;
@@ -141,9 +141,8 @@ impl Dispatcher {
             while let Some(timer) = self.timers.elapsed(Instant::now()) {
                 self.handle(Event::Elapsed(timer));
             }
+            self.sweep_timers();
         }
-        // Whoever still waits for a reply learns that there is none.
-        self.inbox.close();
     }
 
     fn handle_token(&mut self, token: u64) {
@@ -210,6 +209,22 @@ impl Dispatcher {
         }
     }
 
+    fn sweep_timers(&mut self) {
+        let (workers, processes) = (&self.workers, &self.processes);
+        self.timers.sweep(|timer| match *timer {
+            Timer::TaskTime { worker, phase }
+            | Timer::Grace { worker, phase }
+            | Timer::WorkerAnswer { worker, phase }
+            | Timer::InterruptAnswer { worker, phase } => {
+                workers.get(&worker).is_some_and(|worker| worker.phase == phase)
+            }
+            Timer::ProcessAnswer { process, phase } => {
+                processes.get(&process).is_some_and(|process| process.phase == phase)
+            }
+            Timer::ServerRetry { .. } => true,
+        });
+    }
+
     fn in_phase(&self, worker: WorkerId, phase: u64) -> bool {
         self.workers.get(&worker).is_some_and(|worker| worker.phase == phase)
     }
@@ -230,7 +245,9 @@ impl Dispatcher {
             Stage::Running(running) => Some((worker, running.calls.iter().flatten().next()?)),
             _ => None,
         });
-        running.filter_map(|(worker, call)| Some(ChildInfo { name: call.name.to_string(), pid: worker.pid()? })).collect()
+        running
+            .filter_map(|(worker, call)| Some(ChildInfo { name: call.name.to_string(), pid: worker.pid()? }))
+            .collect()
     }
 
     fn shut_down(&mut self, how: Stop) {
@@ -239,6 +256,13 @@ impl Dispatcher {
             self.close_pool(pool);
             self.stop_all(pool, how, CancelledBy::Shutdown);
         }
+    }
+}
+
+impl Drop for Dispatcher {
+    /// However the loop ended: whoever still waits for a reply learns that there is none.
+    fn drop(&mut self) {
+        self.inbox.close();
     }
 }
 

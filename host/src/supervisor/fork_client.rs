@@ -55,10 +55,19 @@ pub(super) struct Server {
 /// What an exec'ed process is for.
 #[derive(Debug)]
 pub(super) enum Purpose {
-    ForkServer { server: ServerId },
+    ForkServer {
+        server: ServerId,
+    },
     /// A worker that was started by itself.
-    Spawned { server: ServerId, request: StartRequest },
-    Compile { key: ArtifactKey, output: std::fs::File, verdict: Option<Result<(), StartFailed>> },
+    Spawned {
+        server: ServerId,
+        request: StartRequest,
+    },
+    Compile {
+        key: ArtifactKey,
+        output: std::fs::File,
+        verdict: Option<Result<(), StartFailed>>,
+    },
     Doctor,
 }
 

@@ -77,7 +77,8 @@ impl ModuleSource {
 fn read_file(path: &Path) -> Result<Vec<u8>, LoadError> {
     let name = path.display().to_string();
     let refuse = |kind, detail: String| LoadError::new(&name, kind, detail);
-    let metadata = std::fs::metadata(path).map_err(|error| refuse(StartFailure::NotFound, error.to_string()))?;
+    let metadata =
+        std::fs::metadata(path).map_err(|error| refuse(StartFailure::NotFound, error.to_string()))?;
     if metadata.is_dir() {
         return Err(refuse(StartFailure::InvalidModule, "it is a directory, not a module".to_owned()));
     }

@@ -148,7 +148,8 @@ impl OutputReader {
             return if state.sinks == 0 { Taken::End } else { Taken::Nothing };
         };
         state.bytes -= chunk.bytes.len();
-        let wake = if state.bytes <= self.0.bytes_max / 2 { std::mem::take(&mut state.on_room) } else { Vec::new() };
+        let wake =
+            if state.bytes <= self.0.bytes_max / 2 { std::mem::take(&mut state.on_room) } else { Vec::new() };
         drop(state);
         wake.into_iter().for_each(|on_room| on_room());
         Taken::Chunk(chunk)

@@ -50,7 +50,8 @@ impl PoolSettings {
 
     pub(super) fn staffing(&self) -> Staffing {
         let spares = if self.ahead { self.workers } else { usize::MAX };
-        Staffing { workers: self.workers, spares, reused: self.max_tasks_per_worker > 1 }
+        let (workers, ahead, reused) = (self.workers, self.ahead, self.max_tasks_per_worker > 1);
+        Staffing { workers, spares, reused, ahead }
     }
 }
 
@@ -236,8 +237,8 @@ impl Pool {
         let (state, id) = (HandleState::new(), self.0.supervisor.new_id());
         let handle = TaskHandle::new(id, task.shared_name(), Arc::clone(&state), self.0.supervisor.clone());
         match task.call(id, Reply::Handle(state)) {
-            Ok(call) => {
-                let call = crate::supervisor::call::Call { room: Some(room), ..call };
+            Ok(mut call) => {
+                call.room = Some(room);
                 self.dispatch(Assignment { shape: Arc::new(self.shape(task)), calls: vec![call] });
             }
             Err((call, outcome)) => {

@@ -74,7 +74,8 @@ impl Process {
             Some(supervisor) => supervisor,
             None => Supervisor::global()?,
         };
-        let name = self.name.unwrap_or_else(|| format!("Process-{}", NEXT_NAME.fetch_add(1, Ordering::Relaxed)));
+        let name =
+            self.name.unwrap_or_else(|| format!("Process-{}", NEXT_NAME.fetch_add(1, Ordering::Relaxed)));
         let task = self.task.name(name);
         let (state, id) = (HandleState::new(), supervisor.new_id());
         let handle = TaskHandle::new(id, task.shared_name(), Arc::clone(&state), supervisor.clone());

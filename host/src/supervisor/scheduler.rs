@@ -48,6 +48,8 @@ pub(super) struct Staffing {
     pub(super) spares: usize,
     /// Whether workers take more than one assignment: then the spares are the idle workers.
     pub(super) reused: bool,
+    /// Whether workers are forked before there is a task for them.
+    pub(super) ahead: bool,
 }
 
 /// What one server has in this pool.
@@ -120,6 +122,11 @@ impl Scheduler {
         all.flat_map(|(server, lane)| lane.waiting.keys().map(|rank| (*server, *rank))).collect()
     }
 
+    /// The server has something waiting, idle or starting in this pool.
+    pub(super) fn uses(&self, server: ServerId) -> bool {
+        self.last_used == Some(server) || self.lanes.contains_key(&server)
+    }
+
     /// Assignments that run.
     #[cfg(test)]
     pub(super) fn running(&self) -> usize {
@@ -180,7 +187,8 @@ impl Scheduler {
             return None;
         }
         let ready = self.lanes.iter_mut().filter(|(_, lane)| !lane.idle.is_empty());
-        let (server, lane) = ready.filter(|(_, lane)| lane.head().is_some()).min_by_key(|(_, lane)| lane.head())?;
+        let (server, lane) =
+            ready.filter(|(_, lane)| lane.head().is_some()).min_by_key(|(_, lane)| lane.head())?;
         let (server, (rank, ())) = (*server, lane.waiting.pop_first()?);
         // The worker that was idle last has the warmest caches.
         let worker = lane.idle.pop()?;
@@ -218,7 +226,7 @@ impl Scheduler {
     }
 
     fn worth_forking_ahead(&self) -> Option<ServerId> {
-        let server = self.last_used.filter(|_| !self.closed && self.staffing.spares < usize::MAX)?;
+        let server = self.last_used.filter(|_| !self.closed && self.staffing.ahead)?;
         self.lanes.values().all(|lane| lane.waiting.is_empty()).then_some(server)
     }
 
@@ -228,7 +236,8 @@ impl Scheduler {
         let blocked = spare >= self.spares_max()
             && self.lanes.values().any(|lane| !lane.waiting.is_empty() && lane.spare() == 0);
         let over = spare > self.spares_max();
-        if !(blocked || over || self.closed) {
+        let unwanted = self.closed || !self.staffing.ahead;
+        if !(blocked || over || unwanted) {
             return None;
         }
         let last_used = self.last_used;

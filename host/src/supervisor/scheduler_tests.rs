@@ -10,7 +10,7 @@ const A: ServerId = 1;
 const B: ServerId = 2;
 
 fn scheduler(workers: usize) -> Scheduler {
-    Scheduler::new(Staffing { workers, spares: workers, reused: false })
+    Scheduler::new(Staffing { workers, spares: workers, reused: false, ahead: true })
 }
 
 fn actions(scheduler: &mut Scheduler) -> Vec<Action> {
@@ -80,7 +80,7 @@ fn a_closed_pool_lets_idle_workers_go() {
 
 #[test]
 fn reused_workers_are_never_more_than_the_pool() {
-    let mut pool = Scheduler::new(Staffing { workers: 2, spares: 2, reused: true });
+    let mut pool = Scheduler::new(Staffing { workers: 2, spares: 2, reused: true, ahead: true });
     for sequence in 1..=5 {
         pool.enqueue(A, rank(sequence));
     }
@@ -90,6 +90,17 @@ fn reused_workers_are_never_more_than_the_pool() {
     assert!(actions(&mut pool).iter().all(|action| matches!(action, Action::Assign { .. })));
     pool.released(A, Some(10));
     assert!(matches!(actions(&mut pool)[..], [Action::Assign { worker: 10, .. }]));
+}
+
+#[test]
+fn a_pool_without_workers_ahead_keeps_no_idle_one() {
+    let staffing = Staffing { workers: usize::MAX, spares: usize::MAX, reused: false, ahead: false };
+    let mut pool = Scheduler::new(staffing);
+    pool.enqueue(A, rank(1));
+    assert_eq!(actions(&mut pool), [Action::Start { server: A }]);
+    assert!(pool.dequeue(A, rank(1)));
+    pool.started(A, 10);
+    assert_eq!(actions(&mut pool), [Action::Retire { worker: 10 }]);
 }
 
 /// One thing that happens to a pool of the model below.
@@ -129,7 +140,7 @@ struct Model {
 
 impl Model {
     fn new(workers: usize, reused: bool) -> Self {
-        let pool = Scheduler::new(Staffing { workers, spares: workers, reused });
+        let pool = Scheduler::new(Staffing { workers, spares: workers, reused, ahead: true });
         let (waiting, starting, idle, running) = Default::default();
         Self { pool, workers, reused, waiting, starting, idle, running, next: 0, ended: 0 }
     }

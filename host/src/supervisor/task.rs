@@ -10,7 +10,7 @@ use crate::limits::{Limits, NAME_BYTES_MAX};
 use crate::outcome::{NotRun, Outcome};
 use crate::policy::Policy;
 use crate::protocol::worker::{Entry, Initializer};
-use crate::supervisor::call::{Call, CallShape, Reply};
+use crate::supervisor::call::{Call, CallShape, Input, Reply};
 use crate::supervisor::module::Target;
 use crate::supervisor::output::Output;
 use crate::supervisor::pool::StartMethod;
@@ -143,7 +143,6 @@ impl Task {
 
     /// The bytes the guest gets; an error if they do not fit the target or the limit.
     fn input(&self) -> Result<Bytes, Outcome> {
-        let refuse = |reason: String| Outcome::NotRun(NotRun::Argument(reason));
         let Some(encoding) = self.target.args_encoding() else { return Ok(Bytes::new()) };
         let input = self.args.encode(encoding).map_err(|error| refuse(error.to_string()))?;
         let (length, limit) = (input.len() as u64, self.limits.argument_bytes);
@@ -171,13 +170,16 @@ impl Task {
 
     /// The call, or the outcome and the call that gets it without running.
     pub(super) fn call(&self, task: u64, reply: Reply) -> Result<Call, (Call, Outcome)> {
-        let (input, refused) = match self.input() {
+        let input = self.input().and_then(|bytes| {
+            Input::new(bytes).map_err(|error| refuse(format!("the arguments cannot be stored: {error}")))
+        });
+        let (input, refused) = match input {
             Ok(input) => (input, None),
-            Err(outcome) => (Bytes::new(), Some(outcome)),
+            Err(outcome) => (Input::Inline(Bytes::new()), Some(outcome)),
         };
         let name = Arc::clone(&self.name);
         let (output, retries) = (self.output.clone(), self.retries);
-        let call = Call { task, name, attempt: 1, input, output, reply, retries, room: None };
+        let call = Call { task, name, attempt: 1, input, output, reply: Some(reply), retries, room: None };
         match refused {
             None => Ok(call),
             Some(outcome) => Err((call, outcome)),
@@ -196,4 +198,8 @@ impl Task {
             && self.argv == other.argv
             && self.env == other.env
     }
+}
+
+fn refuse(reason: String) -> Outcome {
+    Outcome::NotRun(NotRun::Argument(reason))
 }

@@ -31,12 +31,26 @@ pub(super) enum Timer {
 pub(super) struct Timers {
     entries: BTreeMap<(Instant, u64), Timer>,
     next: u64,
+    /// How many there were when stale ones were last swept out.
+    swept: usize,
 }
+
+/// Fewer deadlines than this are never swept.
+const SWEEP_MIN: usize = 1024;
 
 impl Timers {
     pub(super) fn set(&mut self, at: Instant, timer: Timer) {
         self.next += 1;
         self.entries.insert((at, self.next), timer);
+    }
+
+    /// Forgets deadlines that mean nothing any more, whenever their number has doubled: those of tasks
+    /// that ended long before their deadline would pile up otherwise.
+    pub(super) fn sweep(&mut self, mut means_something: impl FnMut(&Timer) -> bool) {
+        if self.entries.len() >= (2 * self.swept).max(SWEEP_MIN) {
+            self.entries.retain(|_, timer| means_something(timer));
+            self.swept = self.entries.len();
+        }
     }
 
     /// Takes out the first deadline that is over.
@@ -54,6 +68,16 @@ impl Timers {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stale_deadlines_do_not_pile_up() {
+        let (start, mut timers) = (Instant::now(), Timers::default());
+        for worker in 0..100_000 {
+            timers.set(start, Timer::Grace { worker, phase: 0 });
+            timers.sweep(|timer| matches!(timer, Timer::Grace { worker: 99_999, .. }));
+        }
+        assert!(timers.entries.len() <= SWEEP_MIN, "{} are left", timers.entries.len());
+    }
 
     #[test]
     fn deadlines_come_in_order_and_only_when_they_are_over() {

@@ -10,9 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::os::child::ExitStatus;
-use crate::outcome::{
-    CancelledBy, Limit, LimitKind, Outcome, StartFailed, TaskValue, Trap, TrapKind,
-};
+use crate::outcome::{CancelledBy, Limit, LimitKind, Outcome, StartFailed, TaskValue, Trap, TrapKind};
 use crate::protocol::worker::Claim;
 
 /// Why this side ended a worker or asked it to end.
@@ -87,7 +85,9 @@ fn of_claim(claim: Claim) -> Outcome {
         }
         Claim::LimitExceeded { kind, detail } => Outcome::LimitExceeded(Limit { kind, detail, trap: None }),
         Claim::NotStarted { kind, detail } => Outcome::StartFailed(StartFailed { kind, detail }),
-        Claim::Interrupted { .. } => Outcome::Protocol("it says that it was interrupted, and was not".to_owned()),
+        Claim::Interrupted { .. } => {
+            Outcome::Protocol("it says that it was interrupted, and was not".to_owned())
+        }
         Claim::Returned { .. } => Outcome::Protocol("its result was never taken in".to_owned()),
     }
 }
@@ -143,12 +143,8 @@ mod tests {
 
     #[test]
     fn a_trap_after_a_denied_growth_is_the_limit() {
-        let trap = Trap {
-            kind: TrapKind::Unreachable,
-            message: String::new(),
-            backtrace: Vec::new(),
-            panic: None,
-        };
+        let trap =
+            Trap { kind: TrapKind::Unreachable, message: String::new(), backtrace: Vec::new(), panic: None };
         let plain = Claim::Trapped { trap: trap.clone(), denied: None };
         let denied = Claim::Trapped { trap, denied: Some((LimitKind::Memory, String::new())) };
         assert_eq!(code(Some(Said::Else(plain)), None, Evidence::Alive), 200);

@@ -64,7 +64,11 @@ impl Dispatcher {
     }
 
     /// The artifact, or `None` and it will be there later: `serve_artifact` is called then.
-    pub(super) fn artifact(&mut self, key: ArtifactKey, module: &Arc<ModuleSourceBytes>) -> Option<Arc<Artifact>> {
+    pub(super) fn artifact(
+        &mut self,
+        key: ArtifactKey,
+        module: &Arc<ModuleSourceBytes>,
+    ) -> Option<Arc<Artifact>> {
         let at_hand = self.artifacts.at_hand(key);
         if at_hand.is_none() {
             self.want(key, module);
@@ -130,7 +134,10 @@ impl Dispatcher {
         let limits = self.compile_limits(&wanted.module);
         let frame = Compile {
             module_bytes: wanted.module.file.len(),
-            engine: EngineSettings { fuel: key.fuel, stack_bytes: crate::limits::Limits::default().stack_bytes },
+            engine: EngineSettings {
+                fuel: key.fuel,
+                stack_bytes: crate::limits::Limits::default().stack_bytes,
+            },
             limits,
             sandbox: SandboxMode::BestEffort,
         };
@@ -151,7 +158,10 @@ impl Dispatcher {
         let Purpose::Compile { key, output, verdict } = &mut process.purpose else { return };
         let (key, verdict) = (*key, verdict.take().or(unread));
         let settled = match verdict {
-            Some(Ok(())) => output.try_clone().and_then(|file| SealedFile::seal(file.into())).map_err(|e| e.to_string())
+            Some(Ok(())) => output
+                .try_clone()
+                .and_then(|file| SealedFile::seal(file.into()))
+                .map_err(|e| e.to_string())
                 .and_then(Artifact::open)
                 .map(Arc::new)
                 .map_err(|reason| StartFailed {

@@ -106,7 +106,8 @@ impl Dispatcher {
             && entry.child.is_some()
         {
             let phase = entry.phase;
-            self.timers.set(Instant::now() + crate::limits::EXIT_TIME_MAX, Timer::WorkerAnswer { worker, phase });
+            self.timers
+                .set(Instant::now() + crate::limits::EXIT_TIME_MAX, Timer::WorkerAnswer { worker, phase });
         }
     }
 
@@ -202,7 +203,9 @@ impl Dispatcher {
     }
 
     fn finished(&mut self, worker: WorkerId, claim: Claim, descriptors: Vec<OwnedFd>) -> Result<(), String> {
-        let Some(running) = self.workers.get_mut(&worker).and_then(|entry| entry.running()) else { return Ok(()) };
+        let Some(running) = self.workers.get_mut(&worker).and_then(|entry| entry.running()) else {
+            return Ok(());
+        };
         match claim {
             Claim::Returned { encoding, body } => {
                 let bytes = take_body(body, descriptors, running.shape.limits.result_bytes)?;
@@ -239,7 +242,9 @@ impl Dispatcher {
 
     /// Counts a log or progress frame; false when the task has used up what it may send.
     fn spend_log(&mut self, worker: WorkerId, frame_bytes: usize) -> bool {
-        let Some(running) = self.workers.get_mut(&worker).and_then(|entry| entry.running()) else { return false };
+        let Some(running) = self.workers.get_mut(&worker).and_then(|entry| entry.running()) else {
+            return false;
+        };
         running.facts.log_bytes += frame_bytes as u64;
         let limit = running.shape.limits.log_bytes;
         if running.facts.log_bytes <= limit {
@@ -270,7 +275,7 @@ impl Dispatcher {
         let Some(running) = self.workers.get_mut(&worker).and_then(|entry| entry.running()) else { return };
         running.facts.progress = Some((done, total));
         if let Some(Some(call)) = running.calls.front()
-            && let Reply::Handle(handle) = &call.reply
+            && let Some(Reply::Handle(handle)) = &call.reply
         {
             handle.set_progress(done, total);
         }
@@ -298,7 +303,8 @@ fn take_body(body: Body, descriptors: Vec<OwnedFd>, limit: u64) -> Result<Bytes,
         Body::Inline(bytes) => Err(too_large(bytes.len() as u64)),
         Body::Memory { length } => {
             let fd = descriptors.into_iter().next().ok_or("its result came without its memory file")?;
-            let file = SealedFile::seal(fd).map_err(|error| format!("its result cannot be sealed: {error}"))?;
+            let file =
+                SealedFile::seal(fd).map_err(|error| format!("its result cannot be sealed: {error}"))?;
             if file.len() != length {
                 return Err(format!("its result has {} bytes, it said {length}", file.len()));
             }

@@ -69,7 +69,8 @@ impl Dispatcher {
         while let Some(action) = self.pools.get_mut(&pool).and_then(|pool| pool.scheduler.next_action()) {
             match action {
                 Action::Assign { server, rank, worker } => {
-                    let assignment = self.pools.get_mut(&pool).and_then(|pool| pool.waiting.remove(&(server, rank)));
+                    let assignment =
+                        self.pools.get_mut(&pool).and_then(|pool| pool.waiting.remove(&(server, rank)));
                     if let Some(assignment) = assignment {
                         self.assign(worker, rank, assignment);
                     }

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{DoctorReply, Dispatcher, PROCESS_END, PROCESS_SOCKET, token};
+use super::{Dispatcher, DoctorReply, PROCESS_END, PROCESS_SOCKET, token};
 use crate::limits::{FORK_SERVER_ANSWER_TIME_MAX, FRAMES_PER_TURN_MAX};
 use crate::os::child::Child;
 use crate::os::socket::{PacketSocket, Received};
@@ -25,7 +25,11 @@ impl Dispatcher {
         self.start_process(purpose, role).map(drop)
     }
 
-    pub(super) fn start_process(&mut self, purpose: Purpose, role: &'static str) -> std::io::Result<ProcessId> {
+    pub(super) fn start_process(
+        &mut self,
+        purpose: Purpose,
+        role: &'static str,
+    ) -> std::io::Result<ProcessId> {
         let (ours, theirs) = PacketSocket::pair()?;
         let process = self.new_id();
         self.poller.add(&ours, token(PROCESS_SOCKET, process))?;
@@ -116,7 +120,12 @@ impl Dispatcher {
         }
     }
 
-    fn process_said(&mut self, process: ProcessId, length: usize, descriptors: Vec<OwnedFd>) -> Result<(), String> {
+    fn process_said(
+        &mut self,
+        process: ProcessId,
+        length: usize,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<(), String> {
         let Some(entry) = self.processes.get_mut(&process) else { return Ok(()) };
         let bytes = &self.buffer[..length];
         match &mut entry.purpose {

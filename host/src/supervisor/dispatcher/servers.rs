@@ -40,6 +40,7 @@ impl Dispatcher {
         if let Some(server) = self.server_ids.get(&key) {
             return *server;
         }
+        self.forget_unused_servers();
         let id = self.new_id();
         let server = Server {
             key: key.clone(),
@@ -55,6 +56,22 @@ impl Dispatcher {
         self.servers.insert(id, server);
         self.server_ids.insert(key, id);
         id
+    }
+
+    /// Lets go of modules that nobody uses any more, once there are many.
+    fn forget_unused_servers(&mut self) {
+        if self.servers.len() < 4 * self.settings.fork_servers_max {
+            return;
+        }
+        let (pools, workers) = (&self.pools, &self.workers);
+        let used = |id: ServerId, server: &Server| {
+            server.process.is_some()
+                || !server.pending.is_empty()
+                || pools.values().any(|pool| pool.scheduler.uses(id))
+                || workers.values().any(|worker| worker.server == id)
+        };
+        self.servers.retain(|id, server| used(*id, server));
+        self.server_ids.retain(|_, id| self.servers.contains_key(id));
     }
 
     /// Asks the server for one more worker.
@@ -123,6 +140,8 @@ impl Dispatcher {
         entry.stage = Stage::Retired;
         if let Some(server) = entry.server().and_then(|server| self.servers.get_mut(&server)) {
             server.process = None;
+            // Its memory belongs to whoever holds the module.
+            server.artifact = None;
         }
         self.bury_if_childless(process);
     }
@@ -167,7 +186,8 @@ impl Dispatcher {
         entry.socket.send(&bytes, &[artifact.file.as_fd()])?;
         if let Purpose::Spawned { request, .. } = entry.purpose {
             let (ours, theirs) = PacketSocket::pair()?;
-            let fork = frame::encode(&ToForkServer::Fork { worker: request.worker }).map_err(std::io::Error::other)?;
+            let fork = frame::encode(&ToForkServer::Fork { worker: request.worker })
+                .map_err(std::io::Error::other)?;
             entry.socket.send(&fork, &[theirs.as_fd()])?;
             self.watch_socket(request.worker, ours)?;
         }
@@ -194,7 +214,8 @@ impl Dispatcher {
                 self.retire_fork_server(process);
                 return self.serve(server);
             }
-            let Some(request) = self.servers.get_mut(&server).and_then(|entry| entry.pending.pop_front()) else {
+            let Some(request) = self.servers.get_mut(&server).and_then(|entry| entry.pending.pop_front())
+            else {
                 return;
             };
             if let Err(error) = self.ask_to_fork(process, request) {
@@ -206,7 +227,8 @@ impl Dispatcher {
 
     fn ask_to_fork(&mut self, process: ProcessId, request: StartRequest) -> std::io::Result<()> {
         let (ours, theirs) = PacketSocket::pair()?;
-        let bytes = frame::encode(&ToForkServer::Fork { worker: request.worker }).map_err(std::io::Error::other)?;
+        let bytes =
+            frame::encode(&ToForkServer::Fork { worker: request.worker }).map_err(std::io::Error::other)?;
         let Some(entry) = self.processes.get_mut(&process) else { return Ok(()) };
         entry.socket.send(&bytes, &[theirs.as_fd()])?;
         entry.asked.push_back(request.worker);
@@ -258,11 +280,18 @@ impl Dispatcher {
         }
     }
 
-    fn worker_forked(&mut self, process: ProcessId, worker: WorkerId, descriptors: Vec<OwnedFd>) -> Result<(), String> {
+    fn worker_forked(
+        &mut self,
+        process: ProcessId,
+        worker: WorkerId,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<(), String> {
         let pidfd = descriptors.into_iter().next().ok_or("it handed over a worker without a pidfd")?;
-        let child = Child::adopt(pidfd).map_err(|error| format!("it handed over what is no child of ours: {error}"))?;
+        let child = Child::adopt(pidfd)
+            .map_err(|error| format!("it handed over what is no child of ours: {error}"))?;
         let known = |other: &WorkerHandle| other.pid() == Some(child.pid());
-        let is_server = |other: &Process| other.child.as_ref().is_some_and(|other| other.pid() == child.pid());
+        let is_server =
+            |other: &Process| other.child.as_ref().is_some_and(|other| other.pid() == child.pid());
         if self.workers.values().any(known) || self.processes.values().any(is_server) {
             // Dropping the claimed child would end the one that is known by this number.
             std::mem::forget(child);
@@ -370,7 +399,12 @@ impl Dispatcher {
     pub(super) fn server_failed(&mut self, server: ServerId, kind: StartFailure, detail: String) {
         let Some(entry) = self.servers.get_mut(&server) else { return };
         entry.failures += 1;
-        tracing::warn!(module = entry.module.name, failures = entry.failures, detail, "no worker could be had");
+        tracing::warn!(
+            module = entry.module.name,
+            failures = entry.failures,
+            detail,
+            "no worker could be had"
+        );
         if entry.failures >= START_FAILURES_MAX {
             let detail = format!("{detail} ({START_FAILURES_MAX} failures in a row)");
             return self.give_up(server, &StartFailed { kind, detail });
@@ -418,7 +452,10 @@ impl Dispatcher {
     }
 }
 
-fn entry_purpose(processes: &std::collections::HashMap<ProcessId, Process>, process: ProcessId) -> Option<StartRequest> {
+fn entry_purpose(
+    processes: &std::collections::HashMap<ProcessId, Process>,
+    process: ProcessId,
+) -> Option<StartRequest> {
     match processes.get(&process)?.purpose {
         Purpose::Spawned { request, .. } => Some(request),
         _ => None,

@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Dispatcher, Place, WORKER_SOCKET, token};
-use crate::limits::{ACKNOWLEDGEMENT_TIME_MAX, EXIT_TIME_MAX, INLINE_BYTES_MAX, INTERRUPT_TIME_MAX};
+use crate::limits::{ACKNOWLEDGEMENT_TIME_MAX, EXIT_TIME_MAX, INTERRUPT_TIME_MAX};
 use crate::os::child::{ExitStatus, Usage};
 use crate::os::memory_file::{self, SealedFile};
 use crate::outcome::{CancelledBy, NotRun, Outcome, StartFailure};
 use crate::protocol::frame;
 use crate::protocol::worker::{Body, Inputs, Start, ToWorker, WorkerLimits};
-use crate::supervisor::call::{Assignment, Call, CallShape, Reply};
+use crate::supervisor::call::{Assignment, Call, CallShape, Input, Reply};
 use crate::supervisor::event::{PoolId, Stop, WorkerId};
 use crate::supervisor::scheduler::Rank;
 use crate::supervisor::timers::Timer;
@@ -27,7 +27,7 @@ use crate::task::Stdin;
 /// What goes to a worker with a start frame.
 struct StartPacket {
     bytes: Vec<u8>,
-    inputs: Option<SealedFile>,
+    inputs: Option<Arc<SealedFile>>,
     stdin: Option<Arc<File>>,
 }
 
@@ -49,7 +49,7 @@ impl Dispatcher {
         let now = Instant::now();
         for call in &calls {
             self.places.insert(call.task, Place::Running { worker });
-            if let (Reply::Handle(handle), Some(pid)) = (&call.reply, entry.pid()) {
+            if let (Some(Reply::Handle(handle)), Some(pid)) = (&call.reply, entry.pid()) {
                 handle.set_pid(pid);
             }
         }
@@ -57,7 +57,7 @@ impl Dispatcher {
             shape,
             first_task: calls.first().map_or(0, |call| call.task),
             rank,
-            calls: calls.into_iter().map(|call| Some(Call { room: None, ..call })).collect(),
+            calls: calls.into_iter().map(Call::without_room).map(Some).collect(),
             index: 0,
             last,
             acknowledged: false,
@@ -69,7 +69,7 @@ impl Dispatcher {
         let descriptors: Vec<BorrowedFd<'_>> = packet
             .inputs
             .iter()
-            .map(AsFd::as_fd)
+            .map(|file| file.as_fd())
             .chain(packet.stdin.iter().map(|file| file.as_fd()))
             .collect();
         let sent = entry.socket.as_ref().is_some_and(|socket| {
@@ -110,7 +110,8 @@ impl Dispatcher {
         let Some(entry) = self.workers.get_mut(&worker) else { return };
         let (pool, phase) = (entry.pool, entry.phase);
         let Some(running) = entry.running() else { return };
-        let current = running.calls.front().is_some_and(|call| call.as_ref().is_some_and(|call| call.task == task));
+        let current =
+            running.calls.front().is_some_and(|call| call.as_ref().is_some_and(|call| call.task == task));
         if !current {
             return self.stop_later_call(pool, worker, task, by);
         }
@@ -207,6 +208,9 @@ impl Dispatcher {
                 if let Some(pool) = self.pools.get_mut(&pool) {
                     pool.scheduler.lost(server, worker);
                 }
+                // Counted, or a worker that cannot live would be forked ahead for ever.
+                let detail = format!("an idle worker ended: {:?}", measured.evidence);
+                self.server_failed(server, StartFailure::Worker, detail);
             }
             Stage::Ending(ended) => {
                 if let Some(ended) = ended {
@@ -279,7 +283,7 @@ impl Dispatcher {
             return self.finish_call(pool, call, record);
         }
         tracing::info!(task = &*call.name, attempt = call.attempt, outcome = %record.outcome, "another attempt");
-        let call = Call { attempt: call.attempt + 1, retries: call.retries - 1, ..call };
+        let call = call.next_attempt();
         let rank = Rank::new(shape.priority, self.new_id());
         self.enqueue(pool, rank, Assignment { shape, calls: vec![call] });
     }
@@ -361,21 +365,28 @@ impl Dispatcher {
     }
 }
 
-fn start_packet(shape: &CallShape, calls: &[Call], worker: WorkerId, last: bool) -> Result<StartPacket, String> {
-    let lengths: Vec<u64> = calls.iter().map(|call| call.input.len() as u64).collect();
-    let total: usize = calls.iter().map(|call| call.input.len()).sum();
+fn start_packet(
+    shape: &CallShape,
+    calls: &[Call],
+    worker: WorkerId,
+    last: bool,
+) -> Result<StartPacket, String> {
+    let lengths: Vec<u64> = calls.iter().map(|call| call.input.len()).collect();
     let mut inputs = None;
-    let body = if total <= INLINE_BYTES_MAX / 2 {
-        Body::Inline(calls.iter().flat_map(|call| call.input.iter().copied()).collect())
-    } else {
-        let mut file = memory_file::create("wasmpool-input").map_err(|error| error.to_string())?;
-        for call in calls {
-            file.write_all(&call.input).map_err(|error| format!("its input cannot be stored: {error}"))?;
+    let mut inline = Vec::new();
+    for call in calls {
+        match &call.input {
+            Input::Inline(bytes) => inline.extend_from_slice(bytes),
+            Input::File(file) => inputs = Some(Arc::clone(file)),
         }
-        inputs = Some(SealedFile::seal(file.into()).map_err(|error| error.to_string())?);
-        Body::Memory { length: total as u64 }
+    }
+    let body = match &inputs {
+        Some(file) if calls.len() == 1 => Body::Memory { length: file.len() },
+        Some(_) => return Err("a large input shares its assignment with others".to_owned()),
+        None => Body::Inline(inline),
     };
-    let stdin = stdin_file(&shape.stdin).map_err(|error| format!("its standard input cannot be passed: {error}"))?;
+    let stdin =
+        stdin_file(&shape.stdin).map_err(|error| format!("its standard input cannot be passed: {error}"))?;
     let first = calls.first().ok_or("an assignment without calls")?;
     let start = Start {
         task: first.task,

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::Pool;
 use crate::outcome::{CancelledBy, Record};
-use crate::supervisor::call::{Assignment, Call, Reply};
+use crate::supervisor::call::{Assignment, Call, Input, Reply};
 use crate::supervisor::event::{Command, Stop};
 use crate::supervisor::task::Task;
 
@@ -99,12 +99,21 @@ impl<S: Stream<Item = Task>> Records<S> {
         let Some((_, first)) = self.chunk.first() else { return };
         let shape = Arc::new(self.pool.shape(first));
         let mut calls: Vec<Call> = Vec::with_capacity(self.chunk.len());
+        let mut bytes = 0;
         for (index, task) in self.chunk.drain(..) {
             let id = self.pool.0.supervisor.new_id();
             let reply = Reply::Stream { index, records: self.sender.clone() };
             self.outstanding.insert(index, id);
             match task.call(id, reply) {
-                Ok(call) => calls.push(call),
+                Ok(call) => {
+                    bytes += call.input.len();
+                    if bytes > Input::INLINE_BYTES_MAX && !calls.is_empty() {
+                        let calls = std::mem::take(&mut calls);
+                        self.pool.dispatch(Assignment { shape: Arc::clone(&shape), calls });
+                        bytes = call.input.len();
+                    }
+                    calls.push(call);
+                }
                 Err((call, outcome)) => {
                     let record = call.record_without_worker(outcome);
                     call.finish(record);
@@ -160,6 +169,9 @@ impl<S> Drop for Records<S> {
 
 impl<S> std::fmt::Debug for Records<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Records").field("order", &self.order).field("next", &self.next_output).finish_non_exhaustive()
+        f.debug_struct("Records")
+            .field("order", &self.order)
+            .field("next", &self.next_output)
+            .finish_non_exhaustive()
     }
 }

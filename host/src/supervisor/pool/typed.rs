@@ -95,7 +95,11 @@ impl Pool {
     /// # Errors
     ///
     /// When the task ends otherwise than with a value of this type, or the pool is closed.
-    pub async fn apply<A: Serialize, R: DeserializeOwned>(&self, target: &Target, args: A) -> Result<R, TaskFailed> {
+    pub async fn apply<A: Serialize, R: DeserializeOwned>(
+        &self,
+        target: &Target,
+        args: A,
+    ) -> Result<R, TaskFailed> {
         value_of(self.apply_async(target, args).await?.await)
     }
 
@@ -104,7 +108,11 @@ impl Pool {
     /// # Errors
     ///
     /// When the arguments have no JSON, or the pool is closed.
-    pub async fn apply_async<A: Serialize>(&self, target: &Target, args: A) -> Result<TaskHandle, TaskFailed> {
+    pub async fn apply_async<A: Serialize>(
+        &self,
+        target: &Target,
+        args: A,
+    ) -> Result<TaskHandle, TaskFailed> {
         Ok(self.submit(Task::new(target).args(Args::of(&args)?)).await?)
     }
 
