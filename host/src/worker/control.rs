@@ -24,6 +24,11 @@ impl Control {
         Self { socket, buffer: vec![0; FRAME_BYTES_MAX] }
     }
 
+    /// Closes the socket and keeps the buffer.
+    pub(crate) fn into_buffer(self) -> Vec<u8> {
+        self.buffer
+    }
+
     /// The next frame; `None` when the supervisor is gone.
     pub(crate) fn receive<T: DeserializeOwned>(&mut self) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
         match self.socket.receive(&mut self.buffer)? {

@@ -57,13 +57,11 @@ pub(crate) fn run(socket: PacketSocket, start: Start) -> io::Result<()> {
         let ToForkServer::Fork { worker } = message else { return Err(io::ErrorKind::InvalidData.into()) };
         let task_socket = take_descriptor(&mut descriptors.into_iter())?;
         if start == Start::Become {
-            drop(control);
-            become_worker(task_socket, &loaded, filtered);
+            become_worker(task_socket, control.into_buffer(), &loaded, filtered);
         }
         match fork(&key) {
             Ok(Forked::Child) => {
-                drop(control);
-                become_worker(task_socket, &loaded, filtered);
+                become_worker(task_socket, control.into_buffer(), &loaded, filtered);
             }
             Ok(Forked::Parent(pidfd)) => {
                 drop(task_socket);
@@ -113,7 +111,7 @@ fn load(
 }
 
 /// Is the worker from here on.
-fn become_worker(task_socket: OwnedFd, loaded: &Loaded, filtered: bool) -> ! {
+fn become_worker(task_socket: OwnedFd, buffer: Vec<u8>, loaded: &Loaded, filtered: bool) -> ! {
     let socket = PacketSocket::from_fd(task_socket);
     // Not inherited over a fork. After it, a supervisor that is gone already shows in its socket.
     if hardening::die_with_parent().is_err() || hardening::is_hung_up(&socket) {
@@ -123,5 +121,5 @@ fn become_worker(task_socket: OwnedFd, loaded: &Loaded, filtered: bool) -> ! {
         // Without the filter, at least users other than root cannot start processes.
         let _ = hardening::limit(Resource::Nproc, 0);
     }
-    run::serve(Link::new(socket), loaded)
+    run::serve(Link::with_buffer(socket, buffer), loaded)
 }

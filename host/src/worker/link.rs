@@ -37,9 +37,17 @@ impl fmt::Debug for Link {
 }
 
 impl Link {
+    /// A link with a buffer of its own.
+    #[cfg(test)]
     pub(crate) fn new(socket: PacketSocket) -> Self {
-        let inbox = Inbox { buffer: vec![0; FRAME_BYTES_MAX], cancelled: None };
-        Self { socket, inbox: Mutex::new(inbox) }
+        Self::with_buffer(socket, vec![0; FRAME_BYTES_MAX])
+    }
+
+    /// `buffer` is at least [`FRAME_BYTES_MAX`] long. A forked worker takes over the fork server's: a new
+    /// one would have to be zeroed, page by page, each a fault.
+    pub(crate) fn with_buffer(socket: PacketSocket, buffer: Vec<u8>) -> Self {
+        debug_assert!(buffer.len() >= FRAME_BYTES_MAX, "a frame must fit");
+        Self { socket, inbox: Mutex::new(Inbox { buffer, cancelled: None }) }
     }
 
     /// Sends one frame. Ends the process when the supervisor is gone.
