@@ -4,5 +4,7 @@
 //! of their own (`src/scenario`), so that descriptors, threads and processes can be counted.
 
 mod cli;
+mod faults;
+mod library;
 mod support;
 mod tidy;

@@ -16,6 +16,11 @@ fn target_dir() -> PathBuf {
     own.ancestors().nth(3).expect("tests lie three folders deep").to_owned()
 }
 
+/// The artifact cache of the scenarios.
+pub fn cache() -> PathBuf {
+    target_dir().join("scenario-cache")
+}
+
 fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     for (name, _) in std::env::vars_os() {
@@ -49,7 +54,8 @@ fn ensure_target() {
     static ENSURED: OnceLock<()> = OnceLock::new();
     ENSURED.get_or_init(|| {
         let installed = Command::new("rustup").args(["target", "list", "--installed"]).output();
-        let has = installed.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("wasm32-wasip2"));
+        let has =
+            installed.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("wasm32-wasip2"));
         if !has {
             succeed(Command::new("rustup").args(["target", "add", "wasm32-wasip2"]), "the target is added");
         }

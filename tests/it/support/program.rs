@@ -41,6 +41,8 @@ impl Finished {
 pub struct Run {
     command: Command,
     stdin: Option<Vec<u8>>,
+    /// Must be empty at the end.
+    folder: Option<tempfile::TempDir>,
 }
 
 /// The `wasmpool` program with these arguments, and an artifact cache that all tests share.
@@ -50,18 +52,30 @@ pub fn wasmpool<I: IntoIterator<Item: AsRef<std::ffi::OsStr>>>(args: I) -> Run {
     Run::new(command)
 }
 
-/// A scenario of the test host program.
+/// A scenario of the test host program. It knows the guests, shares an artifact cache with the others,
+/// and runs in an empty folder of its own, which must be empty afterwards.
 pub fn scenario(name: &str, args: &[&str]) -> Run {
     let mut command = Command::new(env!("CARGO_BIN_EXE_scenario"));
     command.arg(name).args(args);
-    Run::new(command)
+    command.env("WASMPOOL_TEST_GUESTS", build::guests()).env("XDG_CACHE_HOME", build::cache());
+    let folder = tempfile::tempdir().expect("a folder");
+    command.current_dir(folder.path()).env("TMPDIR", folder.path());
+    Run { folder: Some(folder), ..Run::new(command) }
+}
+
+/// A scenario that a plan describes: what it printed, a record for each task.
+pub fn plan(plan: &serde_json::Value) -> Vec<serde_json::Value> {
+    let mut records = scenario("plan", &[&plan.to_string()]).run().expect(0).records();
+    let oracles = records.pop().expect("a last line");
+    assert_eq!(oracles["oracles"], "hold");
+    records
 }
 
 impl Run {
     fn new(mut command: Command) -> Self {
         processes::adopt_orphans();
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Self { command, stdin: None }
+        Self { command, stdin: None, folder: None }
     }
 
     /// Standard input.
@@ -95,10 +109,16 @@ impl Run {
     }
 
     /// Runs it to its end, and sees that it left no process behind.
-    pub fn run(self) -> Finished {
+    pub fn run(mut self) -> Finished {
         let begun = Instant::now();
+        let folder = self.folder.take();
         let child = self.start();
-        finish(child, begun)
+        let finished = finish(child, begun);
+        if let Some(folder) = folder {
+            let left = std::fs::read_dir(folder.path()).expect("its folder").count();
+            assert_eq!(left, 0, "it left files: {}", finished.stderr);
+        }
+        finished
     }
 }
 

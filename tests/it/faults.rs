@@ -1,0 +1,6 @@
+//! The list of faults: each test is named after what must hold, and says which row it shows.
+//!
+//! Each runs a scenario in a host program of its own, which ends with the oracles of
+//! `tests/src/scenario/oracle.rs`: one outcome for each task, no process, descriptor or thread left.
+
+mod deaths;

@@ -1,0 +1,5 @@
+//! The library as an embedding program sees it: processes, pools, outcomes.
+//!
+//! Each test runs a scenario in a host program of its own.
+
+mod endings;

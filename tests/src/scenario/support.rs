@@ -1,0 +1,168 @@
+//! What scenarios share: a runtime, the guests, records as JSON, looking at processes.
+
+#![forbid(unsafe_code)]
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal};
+use serde::Serialize;
+use serde_json::{Value, json};
+use wasmpool::{Args, Module, Outcome, Pool, PoolBuilder, Record, Supervisor, Target, Task, TaskHandle};
+
+/// How long anything that a scenario waits for may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs a future on a runtime of one thread.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    runtime.expect("a runtime").block_on(future)
+}
+
+/// Prints one line for the test.
+pub fn say(value: &Value) {
+    println!("{value}");
+}
+
+/// A supervisor of its own, with every default.
+pub fn supervisor() -> Supervisor {
+    Supervisor::builder().build().expect("a supervisor")
+}
+
+/// The tiny guests, one task a behaviour.
+pub async fn guests(supervisor: &Supervisor) -> Module {
+    let path = std::env::var("WASMPOOL_TEST_GUESTS").expect("the test names the guests");
+    supervisor.load(path.as_str()).await.expect("the guests load")
+}
+
+/// A pool of this supervisor.
+pub fn pool(supervisor: &Supervisor, workers: usize) -> PoolBuilder {
+    Pool::builder().supervisor(supervisor).workers(workers)
+}
+
+/// A task of a module.
+pub fn target(module: &Module, name: &str) -> Target {
+    module.task(name).expect("a task of this name")
+}
+
+/// A call with a tuple of arguments.
+pub fn call<A: Serialize>(module: &Module, name: &str, args: A) -> Task {
+    Task::new(&target(module, name)).args(Args::of(&args).expect("arguments"))
+}
+
+/// Waits until this holds: looks again every millisecond.
+pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Waits until the guest has told progress; its worker's process id.
+pub async fn until_running(handle: &TaskHandle) -> u32 {
+    until("the guest runs", || handle.progress().is_some() || handle.is_finished()).await;
+    handle.pid().expect("a task that runs has a process")
+}
+
+/// A future that must end within a minute.
+pub async fn patiently<F: Future>(what: &str, future: F) -> F::Output {
+    match tokio::time::timeout(PATIENCE, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("{what}: not within {PATIENCE:?}"),
+    }
+}
+
+/// Sends a signal from outside.
+pub fn signal(pid: u32, number: i32) {
+    let pid = Pid::from_raw(i32::try_from(pid).expect("a pid")).expect("not zero");
+    let signal = Signal::from_named_raw(number).expect("a signal");
+    rustix::process::kill_process(pid, signal).expect("the process is there");
+}
+
+/// A field of `/proc/<pid>/status`.
+pub fn status(pid: u32, field: &str) -> Option<String> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let value = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    value.map(|value| value.trim().to_owned())
+}
+
+/// Resident memory of this process that no file backs, in bytes.
+pub fn resident_bytes() -> u64 {
+    let text = status(std::process::id(), "RssAnon").expect("a process has memory");
+    let kib = text.split(' ').next().and_then(|kib| kib.parse::<u64>().ok());
+    kib.expect("a number of KiB") * 1024
+}
+
+/// The live children of this process: pid and command line.
+pub fn children() -> Vec<(u32, String)> {
+    let own = std::process::id().to_string();
+    let pids = std::fs::read_dir("/proc").expect("/proc is mounted");
+    let pids = pids.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    let ours = pids.filter(|pid| status(*pid, "PPid").as_ref() == Some(&own));
+    let alive = ours.filter(|pid| status(*pid, "State").is_some_and(|state| !state.starts_with('Z')));
+    let command = |pid| std::fs::read_to_string(format!("/proc/{pid}/cmdline")).ok();
+    alive.filter_map(|pid| Some((pid, command(pid)?.replace('\0', " ")))).collect()
+}
+
+/// Counts how often tasks end: exactly once each, or the scenario fails.
+#[derive(Clone, Debug, Default)]
+pub struct Ends {
+    expected: usize,
+    seen: Arc<AtomicUsize>,
+}
+
+impl Ends {
+    /// Counts the end of this task too.
+    pub fn watch(&mut self, handle: &TaskHandle) {
+        let seen = Arc::clone(&self.seen);
+        handle.on_finish(move |_| {
+            seen.fetch_add(1, Ordering::SeqCst);
+        });
+        self.expected += 1;
+    }
+
+    /// Waits for all of them, and panics if there are more.
+    pub async fn expect_one_each(&self) {
+        until("every task ended", || self.seen.load(Ordering::SeqCst) >= self.expected).await;
+        assert_eq!(self.seen.load(Ordering::SeqCst), self.expected, "a task ended twice");
+    }
+}
+
+/// A record as the tests read it.
+pub fn record(record: &Record) -> Value {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(2000)]).into_owned();
+    let mut value = json!({
+        "name": record.name, "task": record.task, "attempt": record.attempt, "pid": record.pid,
+        "outcome": record.outcome.label(), "code": record.outcome.exit_code(),
+        "exitcode": record.outcome.python_exitcode(), "text": record.outcome.to_string(),
+        "blame": format!("{:?}", record.outcome.blame()),
+        "wall_ms": ms(record.wall_time), "cpu_ms": ms(record.cpu_time), "peak": record.peak_memory_bytes,
+        "stdout": text(&record.stdout), "stderr": text(&record.stderr),
+        "stdout_bytes": record.stdout.len(), "layers": record.layers.len(),
+        "progress": record.progress,
+    });
+    match &record.outcome {
+        Outcome::Succeeded(result) => {
+            value["bytes"] = result.bytes().len().into();
+            if result.bytes().len() < 100_000 {
+                value["value"] = result.to().unwrap_or(Value::Null);
+            }
+        }
+        Outcome::Trapped(trap) => {
+            let panic = trap.panic.as_ref();
+            value["panic"] = json!(panic.map(|panic| (&panic.message, &panic.file, panic.line)));
+            let names: Vec<_> = trap.backtrace.iter().map(|frame| format!("{frame:?}")).collect();
+            value["backtrace"] = json!(names);
+        }
+        _ => {}
+    }
+    value
+}
+
+/// A time in milliseconds.
+pub fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
