@@ -133,7 +133,7 @@ impl CallMaker {
             return Ok(Arguments::Raw(Bytes::copy_from_slice(line)));
         }
         let value = JsonText::parse(self.utf8(line)?).map_err(|error| {
-            CallError(format!("not JSON: {error}; in JSON Lines a text stands in quotes"))
+            CallError(format!("{}; in JSON Lines a text stands in quotes", not_json(&error)))
         })?;
         if self.spread { self.spread_call(&value) } else { self.json_call(vec![value]) }
     }
@@ -241,6 +241,13 @@ pub fn signature(info: &TaskInfo) -> String {
         "" | "()" => format!("{}({params})", info.name),
         returns => format!("{}({params}) -> {returns}", info.name),
     }
+}
+
+/// What is wrong with the JSON of one line: its place is a column, for the line is known.
+fn not_json(error: &serde_json::Error) -> String {
+    let (text, column) = (error.to_string(), error.column());
+    let place = format!(" at line {} column {column}", error.line());
+    format!("not JSON: {} at column {column}", text.strip_suffix(&place).unwrap_or(&text))
 }
 
 /// The beginning of a text that may be long.
@@ -373,7 +380,10 @@ mod tests {
     fn a_line_must_be_json() {
         let one = maker(&[("n", false)], &[], false).unwrap();
         assert_eq!(json(one.from_line(b"{\"x\": 1}\r")), "[{\"x\": 1}]");
-        assert!(json(one.from_line(b"hello")).starts_with("error: not JSON: "));
+        assert_eq!(
+            json(one.from_line(b"[1,")),
+            "error: not JSON: EOF while parsing a value at column 3; in JSON Lines a text stands in quotes"
+        );
         assert_eq!(json(one.from_input(b"hello")), r#"["hello"]"#);
     }
 

@@ -14,6 +14,7 @@
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::{mpsc, watch};
@@ -81,8 +82,13 @@ impl Ended {
 /// What a person or another program asks of a running batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// Start nothing more and let running tasks finish within their grace period.
-    Finish(Interruption),
+    /// Start nothing more, let running tasks finish within this time, then kill them.
+    Finish {
+        /// The time.
+        within: Duration,
+        /// Why.
+        interruption: Interruption,
+    },
     /// End everything at once.
     Kill,
 }
@@ -328,9 +334,13 @@ impl Loop<'_> {
         self.stop_starting();
         let pool = self.pool.clone();
         self.ending = Some(match request {
-            Request::Finish(interruption) => {
+            Request::Finish { within, interruption } => {
                 self.tally.interrupt(interruption);
-                Box::pin(async move { pool.terminate(CancelledBy::Caller).await })
+                // A task that ends by itself in this time keeps its result; `terminate` would discard it.
+                Box::pin(async move {
+                    tokio::time::sleep(within).await;
+                    pool.kill(CancelledBy::Caller).await;
+                })
             }
             Request::Kill => Box::pin(async move { pool.kill(CancelledBy::Caller).await }),
         });

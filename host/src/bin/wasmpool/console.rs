@@ -51,11 +51,16 @@ impl Console {
     ///
     /// # Errors
     ///
-    /// When standard output cannot be written. Nobody can be told that standard error cannot.
+    /// When standard output cannot be written. Nobody can be told that standard error cannot; but when
+    /// its reader is gone, standard output is looked at too, which may have had the same one.
     pub fn write(&self, written: &Written) -> io::Result<()> {
         self.suspended(|| {
-            if !written.stderr.is_empty() {
-                drop(io::stderr().lock().write_all(&written.stderr));
+            if !written.stderr.is_empty()
+                && let Err(error) = io::stderr().lock().write_all(&written.stderr)
+                && error.kind() == io::ErrorKind::BrokenPipe
+                && stdout_has_no_reader()
+            {
+                return Err(error);
             }
             if written.stdout.is_empty() {
                 return Ok(());
@@ -101,7 +106,7 @@ impl Console {
             ),
             None => (ProgressBar::no_length(), "{elapsed_precise} {spinner} {pos} done, {per_sec}{msg}"),
         };
-        // `--progress bar` draws lines where there is no terminal to draw over.
+        // Where standard error is no terminal, this draws nothing.
         bar.set_draw_target(ProgressDrawTarget::stderr());
         bar.set_style(ProgressStyle::with_template(template).expect("the template is one of the two above"));
         bar.enable_steady_tick(std::time::Duration::from_millis(200));
@@ -130,4 +135,13 @@ impl Console {
     fn bar(&self) -> MutexGuard<'_, ProgressBar> {
         self.bar.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// True when standard output is a pipe or socket whose other end is closed.
+fn stdout_has_no_reader() -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let stdout = io::stdout();
+    let mut polled = [PollFd::new(&stdout, PollFlags::empty())];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut polled, Some(&at_once)).is_ok() && polled[0].revents().contains(PollFlags::ERR)
 }

@@ -257,7 +257,7 @@ impl Batch<'_> {
                             self.console.say(&format!(
                                 "{signal}: nothing more starts, running tasks have 2 s to finish; once more kills them"
                             ));
-                            Request::Finish(signal.interruption())
+                            Request::Finish { within: Limits::default().grace_period, interruption: signal.interruption() }
                         }
                         Wish::Kill => Request::Kill,
                     };

@@ -4,6 +4,7 @@
 
 use std::future::Future;
 
+use wasmpool::report::terminal;
 use wasmpool::{Limits, LoadError, Module, Policy, SandboxMode, StartMethod, Supervisor, exit_code};
 
 use crate::arguments::{CompileOptions, Sandbox, StartMethodName, TaskOptions};
@@ -36,15 +37,18 @@ pub async fn load(
     signals: &mut Signals,
 ) -> Result<Module, Failure> {
     tokio::select! {
-        module = supervisor.load(path.file.as_path()) => module.map_err(load_failure),
+        module = supervisor.load(path.file.as_path()) => module.map_err(|error| load_failure(path, &error)),
         signal = signals.next() => {
             Err(Failure::new(signal.exit_code(), format!("{signal} while `{}` was compiled", path.typed)))
         }
     }
 }
 
-fn load_failure(error: LoadError) -> Failure {
-    Failure { code: error.exit_code(), error: error.into() }
+/// The library names a module by its file's stem; the user typed something longer.
+fn load_failure(path: &ModulePath, error: &LoadError) -> Failure {
+    let cause = error.cause();
+    let message = format!("`{}`: {}: {}", path.typed, cause.kind.label(), terminal::printable(&cause.detail));
+    Failure::new(error.exit_code(), message)
 }
 
 /// The limits that the options ask for; everything else by default.

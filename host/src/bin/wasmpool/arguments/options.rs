@@ -111,7 +111,7 @@ pub enum Progress {
     /// A bar when standard error is a terminal
     #[default]
     Auto,
-    /// A bar
+    /// A bar also with -q
     Bar,
     /// Nothing
     None,
