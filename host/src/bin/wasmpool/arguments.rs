@@ -11,7 +11,7 @@ pub mod values;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use wasmpool::exit_code;
 
 use crate::help;
@@ -53,6 +53,11 @@ pub enum Command {
 #[derive(Debug, clap::Args)]
 #[command(args_override_self = true)]
 pub struct Run {
+    /// MODULE: a component, a core module, a .wat file, or a folder with a Cargo.toml, which is built
+    /// first. ARGs: of a task, JSON where it parses as JSON, otherwise strings; else the guest's own
+    #[arg(value_name = "MODULE [ARG]", required = true, num_args = 1.., trailing_var_arg = true)]
+    #[arg(help_heading = help::ARGUMENTS)]
+    words: Vec<OsString>,
     #[command(flatten)]
     pub entry: EntryOptions,
     #[command(flatten)]
@@ -61,10 +66,7 @@ pub struct Run {
     pub batch: BatchOptions,
     #[command(flatten)]
     pub common: CommonOptions,
-    /// A component, a core module, a .wat file, or a folder with a Cargo.toml, which is built first
-    #[arg(value_name = "MODULE", required = true, num_args = 1.., trailing_var_arg = true)]
-    words: Vec<OsString>,
-    /// How many of the words after MODULE belong to the guest, and which; filled by the second step.
+    /// MODULE and what it is called with; filled by the second step.
     #[arg(skip)]
     pub call: RunCall,
 }
@@ -85,7 +87,7 @@ pub struct EntryOptions {
     #[arg(long, value_name = "EXPR", conflicts_with = "task", help_heading = help::ENTRY)]
     pub invoke: Option<String>,
     /// Pass an argument by name; the value is read like an ARG
-    #[arg(short = 'k', value_name = "NAME=VALUE", value_parser = values::keyword, action = clap::ArgAction::Append)]
+    #[arg(short = 'k', value_name = "NAME=VALUE", value_parser = values::keyword)]
     #[arg(help_heading = help::ENTRY)]
     pub keywords: Vec<(String, String)>,
 }
@@ -93,6 +95,7 @@ pub struct EntryOptions {
 /// `run` in the second step, when `-t` or `--invoke` follows MODULE: everything may stand anywhere.
 #[derive(Debug, Parser)]
 #[command(name = "wasmpool run", override_usage = help::RUN_USAGE, args_override_self = true)]
+#[command(after_help = help::RUN_EXAMPLES, after_long_help = help::run_long())]
 struct RunWithEntry {
     #[command(flatten)]
     entry: EntryOptions,
@@ -124,7 +127,7 @@ pub struct Map {
     #[arg(short = 't', long = "task", value_name = "TASK", help_heading = help::ENTRY)]
     pub task: Option<String>,
     /// Pass the same argument by name to every call; the value is read like an INPUT
-    #[arg(short = 'k', value_name = "NAME=VALUE", value_parser = values::keyword, action = clap::ArgAction::Append)]
+    #[arg(short = 'k', value_name = "NAME=VALUE", value_parser = values::keyword)]
     #[arg(help_heading = help::ENTRY)]
     pub keywords: Vec<(String, String)>,
     /// Read the inputs from FILE (- is standard input), a line each, while they are needed: JSON Lines
@@ -236,7 +239,8 @@ pub fn parse(line: &[OsString]) -> Result<Command, clap::Error> {
         let end = line.iter().position(|word| word == "--").unwrap_or(line.len());
         values::mark_negative_numbers(&mut readable[..end]);
     }
-    let command = CommandLine::try_parse_from(&readable)?.command;
+    let mut matches = definition().try_get_matches_from(&readable)?;
+    let command = CommandLine::from_arg_matches_mut(&mut matches)?.command;
     match command {
         Command::Run(run) => second_step(run, line).map(Command::Run),
         Command::Map(mut map) => {
@@ -245,6 +249,15 @@ pub fn parse(line: &[OsString]) -> Result<Command, clap::Error> {
         }
         other => Ok(other),
     }
+}
+
+/// The options of a batch that say nothing about a single task.
+const FOR_MANY: &[&str] = &["workers", "max_tasks_per_worker", "chunksize", "halt", "progress"];
+
+/// The whole command line, with the help of `run` kept to what means something there.
+fn definition() -> clap::Command {
+    let hide = |run: clap::Command, option: &&str| run.mut_arg(*option, |arg| arg.hide(true));
+    CommandLine::command().mut_subcommand("run", |run| FOR_MANY.iter().fold(run, hide))
 }
 
 /// The code for an error of [`parse`].
@@ -301,7 +314,7 @@ fn is_entry(word: &OsStr) -> bool {
 }
 
 fn run_command() -> clap::Command {
-    let mut line = CommandLine::command();
+    let mut line = definition();
     line.build();
     line.find_subcommand("run").expect("`run` is a subcommand").clone()
 }

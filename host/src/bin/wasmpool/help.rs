@@ -6,16 +6,19 @@ use wasmpool::exit_code;
 
 pub const ENTRY: &str = "What is called";
 pub const BATCH: &str = "Batch";
+pub const ARGUMENTS: &str = "Arguments";
 
 pub const ABOUT: &str = "\
-Multiprocessing for code you do not trust: runs WebAssembly tasks, each in its own sandboxed process,
+Multiprocessing for code you do not trust: runs WebAssembly tasks, each in its own sandboxed process, \
 and says exactly how each one ended.";
 
 pub const ABOUT_EXAMPLES: &str = "\
 Examples:
-  wasmpool new demo                                     a plugin crate to begin with
-  wasmpool run demo 41                                  build it, run its task
-  wasmpool map examples/squares -t square 1 2 3 4 5     one task over many inputs
+  # a plugin crate to begin with; build it, run its task
+  wasmpool new demo
+  wasmpool run demo 41
+  # one task over many inputs
+  wasmpool map examples/squares -t square 1 2 3 4 5
 
 `wasmpool COMMAND --help` says more, with all exit codes under `run` and `map`.";
 
@@ -26,11 +29,15 @@ wasmpool run [OPTIONS] MODULE -t TASK [OPTIONS] [ARG]...
 
 pub const RUN_EXAMPLES: &str = "\
 Examples:
-  wasmpool run examples/squares -t divide 6 3           a task of a plugin, by its name
-  wasmpool run examples/squares -t divide 6 -k b=3      an argument by its name
-  wasmpool run --timeout 300ms loop.wat                 a program, stopped after 0.3 s (code 221)
-  wasmpool run add.wasm --invoke 'add(1, 2)'            a plain export
-  wasmpool run tool.wasm --verbose in.txt <data         everything after MODULE goes to the program";
+  # a task of a plugin, with an argument by its name
+  wasmpool run examples/squares -t divide 6 3
+  wasmpool run examples/squares -t divide 6 -k b=3
+  # a program, stopped after 0.3 s with code 221
+  wasmpool run --timeout 300ms loop.wat
+  # a program with its own arguments and our standard streams
+  wasmpool run tool.wasm --verbose in.txt <data
+  # a plain export
+  wasmpool run add.wasm --invoke 'add(1, 2)'";
 
 pub const MAP_USAGE: &str = "\
 wasmpool map [OPTIONS] MODULE -t TASK [INPUT]...
@@ -39,13 +46,14 @@ wasmpool map [OPTIONS] MODULE -t TASK [INPUT]...
 
 pub const MAP_EXAMPLES: &str = "\
 Examples:
-  wasmpool map examples/squares -t square 1 2 3 4 5     results in the order of the inputs
+  # results in the order of the inputs
+  wasmpool map examples/squares -t square 1 2 3 4 5
+  # one array of arguments a line
   wasmpool map primes.wasm -t count_primes --starmap --from ranges.jsonl
-                                                        one array of arguments a line
+  # one full record for each input
   seq 1000 | wasmpool map -j 8 squares.wasm -t square --from - --format jsonl
-                                                        one full record for each input
-  wasmpool map convert.wasm a.png b.png -- --width 100 {}
-                                                        a WASI command over many inputs";
+  # a WASI command over many inputs
+  wasmpool map convert.wasm a.png b.png -- --width 100 {}";
 
 pub const INSPECT_EXAMPLES: &str = "\
 Examples:
@@ -62,39 +70,39 @@ pub const NEW_EXAMPLES: &str = "\
 Example:
   wasmpool new demo && cd demo && cargo test && wasmpool run . 41
 
-Until the SDK is published, the new crate points at its folder: at the checkout this program was built
+Until the SDK is published, the new crate points at its folder: at the checkout this program was built \
 from, or at --sdk PATH.";
 
 pub const DOCTOR_EXAMPLES: &str = "\
 Ends with 0 when everything that `--sandbox required` (the default) asks for is there, else with 247.";
 
 const RUN_NOTES: &str = "\
-Our options stand before MODULE. Directly after MODULE comes `-t TASK` or `--invoke EXPR`, and after one
+Our options stand before MODULE. Directly after MODULE comes `-t TASK` or `--invoke EXPR`, and after one \
 of those our options may follow too. Otherwise everything after MODULE goes to the guest, unread.
 
-Each ARG of a task is JSON if it parses as JSON, otherwise a string; a task that takes raw bytes gets the
-text as it is. The result is printed as one line of JSON, raw bytes as they are. With neither -t nor
---invoke, a WASI command is run with the ARGs and our standard streams, and a plugin with exactly one
+Each ARG of a task is JSON if it parses as JSON, otherwise a string; a task that takes raw bytes gets the \
+text as it is. The result is printed as one line of JSON, raw bytes as they are. With neither -t nor \
+--invoke, a WASI command is run with the ARGs and our standard streams, and a plugin with exactly one \
 task runs it.
 
-What a task itself prints goes to our standard error, in whole lines with the task's name in front.
+What a task itself prints goes to our standard error, in whole lines with the task's name in front. \
 Nothing is granted: no environment, no files, no network.";
 
 const MAP_NOTES: &str = "\
-Results come in the order of the inputs, a line each. A failed input prints nothing on standard output
-and one line on standard error. Inputs of --from are read while they are needed. A line that is not JSON,
+Results come in the order of the inputs, a line each. A failed input prints nothing on standard output \
+and one line on standard error. Inputs of --from are read while they are needed. A line that is not JSON, \
 or does not fit the task, is a failed input; the others run.
 
-With `-- ARG {} ARG`, MODULE is a WASI command that runs once for each input; its captured output is
+With `-- ARG {} ARG`, MODULE is a WASI command that runs once for each input; its captured output is \
 printed whole. With neither -t nor `--`, a plugin with exactly one task runs it.
 
---format jsonl prints one object for each input, with the fields seq, name, outcome, exit_code, value or
+--format jsonl prints one object for each input, with the fields seq, name, outcome, exit_code, value or \
 error, attempt, pid, wall_ms, cpu_ms, peak_memory_bytes, layers, and stdout and stderr of a command.
 
 The first Ctrl-C starts nothing any more and gives running tasks 2 s to finish; the second kills them.";
 
 const FOLDER_NOTES: &str = "\
-A MODULE that is a folder with a Cargo.toml is built first, in release mode for wasm32-wasip2, with its
+A MODULE that is a folder with a Cargo.toml is built first, in release mode for wasm32-wasip2, with its \
 own build scripts and macros: those run with your rights, outside of any sandbox.";
 
 pub fn run_long() -> String {
@@ -125,7 +133,7 @@ fn batch_codes() -> String {
         (batch::INTERRUPTED, "ended by Ctrl-C (SIGINT)"),
         (batch::TERMINATED, "ended by SIGTERM"),
     ];
-    rows.map(|(code, meaning)| format!("  {code:7}  {meaning}")).join("\n")
+    rows.map(|(code, meaning)| format!("  {code:<7}  {meaning}")).join("\n")
 }
 
 #[cfg(test)]
@@ -144,7 +152,7 @@ mod tests {
             .iter()
             .flat_map(|text| text.lines())
         {
-            assert!(line.chars().count() <= 100, "{line}");
+            assert!(line.chars().count() <= 80, "{line}");
         }
     }
 }

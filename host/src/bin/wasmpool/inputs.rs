@@ -121,21 +121,26 @@ pub struct InputFile {
 }
 
 impl InputFile {
-    /// Opens a file, or standard input for `-`. Lines are at most `line_bytes_max` long.
+    /// Opens a file, or standard input for `-`. Lines are at most `line_bytes_max` long; up to `chunksize`
+    /// of them are read together when that needs no waiting.
     ///
     /// # Errors
     ///
     /// When it cannot be opened, or is a folder.
-    pub fn open(path: &Path, line_bytes_max: usize) -> io::Result<Self> {
+    pub fn open(path: &Path, line_bytes_max: usize, chunksize: usize) -> io::Result<Self> {
+        let lines_max = chunksize.max(REPLY_LINES_MIN);
         if path.as_os_str() == "-" {
-            let lines = LineReader::start(io::stdin(), line_bytes_max)?;
+            let lines = LineReader::start(io::stdin(), line_bytes_max, lines_max)?;
             return Ok(Self { name: "standard input".to_owned(), lines });
         }
         let file = File::open(path)?;
         if file.metadata()?.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
         }
-        Ok(Self { name: path.display().to_string(), lines: LineReader::start(file, line_bytes_max)? })
+        Ok(Self {
+            name: path.display().to_string(),
+            lines: LineReader::start(file, line_bytes_max, lines_max)?,
+        })
     }
 }
 
@@ -176,17 +181,19 @@ struct LineReader {
     at_hand: VecDeque<io::Result<Line>>,
 }
 
-/// Lines of one reply: the one that was waited for, and what was read with it.
-const REPLY_LINES_MAX: usize = 64;
+/// Lines of one reply, at least: the one that was waited for, and what was read with it.
+const REPLY_LINES_MIN: usize = 64;
+/// Bytes that are read with one call.
+const BUFFER_BYTES: usize = 64 * 1024;
 
 impl LineReader {
-    fn start(file: impl Read + Send + 'static, line_bytes_max: usize) -> io::Result<Self> {
+    fn start(file: impl Read + Send + 'static, line_bytes_max: usize, lines_max: usize) -> io::Result<Self> {
         let (requests, asked) = std::sync::mpsc::channel();
         let (reply, replies) = mpsc::channel(1);
         std::thread::Builder::new().name("inputs".to_owned()).spawn(move || {
-            let mut lines = Lines::new(BufReader::new(file), line_bytes_max);
+            let mut lines = Lines::new(BufReader::with_capacity(BUFFER_BYTES, file), line_bytes_max);
             while asked.recv().is_ok() {
-                let read = read_some(&mut lines);
+                let read = read_some(&mut lines, lines_max);
                 let is_end = read.is_empty() || read.iter().any(Result::is_err);
                 if reply.blocking_send(read).is_err() || is_end {
                     return;
@@ -207,12 +214,12 @@ impl LineReader {
 }
 
 /// One line, for which this may wait, and the lines that need no more reading.
-fn read_some(lines: &mut Lines<impl Read>) -> Vec<io::Result<Line>> {
+fn read_some(lines: &mut Lines<impl Read>, lines_max: usize) -> Vec<io::Result<Line>> {
     let mut read = Vec::new();
     while let Some(line) = lines.next_line().transpose() {
         let is_error = line.is_err();
         read.push(line);
-        if is_error || read.len() >= REPLY_LINES_MAX || !lines.has_line_at_hand() {
+        if is_error || read.len() >= lines_max || !lines.has_line_at_hand() {
             break;
         }
     }
@@ -238,7 +245,7 @@ mod tests {
     #[tokio::test]
     async fn an_endless_file_is_read_no_further_than_asked() {
         let reads = Arc::new(AtomicUsize::new(0));
-        let mut reader = LineReader::start(OneByOne(Arc::clone(&reads)), 100).unwrap();
+        let mut reader = LineReader::start(OneByOne(Arc::clone(&reads)), 100, 64).unwrap();
         for number in 1..=5 {
             assert_eq!(reader.next().await.unwrap().unwrap().number, number);
         }
@@ -247,11 +254,11 @@ mod tests {
 
     #[tokio::test]
     async fn the_end_and_an_error_are_the_last_things_that_come() {
-        let mut reader = LineReader::start(&b"a\nb"[..], 100).unwrap();
+        let mut reader = LineReader::start(&b"a\nb"[..], 100, 64).unwrap();
         assert!(reader.next().await.unwrap().is_ok());
         assert!(reader.next().await.unwrap().is_ok());
         assert!(reader.next().await.is_none());
-        let mut folder = LineReader::start(File::open("/").unwrap(), 100).unwrap();
+        let mut folder = LineReader::start(File::open("/").unwrap(), 100, 64).unwrap();
         assert!(folder.next().await.unwrap().is_err());
         assert!(folder.next().await.is_none());
     }

@@ -180,7 +180,11 @@ impl Inputs {
                 ));
             }
             let line_bytes_max = usize::try_from(Limits::default().argument_bytes).unwrap_or(usize::MAX);
-            let file = InputFile::open(path, line_bytes_max);
+            let file = InputFile::open(
+                path,
+                line_bytes_max,
+                map.batch.chunksize.map_or(1, std::num::NonZeroUsize::get),
+            );
             return file.map(Self::File).map_err(|error| {
                 Failure::new(
                     batch::USAGE,

@@ -24,7 +24,7 @@ fn map(words: &[&str]) -> Result<Map, String> {
 
 #[test]
 fn clap_finds_no_fault_in_the_definition() {
-    CommandLine::command().debug_assert();
+    definition().debug_assert();
     RunWithEntry::command().debug_assert();
 }
 
@@ -112,4 +112,20 @@ fn usage_errors_of_run_have_a_code_that_no_guest_has() {
 fn the_version_is_at_the_end() {
     let error = parse(&line(&["--version"])).unwrap_err().to_string();
     assert!(error.trim_end().ends_with(env!("CARGO_PKG_VERSION")), "{error}");
+}
+
+#[test]
+fn help_has_the_exit_codes_and_is_asked_for_in_both_steps() {
+    for words in [&["run", "--help"][..], &["run", "m", "-t", "x", "--help"]] {
+        let help = parse(&line(words)).unwrap_err().to_string();
+        assert!(help.contains("219      any other trap"), "{help}");
+        assert!(help.contains("wasmpool run [OPTIONS] MODULE -t TASK"), "{help}");
+    }
+    let help = parse(&line(&["map", "--help"])).unwrap_err().to_string();
+    assert!(help.contains("106      halted"), "{help}");
+}
+
+#[test]
+fn help_of_the_guest_is_the_guests() {
+    assert_eq!(run(&["run", "m", "--help"]).unwrap().call.arguments, ["--help"]);
 }
