@@ -9,10 +9,11 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anstyle::{AnsiColor, Style};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use wasmpool::report::human::{Terminals, Written};
 
 use crate::arguments::{CommonOptions, Progress};
+use crate::bar;
 
 /// Where everything that a person reads goes through.
 #[derive(Debug)]
@@ -93,24 +94,12 @@ impl Console {
     pub fn begin_progress(&self, progress: Progress, inputs: Option<u64>) {
         let is_shown = match progress {
             Progress::Auto => self.terminals.stderr && !self.is_quiet,
-            Progress::Bar => true,
+            Progress::Bar => self.terminals.stderr,
             Progress::None => false,
         };
-        if !is_shown {
-            return;
+        if is_shown {
+            *self.bar() = bar::show(inputs);
         }
-        let (bar, template) = match inputs {
-            Some(inputs) => (
-                ProgressBar::new(inputs),
-                "{elapsed_precise} [{wide_bar}] {pos}/{len} {per_sec}, {eta} left{msg}",
-            ),
-            None => (ProgressBar::no_length(), "{elapsed_precise} {spinner} {pos} done, {per_sec}{msg}"),
-        };
-        // Where standard error is no terminal, this draws nothing.
-        bar.set_draw_target(ProgressDrawTarget::stderr());
-        bar.set_style(ProgressStyle::with_template(template).expect("the template is one of the two above"));
-        bar.enable_steady_tick(std::time::Duration::from_millis(200));
-        *self.bar() = bar;
     }
 
     /// More inputs ended.

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod bar;
 mod console;
 mod doctor;
 mod failure;

@@ -111,7 +111,7 @@ pub enum Progress {
     /// A bar when standard error is a terminal
     #[default]
     Auto,
-    /// A bar also with -q
+    /// A bar, also with -q, when standard error is a terminal
     Bar,
     /// Nothing
     None,
