@@ -1,3 +1,7 @@
+//! Guests of both previews under the imports, in this process or alone in one of their own.
+
+#![forbid(unsafe_code)]
+
 use wasmtime::component::{Component, Linker, ResourceTableError};
 use wasmtime::{Module, Store};
 

@@ -4,6 +4,8 @@
 //! starts this very program again with the name of a test that does the work, and the guest's artifact
 //! in a file: a process that compiles has threads already.
 
+#![forbid(unsafe_code)]
+
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::Path;
