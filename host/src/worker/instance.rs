@@ -237,6 +237,9 @@ async fn run_core_command(
     Ok(Ended::Exited(0))
 }
 
+/// What one call may copy between guest and host beside its result, in bytes: wasmtime's own default.
+const CALL_BYTES: usize = 128 << 20;
+
 /// Makes a store for one assignment: limits and epoch set, nothing instantiated.
 pub(crate) fn store(
     engine: &Engine,
@@ -246,6 +249,9 @@ pub(crate) fn store(
     let mut store = Store::try_new(engine, host)?;
     store.limiter(|host| &mut host.limiter);
     store.set_epoch_deadline(1);
+    // Bounds what one call may copy between guest and host, results among it.
+    let result_bytes = usize::try_from(limits.result_bytes).unwrap_or(usize::MAX);
+    store.set_hostcall_fuel(result_bytes.saturating_add(CALL_BYTES));
     allow_fuel(&mut store, limits)?;
     Ok(store)
 }
