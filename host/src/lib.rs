@@ -57,3 +57,8 @@ pub use task::{Args, ArgsError, Stdin};
 
 /// The engine's version, as it stands in the lock file; part of every artifact's name.
 pub(crate) const ENGINE_VERSION: &str = "wasmtime 48.0.8";
+
+/// The README's snippets compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -4,7 +4,9 @@
 //! of their own (`src/scenario`), so that descriptors, threads and processes can be counted.
 
 mod cli;
+mod examples;
 mod faults;
 mod library;
+mod readme;
 mod support;
 mod tidy;

@@ -83,6 +83,27 @@ pub fn example(name: &str) -> String {
     guest(&format!("examples/{name}"), name).display().to_string()
 }
 
+/// A host program of `examples/`.
+pub fn host_example(name: &str) -> PathBuf {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    let target = target_dir();
+    BUILT.get_or_init(|| {
+        let mut build = cargo();
+        // Built together with the program, so that one library serves all of them.
+        build.current_dir(root()).args(["build", "--package", "wasmpool", "--package", "embed"]);
+        build.args(["--package", "tutorial_host", "--bins", "--target-dir"]).arg(&target);
+        succeed(&mut build, "the host programs are built");
+    });
+    target.join("debug").join(name)
+}
+
+/// Runs the tests of an example's guest crate, natively, as its author does.
+pub fn test_natively(name: &str) {
+    let mut test = cargo();
+    test.current_dir(root().join("examples").join(name)).args(["test", "--quiet", "--target-dir"]);
+    succeed(test.arg(target_dir().join("guests")), &format!("the tests of {name}"));
+}
+
 /// A module of `tests/wat`.
 pub fn wat(name: &str) -> String {
     let path = root().join("tests/wat").join(format!("{name}.wat"));

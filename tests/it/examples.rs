@@ -1,0 +1,111 @@
+//! Every example, run as its README says.
+
+mod tutorial;
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use crate::support::build::{host_example, root, test_natively};
+use crate::support::{Finished, example, processes, program, wasmpool};
+
+/// Runs a host program of `examples/`.
+fn host(name: &str, args: &[&str]) -> Finished {
+    processes::adopt_orphans();
+    let mut command = Command::new(host_example(name));
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let (begun, child): (Instant, Child) = (Instant::now(), command.spawn().expect("the program starts"));
+    program::finish(child, begun)
+}
+
+/// The primes from `lo` up to, but without, `hi`.
+fn count_primes(lo: u64, hi: u64) -> u64 {
+    let is_prime = |n: &u64| *n >= 2 && (2..=n.isqrt()).all(|divisor| n % divisor != 0);
+    (lo..hi).filter(is_prime).count() as u64
+}
+
+/// Maps `count` of `word_count` over texts and gives the records that it returned.
+fn counted(texts: &[String]) -> Vec<Value> {
+    let inputs: String = texts.iter().map(|text| json!(text).to_string() + "\n").collect();
+    let run = wasmpool(["map", &example("word_count"), "-t", "count", "--from", "-"]);
+    run.stdin(inputs).run().expect(0).records()
+}
+
+#[test]
+fn squares() {
+    let squares = example("squares");
+    let run = wasmpool(["map", &squares, "-t", "square", "1", "2", "3", "4", "-5"]).run().expect(0);
+    assert_eq!(run.lines(), ["1", "4", "9", "16", "25"]);
+
+    let run = wasmpool(["run", &squares, "-t", "divide", "1", "0"]).run().expect(1);
+    assert_eq!((run.stdout.as_str(), run.stderr.trim_end()), ("", "divide: cannot divide 1 by zero"));
+    assert_eq!(wasmpool(["run", &squares, "-t", "divide", "7", "-k", "b=2"]).run().expect(0).stdout, "3\n");
+}
+
+#[test]
+fn a_square_that_does_not_fit_is_a_trap() {
+    let run = wasmpool(["run", &example("squares"), "-t", "square", "9223372036854775807"]).run().expect(200);
+    assert!(run.stderr.contains("overflow"), "{}", run.stderr);
+}
+
+#[test]
+fn primes() {
+    let ranges: Vec<(u64, u64)> = (0..200).map(|part| (part * 500, part * 500 + 500)).collect();
+    let lines: String = ranges.iter().map(|range| json!(range).to_string() + "\n").collect();
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("ranges.jsonl");
+    std::fs::write(&file, lines).expect("the folder can be written to");
+
+    let file = file.display().to_string();
+    let run = wasmpool(["map", &example("primes"), "-t", "count_primes", "--starmap", "--from", &file]);
+    let counts: Vec<u64> =
+        run.run().expect(0).lines().iter().map(|line| line.parse().expect("a number")).collect();
+    assert_eq!(counts, ranges.iter().map(|(lo, hi)| count_primes(*lo, *hi)).collect::<Vec<_>>());
+}
+
+#[test]
+fn word_count() {
+    let files = ["README.md", "LICENSE-MIT", "LICENSE-APACHE", "host/ARCHITECTURE.md", "Cargo.lock"];
+    let read = |name| std::fs::read_to_string(root().join(name)).expect("a file of the project");
+    let texts = files.map(read);
+    for ((file, text), counted) in files.iter().zip(&texts).zip(counted(&texts)) {
+        let lines = text.bytes().filter(|byte| *byte == b'\n').count();
+        let words = text.split_whitespace().count();
+        assert_eq!((&counted["lines"], &counted["words"]), (&json!(lines), &json!(words)), "{file}");
+        assert_eq!(counted["bytes"], json!(text.len()), "{file}");
+        assert_eq!(counted["most_frequent"].as_array().map(Vec::len), Some(5), "{file}");
+    }
+    assert_eq!(counted(&["to be or not to be".to_owned()])[0]["most_frequent"][0], json!(["be", 2]));
+}
+
+#[test]
+fn embed() {
+    let run = host("embed", &[&example("primes")]).expect(0);
+    assert_eq!(run.stdout, "9592 primes below 100000\n");
+}
+
+#[test]
+fn embed_names_a_module_that_is_not_there() {
+    let run = host("embed", &["no_such_module.wasm"]).expect(1);
+    assert!(run.stderr.contains("no_such_module.wasm"), "{}", run.stderr);
+}
+
+#[test]
+fn plugins_pass_their_own_tests() {
+    for name in ["squares", "primes", "word_count", "tutorial"] {
+        test_natively(name);
+    }
+}
+
+#[test]
+fn every_example_is_in_the_readme_and_has_its_own() {
+    let readme = std::fs::read_to_string(root().join("README.md")).expect("the README");
+    for entry in std::fs::read_dir(root().join("examples")).expect("examples") {
+        let folder = entry.expect("an entry").path();
+        let name = folder.file_name().and_then(|name| name.to_str()).expect("a name");
+        assert!(readme.contains(&format!("](examples/{name})")), "the README does not name examples/{name}");
+        assert!(Path::new(&folder).join("README.md").exists(), "examples/{name} has no README.md");
+    }
+}
