@@ -208,15 +208,35 @@ mod tests {
         let info = compiled(
             r#"(component
                 (import "acme:host/api@1.0.0" (instance (export "f" (func (param "a" u32)))))
-                (core module $m (func (export "g") (param i32 i32) (result i32) (i32.const 1))
+                (type $point' (record (field "x" s8) (field "y" (option string))))
+                (import "point" (type $point (eq $point')))
+                (core module $m
                     (memory (export "memory") 1)
+                    (func (export "f") (param i32 i32 i32 i32 i32) (result i32) (i32.const 1))
                     (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 0)))
                 (core instance $i (instantiate $m))
-                (func (export "add") (param "a" u32) (param "b" (tuple s8 bool)) (result u32)
-                    (canon lift (core func $i "h")))
-               )"#,
+                (func (export "work") (param "p" $point) (param "t" (tuple u64 bool)) (result (result u32))
+                    (canon lift (core func $i "f") (memory $i "memory") (realloc (func $i "realloc")))))"#,
         );
-        // `h` does not exist: components are validated too.
-        assert!(info.is_err());
+        // The core function has another number of parameters: components are validated too.
+        assert_eq!(info.unwrap_err().kind, StartFailure::InvalidModule);
+        let info = compiled(
+            r#"(component
+                (core module $m
+                    (memory (export "memory") 1)
+                    (func (export "f") (param i32 i32 i64 i32) (result i32) (i32.const 1))
+                    (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 0)))
+                (core instance $i (instantiate $m))
+                (func $work (param "s" string) (param "t" (tuple u64 bool)) (result (result u32))
+                    (canon lift (core func $i "f") (memory $i "memory") (realloc (func $i "realloc"))))
+                (export "work" (func $work))
+                (instance $more (export "again" (func $work)))
+                (export "acme:more/more" (instance $more)))"#,
+        )
+        .unwrap();
+        let signature = "func(s: string, t: tuple<u64, bool>) -> result<u32>";
+        let exports: Vec<_> = info.exports.iter().map(|e| (e.name.as_str(), e.signature.as_str())).collect();
+        assert_eq!(exports, [("work", signature), ("acme:more/more#again", signature)]);
+        assert!(info.kind == ModuleKind::Component && !info.is_command && info.imports.is_empty());
     }
 }

@@ -4,7 +4,7 @@
 
 use wasmtime::{Error, WasmBacktrace};
 
-use crate::limits::{BACKTRACE_FRAMES_MAX, MESSAGE_BYTES_MAX};
+use crate::limits::{BACKTRACE_FRAMES_MAX, FILE_NAME_BYTES_MAX, MESSAGE_BYTES_MAX};
 use crate::outcome::{LimitKind, Panic, StartFailure, Trap, TrapKind, WasmFrame};
 use crate::protocol::worker::Claim;
 use crate::worker::imports;
@@ -12,8 +12,6 @@ use crate::worker::limiter::Limiter;
 
 /// Bytes of one function name in a backtrace; all frames together stay far below a wire frame.
 const FUNCTION_BYTES_MAX: usize = 512;
-/// Bytes of a source file's name in a panic.
-const FILE_BYTES_MAX: usize = 1024;
 
 /// Cuts a text to at most `bytes_max` bytes at a character's border and says so.
 pub(crate) fn cut(mut text: String, bytes_max: usize) -> String {
@@ -36,6 +34,9 @@ pub(crate) fn describe(error: &Error) -> String {
     let line = |cause: String| cause.split_whitespace().collect::<Vec<_>>().join(" ");
     message(causes.map(line).collect::<Vec<_>>().join(": "))
 }
+
+/// How wasmtime says that a call copies more than the store allows; it has no type for it.
+const TOO_MUCH_DATA: &str = "too much data is being copied between the host and the guest";
 
 /// How wasmtime's backtrace begins when it is printed as one of the causes.
 const BACKTRACE_HEAD: &str = "error while executing at wasm backtrace";
@@ -72,6 +73,9 @@ pub(crate) fn claim(error: &Error, limiter: &Limiter, panic: Option<Panic>) -> C
     }
     if imports::is_out_of_handles(error) {
         return Claim::LimitExceeded { kind: LimitKind::Handles, detail: describe(error) };
+    }
+    if describe(error).contains(TOO_MUCH_DATA) {
+        return Claim::LimitExceeded { kind: LimitKind::Result, detail: describe(error) };
     }
     match error.downcast_ref::<wasmtime::Trap>() {
         Some(wasmtime::Trap::Interrupt) => Claim::Interrupted { backtrace: backtrace(error) },
@@ -110,7 +114,7 @@ pub(crate) fn instantiation_claim(error: &Error, limiter: &Limiter, panic: Optio
 fn trapped(kind: TrapKind, text: String, error: &Error, limiter: &Limiter, panic: Option<Panic>) -> Claim {
     let panic = panic.map(|panic| Panic {
         message: message(panic.message),
-        file: cut(panic.file, FILE_BYTES_MAX),
+        file: cut(panic.file, FILE_NAME_BYTES_MAX),
         ..panic
     });
     let trap = Trap { kind, message: message(text), backtrace: backtrace(error), panic };

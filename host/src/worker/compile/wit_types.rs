@@ -51,6 +51,7 @@ fn write_type(text: &mut String, ty: &Type) {
         Type::List(list) => write_generic(text, "list", [Some(list.ty())]),
         Type::Option(option) => write_generic(text, "option", [Some(option.ty())]),
         Type::Result(result) if result.ok().is_none() && result.err().is_none() => text.push_str("result"),
+        Type::Result(result) if result.err().is_none() => write_generic(text, "result", [result.ok()]),
         Type::Result(result) => write_generic(text, "result", [result.ok(), result.err()]),
         Type::Tuple(tuple) => write_generic(text, "tuple", tuple.types().map(Some)),
         Type::Record(record) => {

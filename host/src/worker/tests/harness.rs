@@ -2,20 +2,17 @@
 
 #![forbid(unsafe_code)]
 
-use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use crate::limits::{CompileLimits, FRAME_BYTES_MAX, Limits};
-use crate::module_info::{ModuleInfo, ModuleKind};
+use crate::module_info::ModuleInfo;
 use crate::os::memory_file::{self, SealedFile};
 use crate::os::socket::{PacketSocket, Received};
-use crate::outcome::{Encoding, LimitKind, StartFailure, TrapKind};
+use crate::outcome::Encoding;
 use crate::policy::{Layer, Policy, SandboxMode};
 use crate::protocol::compile::{ArtifactHeader, Compile, Compiled, decode_info};
-use crate::protocol::fork_server::{EngineSettings, FromForkServer, Load, Probed, ToForkServer};
+use crate::protocol::fork_server::{EngineSettings, FromForkServer, Load, ToForkServer};
 use crate::protocol::frame;
 use crate::protocol::worker::{
     Body, Claim, Entry, FromWorker, Inputs, Start, Stream, ToWorker, WorkerLimits,
