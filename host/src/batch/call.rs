@@ -100,7 +100,7 @@ impl CallMaker {
     /// # Errors
     ///
     /// When they do not fit the task's parameters.
-    pub fn from_arguments(&self, arguments: &[&[u8]]) -> Result<Arguments, CallError> {
+    pub fn of_arguments(&self, arguments: &[&[u8]]) -> Result<Arguments, CallError> {
         if self.is_raw() {
             return match arguments {
                 [bytes] => Ok(Arguments::Raw(Bytes::copy_from_slice(bytes))),
@@ -116,9 +116,9 @@ impl CallMaker {
     /// # Errors
     ///
     /// When it does not fit the task's parameters, or is no array although it should be spread.
-    pub fn from_input(&self, input: &[u8]) -> Result<Arguments, CallError> {
+    pub fn of_input(&self, input: &[u8]) -> Result<Arguments, CallError> {
         if !self.spread {
-            return self.from_arguments(&[input]);
+            return self.of_arguments(&[input]);
         }
         self.spread_call(&JsonText::from_argument(self.utf8(input)?))
     }
@@ -127,8 +127,8 @@ impl CallMaker {
     ///
     /// # Errors
     ///
-    /// As [`from_input`](Self::from_input), and when the line is not JSON.
-    pub fn from_line(&self, line: &[u8]) -> Result<Arguments, CallError> {
+    /// As [`of_input`](Self::of_input), and when the line is not JSON.
+    pub fn of_line(&self, line: &[u8]) -> Result<Arguments, CallError> {
         if self.is_raw() {
             return Ok(Arguments::Raw(Bytes::copy_from_slice(line)));
         }
@@ -327,7 +327,7 @@ mod tests {
 
     #[test]
     fn arguments_are_checked_against_the_parameters() {
-        let call = |args: &[&[u8]]| json(maker(A_OPTIONAL_B, &[], false).unwrap().from_arguments(args));
+        let call = |args: &[&[u8]]| json(maker(A_OPTIONAL_B, &[], false).unwrap().of_arguments(args));
         assert_eq!(call(&[b"1", b"x"]), r#"[1,"x"]"#);
         assert_eq!(call(&[b"1"]), "[1]");
         assert_eq!(call(&[]), "error: `divide(a: i64, b: i64 = 1) -> i64` misses its argument `a`");
@@ -340,8 +340,7 @@ mod tests {
 
     #[test]
     fn names_are_checked_and_passed() {
-        let call =
-            |args: &[&[u8]], names| json(maker(A_B, names, false).and_then(|m| m.from_arguments(args)));
+        let call = |args: &[&[u8]], names| json(maker(A_B, names, false).and_then(|m| m.of_arguments(args)));
         assert_eq!(call(&[b"6"], &[("b", "2")]), r#"{"args":[6],"kwargs":{"b":2}}"#);
         assert_eq!(call(&[], &[("b", "2"), ("a", "x")]), r#"{"args":[],"kwargs":{"b":2,"a":"x"}}"#);
         assert_eq!(
@@ -358,20 +357,20 @@ mod tests {
         let error = CallMaker::new("add", None, keywords, false).unwrap_err();
         assert!(error.to_string().starts_with("`add` is a plain export"), "{error}");
         let plain = CallMaker::new("add", None, Vec::new(), false).unwrap();
-        assert_eq!(json(plain.from_arguments(&[b"1", b"2", b"3"])), "[1,2,3]");
+        assert_eq!(json(plain.of_arguments(&[b"1", b"2", b"3"])), "[1,2,3]");
     }
 
     #[test]
     fn an_array_is_spread_over_the_parameters() {
         let spread = maker(A_B, &[], true).unwrap();
-        assert_eq!(json(spread.from_input(b"[1, [2, 3]]")), "[1,[2, 3]]");
-        assert_eq!(json(spread.from_line(b"[1, 2]")), "[1,2]");
+        assert_eq!(json(spread.of_input(b"[1, [2, 3]]")), "[1,[2, 3]]");
+        assert_eq!(json(spread.of_line(b"[1, 2]")), "[1,2]");
         assert_eq!(
-            json(spread.from_line(b"7")),
+            json(spread.of_line(b"7")),
             "error: --starmap spreads an array over the parameters, and `7` is no array"
         );
         assert_eq!(
-            json(spread.from_line(b"[7]")),
+            json(spread.of_line(b"[7]")),
             "error: `divide(a: i64, b: i64) -> i64` misses its argument `b`"
         );
     }
@@ -379,21 +378,21 @@ mod tests {
     #[test]
     fn a_line_must_be_json() {
         let one = maker(&[("n", false)], &[], false).unwrap();
-        assert_eq!(json(one.from_line(b"{\"x\": 1}\r")), "[{\"x\": 1}]");
+        assert_eq!(json(one.of_line(b"{\"x\": 1}\r")), "[{\"x\": 1}]");
         assert_eq!(
-            json(one.from_line(b"[1,")),
+            json(one.of_line(b"[1,")),
             "error: not JSON: EOF while parsing a value at column 3; in JSON Lines a text stands in quotes"
         );
-        assert_eq!(json(one.from_input(b"hello")), r#"["hello"]"#);
+        assert_eq!(json(one.of_input(b"hello")), r#"["hello"]"#);
     }
 
     #[test]
     fn raw_tasks_get_the_bytes_as_they_are() {
         let info = task(Encoding::Raw, &[("data", false)]);
         let raw = CallMaker::new("divide", Some(&info), Vec::new(), false).unwrap();
-        assert_eq!(raw.from_input(b"\xff[1"), Ok(Arguments::Raw(Bytes::from_static(b"\xff[1"))));
-        assert_eq!(raw.from_line(b"12"), Ok(Arguments::Raw(Bytes::from_static(b"12"))));
-        assert!(raw.from_arguments(&[]).is_err());
+        assert_eq!(raw.of_input(b"\xff[1"), Ok(Arguments::Raw(Bytes::from_static(b"\xff[1"))));
+        assert_eq!(raw.of_line(b"12"), Ok(Arguments::Raw(Bytes::from_static(b"12"))));
+        assert!(raw.of_arguments(&[]).is_err());
         assert!(CallMaker::new("divide", Some(&info), Vec::new(), true).is_err());
     }
 

@@ -11,7 +11,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -93,44 +93,47 @@ pub enum Request {
     Kill,
 }
 
-/// How a batch is run.
-#[derive(Clone, Copy, Debug)]
+/// How a batch is run, and who hears of it.
+#[derive(Debug)]
 pub struct Drive {
     /// In which order inputs are reported.
     pub order: Order,
     /// When it gives up.
     pub halt: Option<Halt>,
+    /// What is asked of it while it runs.
+    pub requests: mpsc::Receiver<Request>,
+    /// Where its inputs are reported. A closed channel ends the batch.
+    pub reports: mpsc::Sender<Ended>,
 }
 
-/// Runs every input on the pool. Ends when all of them have ended and were reported, or early as asked.
-pub async fn drive<I>(
-    pool: &Pool,
-    inputs: I,
-    how: Drive,
-    requests: mpsc::Receiver<Request>,
-    reports: mpsc::Sender<Ended>,
-) -> Tally
-where
-    I: Stream<Item = Input> + Send + Unpin + 'static,
-{
-    let (stop, stopped) = watch::channel(false);
-    // One bad input in the channel and one in the loop: the reading of inputs waits for their report.
-    let (bad_inputs, bad) = mpsc::channel(1);
-    let seqs = Seqs::default();
-    let feed = Feed { inputs, stopped, bad_inputs, seqs: seqs.clone(), tasks: 0, seq: 0 };
-    let state = Loop {
-        pool,
-        how,
-        stop,
-        seqs,
-        bad,
-        held: None,
-        pending: None,
-        reported: 0,
-        ending: None,
-        tally: Tally::default(),
-    };
-    state.run(pool.records(feed.into_tasks(), how.order), requests, reports).await
+impl Drive {
+    /// Runs every input on the pool. Ends when all of them have ended and were reported, or early as asked.
+    pub async fn run<I>(self, pool: &Pool, inputs: I) -> Tally
+    where
+        I: Stream<Item = Input> + Send + Unpin + 'static,
+    {
+        let Self { order, halt, requests, reports } = self;
+        let (stop, stopped) = watch::channel(false);
+        // One bad input in the channel and one in the loop: the reading of inputs waits for their report.
+        let (bad_inputs, bad) = mpsc::channel(1);
+        let seqs = Seqs::default();
+        let feed = Feed { inputs, stopped, bad_inputs, seqs: seqs.clone(), tasks: 0, seq: 0 };
+        let records = pool.records(feed.into_tasks(), order);
+        let state = Loop {
+            pool,
+            order,
+            halt,
+            stop,
+            seqs,
+            bad,
+            held: None,
+            pending: VecDeque::new(),
+            reported: 0,
+            ending: None,
+            tally: Tally::default(),
+        };
+        state.run(records.map(|(index, record)| (index, Box::new(record))), requests, reports).await
+    }
 }
 
 /// The numbers of the inputs whose tasks are out, by the tasks' index in the stream.
@@ -215,7 +218,7 @@ enum Happened<'a> {
     /// There is room for a report; `None` when nobody takes reports any more.
     Room(Option<mpsc::Permit<'a, Ended>>),
     /// A task ended; `None` when all have.
-    Record(Option<(u64, Record)>),
+    Record(Option<(u64, Box<Record>)>),
     /// Something came around the pool; `None` when nothing more will.
     Aside(Option<Aside>),
 }
@@ -223,14 +226,15 @@ enum Happened<'a> {
 /// The state of the loop.
 struct Loop<'a> {
     pool: &'a Pool,
-    how: Drive,
+    order: Order,
+    halt: Option<Halt>,
     stop: watch::Sender<bool>,
     seqs: Seqs,
     bad: mpsc::Receiver<Aside>,
     /// A bad input that waits for its turn.
     held: Option<(u64, Ended)>,
-    /// What is to be reported next.
-    pending: Option<Ended>,
+    /// What is to be reported next: a record, and bad inputs before it.
+    pending: VecDeque<Ended>,
     /// Tasks whose records were taken.
     reported: u64,
     /// The pool's end, when it was asked for.
@@ -241,29 +245,31 @@ struct Loop<'a> {
 impl Loop<'_> {
     async fn run(
         mut self,
-        mut records: impl Stream<Item = (u64, Record)> + Unpin,
+        mut records: impl Stream<Item = (u64, Box<Record>)> + Unpin,
         mut requests: mpsc::Receiver<Request>,
         reports: mpsc::Sender<Ended>,
     ) -> Tally {
         let (mut has_records, mut has_asides) = (true, true);
         loop {
-            self.take_aside();
-            if self.pending.is_none() && !has_records {
+            if self.pending.is_empty() {
+                self.take_asides();
+            }
+            if self.pending.is_empty() && !has_records {
                 break;
             }
             let happened = tokio::select! {
                 biased;
                 Some(request) = requests.recv() => Happened::Asked(request),
                 () = ended(&mut self.ending) => Happened::PoolEnded,
-                room = reports.reserve(), if self.pending.is_some() => Happened::Room(room.ok()),
-                record = records.next(), if self.pending.is_none() => Happened::Record(record),
+                room = reports.reserve(), if !self.pending.is_empty() => Happened::Room(room.ok()),
+                record = records.next(), if self.pending.is_empty() => Happened::Record(record),
                 aside = self.bad.recv(), if has_asides && self.held.is_none() => Happened::Aside(aside),
             };
             match happened {
                 Happened::Asked(request) => self.on_request(request),
                 Happened::PoolEnded => self.ending = None,
                 Happened::Room(Some(room)) => {
-                    if let Some(ended) = self.pending.take() {
+                    if let Some(ended) = self.pending.pop_front() {
                         room.send(ended);
                     }
                 }
@@ -280,22 +286,20 @@ impl Loop<'_> {
         self.tally
     }
 
-    /// Takes bad inputs whose turn it is. A bad input before a task is in the channel before that task's
-    /// record can exist, so looking here first keeps the order.
-    fn take_aside(&mut self) {
-        if self.pending.is_some() {
-            return;
-        }
-        if self.held.is_none()
-            && let Ok(aside) = self.bad.try_recv()
-        {
-            self.on_aside(aside);
-        }
-        let is_due = self.held.as_ref().is_some_and(|(after_tasks, _)| {
-            self.how.order == Order::Completion || *after_tasks <= self.reported
-        });
-        if is_due {
-            self.pending = self.held.take().map(|(_, ended)| ended);
+    /// Takes the bad inputs whose turn it is. A bad input before a task is in the channel before that
+    /// task's record can exist, so looking here before each record keeps the order.
+    fn take_asides(&mut self) {
+        loop {
+            if self.held.is_none()
+                && let Ok(aside) = self.bad.try_recv()
+            {
+                self.on_aside(aside);
+            }
+            let is_due = |(after_tasks, _): &mut (u64, Ended)| {
+                self.order == Order::Completion || *after_tasks <= self.reported
+            };
+            let Some((_, ended)) = self.held.take_if(is_due) else { return };
+            self.pending.push_back(ended);
             self.tally.count_bad_input();
             self.halt_if_due();
         }
@@ -308,17 +312,17 @@ impl Loop<'_> {
         }
     }
 
-    fn on_record(&mut self, index: u64, record: Record) {
+    fn on_record(&mut self, index: u64, record: Box<Record>) {
+        self.take_asides();
         self.reported += 1;
         self.tally.count(&record.outcome);
-        let name = record.name.clone();
-        self.pending =
-            Some(Ended { seq: self.seqs.take(index), name, ending: Ending::Ran(Box::new(record)) });
+        let (seq, name) = (self.seqs.take(index), record.name.clone());
+        self.pending.push_back(Ended { seq, name, ending: Ending::Ran(record) });
         self.halt_if_due();
     }
 
     fn halt_if_due(&mut self) {
-        let Some(halt) = self.how.halt else { return };
+        let Some(halt) = self.halt else { return };
         if self.tally.interruption().is_some() || self.tally.failed() < halt.failures.get() {
             return;
         }

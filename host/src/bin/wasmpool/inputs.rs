@@ -50,28 +50,28 @@ impl TaskMaker {
     /// Checks an input of the command line without making anything.
     pub fn check(&self, input: &[u8]) -> Result<(), String> {
         match &self.call {
-            Call::Task(maker) => maker.from_input(input).map(drop).map_err(|error| error.to_string()),
+            Call::Task(maker) => maker.of_input(input).map(drop).map_err(|error| error.to_string()),
             Call::Command { .. } => utf8(input).map(drop),
         }
     }
 
-    fn from_input(&mut self, input: &[u8]) -> Input {
+    fn of_input(&mut self, input: &[u8]) -> Input {
         let place = format!("input {}", self.made + 1);
         let task = match &self.call {
-            Call::Task(maker) => maker.from_input(input).map_err(|error| error.to_string()).map(Some),
+            Call::Task(maker) => maker.of_input(input).map_err(|error| error.to_string()).map(Some),
             Call::Command { .. } => Ok(None),
         };
         self.finish(place, task.map(|arguments| arguments.map(args)), input)
     }
 
-    fn from_line(&mut self, file: &str, line: &Line) -> Input {
+    fn of_line(&mut self, file: &str, line: &Line) -> Input {
         let place = format!("{file}:{}", line.number);
         let text = match &line.text {
             Ok(text) => text.as_slice(),
             Err(error) => return self.finish(place, Err(error.to_string()), &[]),
         };
         let task = match &self.call {
-            Call::Task(maker) => maker.from_line(text).map_err(|error| error.to_string()).map(Some),
+            Call::Task(maker) => maker.of_line(text).map_err(|error| error.to_string()).map(Some),
             Call::Command { .. } => Ok(None),
         };
         self.finish(place, task.map(|arguments| arguments.map(args)), text)
@@ -109,7 +109,7 @@ fn utf8(input: &[u8]) -> Result<&str, String> {
 
 /// The inputs of the command line.
 pub fn of_list(mut maker: TaskMaker, inputs: Vec<OsString>) -> impl Stream<Item = Input> + Send + Unpin {
-    stream::iter(inputs.into_iter().map(move |input| maker.from_input(input.as_bytes())))
+    stream::iter(inputs.into_iter().map(move |input| maker.of_input(input.as_bytes())))
 }
 
 /// A file of inputs that is open.
@@ -161,7 +161,7 @@ pub fn of_file(
                 {
                     continue;
                 }
-                Ok(line) => maker.from_line(&file.name, &line),
+                Ok(line) => maker.of_line(&file.name, &line),
                 Err(error) => {
                     console.error(&format!("cannot read {} on: {error}", file.name));
                     Input::Lost

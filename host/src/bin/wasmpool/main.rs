@@ -19,6 +19,7 @@ mod run;
 mod session;
 mod show;
 mod streams;
+mod writer;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

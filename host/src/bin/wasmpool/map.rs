@@ -10,16 +10,14 @@ use std::time::Instant;
 use futures_util::Stream;
 use tokio::sync::{mpsc, oneshot};
 use wasmpool::batch::call::{CallMaker, JsonText};
-use wasmpool::batch::drive::{Drive, Ended, Input, Request, drive};
+use wasmpool::batch::drive::{Drive, Ended, Input, Request};
 use wasmpool::batch::tally::{Interruption, Tally};
 use wasmpool::batch::template::Template;
 use wasmpool::exit_code::batch;
-use wasmpool::report::human::{self, Written};
-use wasmpool::report::terminal::TerminalFilter;
-use wasmpool::report::{json_lines, summary};
+use wasmpool::report::summary;
 use wasmpool::{Limits, Module, Order, Output, Pool, Supervisor, Target, Task};
 
-use crate::arguments::{Map, MapFormat};
+use crate::arguments::Map;
 use crate::console::Console;
 use crate::failure::{Failure, OrFailWith};
 use crate::inputs::{self, Call, InputFile, TaskMaker};
@@ -27,6 +25,7 @@ use crate::interrupt::{Signals, Wish};
 use crate::module_path::{self, ModulePath};
 use crate::session;
 use crate::streams::{self, Pump, Shown};
+use crate::writer::Writer;
 
 /// Records that may wait for the thread that writes them.
 const WAITING_REPORTS_MAX: usize = 16;
@@ -68,7 +67,14 @@ pub fn map(map: &Map, console: &Arc<Console>) -> Result<u8, Failure> {
             finish_output(pump, &mut signals).await;
         }
         console.end_progress();
-        finish(map, &tally, written, begin, console)
+        if let Err(error) = written
+            && error.kind() != io::ErrorKind::BrokenPipe
+        {
+            let message = format!("cannot write to standard output: {error}");
+            return Err(Failure::new(batch::INCOMPLETE, message));
+        }
+        summarize(map, &tally, begin, console);
+        Ok(tally.exit_code())
     })
 }
 
@@ -240,9 +246,9 @@ impl Batch<'_> {
         let (ask, requests) = mpsc::channel(2);
         let mut written = self.start_writer(records);
         let order = if self.map.unordered { Order::Completion } else { Order::Input };
-        let how = Drive { order, halt: self.map.batch.halt };
+        let drive = Drive { order, halt: self.map.batch.halt, requests, reports };
         let mut tally = None;
-        let mut driving = std::pin::pin!(drive(self.pool, inputs, how, requests, reports));
+        let mut driving = std::pin::pin!(drive.run(self.pool, inputs));
         loop {
             tokio::select! {
                 ended = &mut driving, if tally.is_none() => tally = Some(ended),
@@ -280,52 +286,9 @@ impl Batch<'_> {
             format: self.map.format,
             with_output: self.with_output,
         };
+        // A batch that has ended does not ask any more.
         std::thread::spawn(move || drop(report.send(writer.write_all(records))));
         written
-    }
-}
-
-struct Writer {
-    console: Arc<Console>,
-    format: MapFormat,
-    with_output: bool,
-}
-
-impl Writer {
-    /// Bytes that are written with one call when several records are there at once.
-    const PIECE_BYTES: usize = 64 * 1024;
-
-    fn write_all(&self, mut records: mpsc::Receiver<Ended>) -> io::Result<()> {
-        let mut failed = 0;
-        while let Some(first) = records.blocking_recv() {
-            let (mut written, mut count) = (Written::default(), 0);
-            let mut next = Some(first);
-            while let Some(ended) = next {
-                count += 1;
-                failed += u64::from(!ended.is_success());
-                self.write(&ended, &mut written);
-                let has_room = written.stdout.len() + written.stderr.len() < Self::PIECE_BYTES;
-                next = if has_room { records.try_recv().ok() } else { None };
-            }
-            self.console.write(&written)?;
-            self.console.progress(count, failed);
-        }
-        Ok(())
-    }
-
-    fn write(&self, ended: &Ended, written: &mut Written) {
-        let terminals = self.console.terminals();
-        match self.format {
-            MapFormat::Text => human::write(ended, terminals, written),
-            MapFormat::Jsonl => {
-                let line = json_lines::line(ended, self.with_output);
-                if terminals.stdout {
-                    TerminalFilter::default().filter(&line, &mut written.stdout);
-                } else {
-                    written.stdout.extend_from_slice(&line);
-                }
-            }
-        }
     }
 }
 
@@ -338,23 +301,11 @@ async fn finish_output(pump: Pump, signals: &mut Signals) {
     }
 }
 
-/// The summary and the code.
-fn finish(
-    map: &Map,
-    tally: &Tally,
-    written: io::Result<()>,
-    begin: Instant,
-    console: &Console,
-) -> Result<u8, Failure> {
-    if let Err(error) = written
-        && error.kind() != io::ErrorKind::BrokenPipe
-    {
-        return Err(Failure::new(batch::INCOMPLETE, format!("cannot write to standard output: {error}")));
-    }
+/// Says how the batch went, when not all went well or `-v` asks for it.
+fn summarize(map: &Map, tally: &Tally, begin: Instant, console: &Console) {
     let is_quiet_end = tally.interruption() == Some(Interruption::OutputClosed);
     let has_something_to_say = tally.exit_code() != batch::SUCCESS || map.common.verbose > 0;
     if has_something_to_say && !is_quiet_end {
         console.say(&summary::line(tally, begin.elapsed()));
     }
-    Ok(tally.exit_code())
 }

@@ -95,7 +95,7 @@ fn task_arguments(run: &Run, target: &Target, arguments: &[OsString]) -> Result<
     let maker =
         CallMaker::new(target.name(), target.info(), keywords, false).or_fail_with(exit_code::USAGE)?;
     let texts: Vec<&[u8]> = arguments.iter().map(|argument| argument.as_bytes()).collect();
-    Ok(args(maker.from_arguments(&texts).or_fail_with(exit_code::USAGE)?))
+    Ok(args(maker.of_arguments(&texts).or_fail_with(exit_code::USAGE)?))
 }
 
 /// What the library takes, from what was checked.

@@ -1,0 +1,67 @@
+//! Writes what a batch reports, several records with one call when they are there.
+
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use wasmpool::batch::drive::Ended;
+use wasmpool::report::human::{self, Written};
+use wasmpool::report::json_lines;
+use wasmpool::report::terminal::TerminalFilter;
+
+use crate::arguments::MapFormat;
+use crate::console::Console;
+
+/// Writes the records of a batch.
+#[derive(Debug)]
+pub struct Writer {
+    pub console: Arc<Console>,
+    pub format: MapFormat,
+    /// Whether records carry captured output.
+    pub with_output: bool,
+}
+
+impl Writer {
+    /// Bytes that are written with one call when several records are there at once.
+    const PIECE_BYTES: usize = 64 * 1024;
+
+    /// Writes records as they come, until there are no more.
+    ///
+    /// # Errors
+    ///
+    /// When standard output cannot be written; nothing is received after that.
+    pub fn write_all(&self, mut records: mpsc::Receiver<Ended>) -> io::Result<()> {
+        let mut failed = 0;
+        while let Some(first) = records.blocking_recv() {
+            let (mut written, mut count) = (Written::default(), 0);
+            let mut next = Some(first);
+            while let Some(ended) = next {
+                count += 1;
+                failed += u64::from(!ended.is_success());
+                self.write(&ended, &mut written);
+                let has_room = written.stdout.len() + written.stderr.len() < Self::PIECE_BYTES;
+                next = if has_room { records.try_recv().ok() } else { None };
+            }
+            self.console.write(&written)?;
+            self.console.progress(count, failed);
+        }
+        Ok(())
+    }
+
+    fn write(&self, ended: &Ended, written: &mut Written) {
+        let terminals = self.console.terminals();
+        match self.format {
+            MapFormat::Text => human::write(ended, terminals, written),
+            MapFormat::Jsonl => {
+                let line = json_lines::line(ended, self.with_output);
+                if terminals.stdout {
+                    TerminalFilter::default().filter(&line, &mut written.stdout);
+                } else {
+                    written.stdout.extend_from_slice(&line);
+                }
+            }
+        }
+    }
+}
