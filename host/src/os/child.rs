@@ -70,7 +70,8 @@ impl Child {
         }
         // The control socket arrives as standard input, so that the standard library can use
         // `posix_spawn`, whose cost does not grow with this process.
-        command.stdin(Stdio::from(control.into_fd())).stdout(Stdio::null());
+        // It writes to no stream of ours: a guest that broke out could write to the host's terminal.
+        command.stdin(Stdio::from(control.into_fd())).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn()?;
         let pid = child.id();
         let raw = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);

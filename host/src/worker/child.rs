@@ -1,8 +1,8 @@
 //! The start of every process of ours: which one it is, and what every one of them does first.
 //!
 //! The supervisor executes its own program again with one environment variable that names the role.
-//! The control socket arrives as standard input; standard output is `/dev/null`, standard error that or
-//! the host's. Nothing else is meant to be open, and whatever is, is closed.
+//! The control socket arrives as standard input; standard output and error are `/dev/null`. Nothing else
+//! is meant to be open, and whatever is, is closed.
 
 #![forbid(unsafe_code)]
 
