@@ -5,8 +5,9 @@
 use std::io;
 use std::sync::Arc;
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::filter::{EnvFilter, FilterExt, LevelFilter, filter_fn};
+use tracing_subscriber::fmt::{self, MakeWriter};
+use tracing_subscriber::prelude::*;
 
 use crate::arguments::{CommonOptions, LogFormat};
 use crate::console::Console;
@@ -29,15 +30,19 @@ pub fn start(common: &CommonOptions, console: &Arc<Console>) {
         clap::ColorChoice::Never => false,
         clap::ColorChoice::Auto => console.terminals().stderr && std::env::var_os("NO_COLOR").is_none(),
     };
-    let records = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Records(Arc::clone(console)));
+    // The span of a task carries its name, which a record of any level needs.
+    let is_span = filter_fn(|metadata| metadata.is_span()).with_max_level_hint(LevelFilter::INFO);
+    let filter = filter.or(is_span);
+    let records = fmt::layer().with_writer(Records(Arc::clone(console))).with_ansi(has_colour);
+    let subscriber = tracing_subscriber::registry();
     // Only another logger that is in place already can make this fail, and then that one is right.
-    match common.log_format {
-        LogFormat::Json => drop(records.json().try_init()),
+    let _ = match common.log_format {
+        LogFormat::Json => subscriber.with(records.json().with_filter(filter)).try_init(),
         LogFormat::Text if common.verbose < 2 => {
-            drop(records.with_ansi(has_colour).without_time().try_init())
+            subscriber.with(records.without_time().with_filter(filter)).try_init()
         }
-        LogFormat::Text => drop(records.with_ansi(has_colour).try_init()),
-    }
+        LogFormat::Text => subscriber.with(records.with_filter(filter)).try_init(),
+    };
 }
 
 /// Hands each record to the console as one piece.
