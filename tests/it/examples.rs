@@ -22,7 +22,7 @@ fn host(name: &str, args: &[&str]) -> Finished {
 
 /// The primes from `lo` up to, but without, `hi`.
 fn count_primes(lo: u64, hi: u64) -> u64 {
-    let is_prime = |n: &u64| *n >= 2 && (2..=n.isqrt()).all(|divisor| n % divisor != 0);
+    let is_prime = |n: &u64| *n >= 2 && (2..=n.isqrt()).all(|divisor| !n.is_multiple_of(divisor));
     (lo..hi).filter(is_prime).count() as u64
 }
 
