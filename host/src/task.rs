@@ -62,7 +62,8 @@ impl Args {
         Self(Repr::Values { positional: values, keyword: Map::new() })
     }
 
-    /// The elements of a tuple (or list) as arguments by position, as in Python's `args=(1, 2)`.
+    /// The elements of a tuple (or list) as arguments by position, as in Python's `args=(1, 2)`; `()` is no
+    /// arguments.
     ///
     /// # Errors
     ///
@@ -71,6 +72,8 @@ impl Args {
         let text = serde_json::to_vec(tuple).map_err(|error| ArgsError::Json(error.to_string()))?;
         match text.first() {
             Some(b'[') => Ok(Self(Repr::Text(text.into()))),
+            // The tuple without elements, `()`.
+            _ if text == b"null" && std::mem::size_of::<T>() == 0 => Ok(Self::none()),
             _ => Err(ArgsError::Json("a tuple was expected, such as `(1,)`".to_owned())),
         }
     }
@@ -187,7 +190,9 @@ mod tests {
     }
 
     #[test]
-    fn one_value_is_no_tuple() {
+    fn one_value_is_no_tuple_and_the_empty_tuple_is_one() {
         assert!(Args::of(&1).is_err());
+        assert!(Args::of(&None::<i32>).is_err());
+        assert_eq!(text(&Args::of(&()).unwrap()), "[]");
     }
 }

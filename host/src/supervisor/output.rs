@@ -85,6 +85,11 @@ pub fn output_channel(bytes_max: usize) -> (OutputSink, OutputReader) {
     (OutputSink(Arc::clone(&shared)), OutputReader(shared))
 }
 
+/// What a chunk takes: a flood of tiny ones is bounded too.
+fn cost(chunk: &OutputChunk) -> usize {
+    size_of::<OutputChunk>() + chunk.bytes.len()
+}
+
 impl OutputSink {
     /// True when a chunk may be pushed. Otherwise `on_room` is called once there is room.
     pub(super) fn has_room_or(&self, on_room: impl FnOnce() + Send + 'static) -> bool {
@@ -97,9 +102,12 @@ impl OutputSink {
     }
 
     pub(super) fn push(&self, chunk: OutputChunk) {
+        if chunk.bytes.is_empty() && !chunk.end {
+            return;
+        }
         let mut state = self.0.state();
         if !state.reader_gone {
-            state.bytes += chunk.bytes.len();
+            state.bytes += cost(&chunk);
             state.chunks.push_back(chunk);
             drop(state);
             self.0.arrived.notify_one();
@@ -147,7 +155,7 @@ impl OutputReader {
         let Some(chunk) = state.chunks.pop_front() else {
             return if state.sinks == 0 { Taken::End } else { Taken::Nothing };
         };
-        state.bytes -= chunk.bytes.len();
+        state.bytes -= cost(&chunk);
         let wake =
             if state.bytes <= self.0.bytes_max / 2 { std::mem::take(&mut state.on_room) } else { Vec::new() };
         drop(state);

@@ -20,6 +20,12 @@
 //! | `exit0`, `exit7` | exits with that code |
 //! | `hang` | sleeps for ever |
 //! | `garbage` | sends bytes that are no frame, and goes on |
+//! | `short`, `empty` | the same with one byte, and with none |
+//! | `length`, `version` | the same with a header that promises 4 GiB, and with one of another version |
+//! | `large` | the same with more bytes than a frame may have |
+//! | `stranger` | sends the result of a task that it does not run, and goes on |
+//! | `result` | sends a result of its own task, and goes on: there may be a second one |
+//! | `flood`, `flood-output` | sends progress, or output without a byte, for ever |
 //! | `panic` | panics |
 //!
 //! A point may be given a number of passes to let by: `before-finished:kill:3` acts on the fourth.
@@ -29,9 +35,13 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::limits::FRAME_BYTES_MAX;
 use crate::os::child::FAULT_VARIABLE;
 use crate::os::hardening::exit_now;
 use crate::os::signals;
+use crate::outcome::Encoding;
+use crate::protocol::frame;
+use crate::protocol::worker::{Body, Claim, FromWorker, Stream};
 
 static CHOSEN: OnceLock<Fault> = OnceLock::new();
 static PASSES: AtomicU32 = AtomicU32::new(0);
@@ -58,6 +68,11 @@ pub(crate) fn read_environment() {
 
 /// Misbehaves if this point was chosen. `send` sends bytes to the supervisor as they are.
 pub(crate) fn point(name: &str, send: impl Fn(&[u8])) {
+    point_of_task(name, 0, send);
+}
+
+/// The same while a task runs.
+pub(crate) fn point_of_task(name: &str, task: u64, send: impl Fn(&[u8])) {
     if !cfg!(debug_assertions) {
         return;
     }
@@ -72,10 +87,42 @@ pub(crate) fn point(name: &str, send: impl Fn(&[u8])) {
         "hang" => loop {
             std::thread::park();
         },
-        "garbage" => send(b"\xff\xfe not a frame of ours"),
+        "flood" => loop {
+            send(&encoded(&FromWorker::Progress { done: 1, total: None }));
+        },
+        "flood-output" => loop {
+            send(&encoded(&FromWorker::Output { stream: Stream::Stdout, bytes: Vec::new() }));
+        },
         #[cfg(test)]
         "hostile" => crate::worker::tests::hostile::attack(send),
         "panic" => panic!("the fault kit asked for a panic at {name}"),
-        _ => {}
+        other => {
+            if let Some(bytes) = forged(other, task) {
+                send(&bytes);
+            }
+        }
     }
+}
+
+/// One packet that the supervisor must not believe.
+fn forged(action: &str, task: u64) -> Option<Vec<u8>> {
+    let result = |task| {
+        let claim = Claim::Returned { encoding: Encoding::Json, body: Body::Inline(b"\"forged\"".to_vec()) };
+        encoded(&FromWorker::Finished { task, index: 0, claim })
+    };
+    Some(match action {
+        "garbage" => b"\xff\xfe not a frame of ours".to_vec(),
+        "short" => vec![b'w'],
+        "empty" => Vec::new(),
+        "length" => [&encoded(&())[..4], &u32::MAX.to_le_bytes()].concat(),
+        "version" => [b'w', b'p', frame::VERSION + 1, 0, 0, 0, 0, 0].to_vec(),
+        "large" => vec![b'w'; FRAME_BYTES_MAX + 1],
+        "stranger" => result(task + 1_000_000),
+        "result" => result(task),
+        _ => return None,
+    })
+}
+
+fn encoded<T: serde::Serialize>(message: &T) -> Vec<u8> {
+    frame::encode(message).expect("what is forged here fits into a frame")
 }

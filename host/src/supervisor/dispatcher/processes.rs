@@ -177,8 +177,13 @@ impl Dispatcher {
                 let status = crate::os::child::ExitStatus::Unknown;
                 if let Some(mut entry) = self.forget_process(process) {
                     if let Purpose::Compile { verdict, .. } = &mut entry.purpose {
+                        // A worker that cannot even be started says nothing of the module.
+                        let kind = match kind {
+                            StartFailure::ForkServerLost => StartFailure::Compilation,
+                            other => other,
+                        };
                         let detail = format!("the compile worker {reason}");
-                        *verdict = Some(Err(StartFailed { kind: StartFailure::Compilation, detail }));
+                        *verdict = Some(Err(StartFailed { kind, detail }));
                     }
                     self.compile_ended(entry, status);
                 }

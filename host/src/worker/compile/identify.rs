@@ -76,15 +76,14 @@ pub(super) fn damage(wasm: &[u8]) -> Option<String> {
     loop {
         match parser.parse(rest, false) {
             Ok(Chunk::NeedMoreData(_)) => {
-                let (at, length) = (wasm.len() - rest.len(), wasm.len());
-                return Some(format!(
-                    "the module is cut off: what begins at byte {at} goes on after its last byte, {length}"
-                ));
+                return Some(cut_off(wasm.len() - rest.len(), wasm.len()));
             }
             Ok(Chunk::Parsed { consumed, payload }) => {
-                // What is wrong inside a nested module is what the engine says.
-                if matches!(payload, Payload::ModuleSection { .. } | Payload::ComponentSection { .. }) {
-                    return None;
+                if let Payload::ModuleSection { unchecked_range: inner, .. }
+                | Payload::ComponentSection { unchecked_range: inner, .. } = payload
+                {
+                    // What else is wrong inside a nested module is what the engine says.
+                    return (inner.end > wasm.len()).then(|| cut_off(inner.start, wasm.len()));
                 }
                 if rest.len() == consumed {
                     return None;
@@ -94,6 +93,10 @@ pub(super) fn damage(wasm: &[u8]) -> Option<String> {
             Err(_) => return None,
         }
     }
+}
+
+fn cut_off(at: usize, length: usize) -> String {
+    format!("the module is cut off: what begins at byte {at} goes on after its last byte, {length}")
 }
 
 /// An error of the text format in one line: it comes with a picture of the place.
