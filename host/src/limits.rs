@@ -31,6 +31,8 @@ pub struct Limits {
     pub stack_bytes: u32,
     /// Captured standard output and error together, in bytes. Default: 64 MiB.
     pub output_bytes: u64,
+    /// Output that is streamed on while the task runs, in bytes. Default: none.
+    pub streamed_output_bytes: Option<u64>,
     /// One argument, in bytes. Default: 256 MiB.
     pub argument_bytes: u64,
     /// One result, in bytes. Default: 256 MiB.
@@ -51,6 +53,7 @@ impl Default for Limits {
             instances: 1000,
             stack_bytes: 512 * 1024,
             output_bytes: 64 * MIB,
+            streamed_output_bytes: None,
             argument_bytes: 256 * MIB,
             result_bytes: 256 * MIB,
             log_bytes: 16 * MIB,

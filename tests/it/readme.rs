@@ -120,6 +120,7 @@ fn the_defaults_are_those_of_limits() {
         "instances" => limits.instances.to_string(),
         "stack_bytes" => bytes(limits.stack_bytes.into()),
         "output_bytes" => bytes(limits.output_bytes),
+        "streamed_output_bytes" => or_none(limits.streamed_output_bytes.map(bytes)),
         "argument_bytes" => bytes(limits.argument_bytes),
         "result_bytes" => bytes(limits.result_bytes),
         "log_bytes" => bytes(limits.log_bytes),

@@ -14,7 +14,6 @@
 use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::{mpsc, watch};
@@ -82,10 +81,8 @@ impl Ended {
 /// What a person or another program asks of a running batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// Start nothing more, let running tasks finish within this time, then kill them.
+    /// Start nothing more, and ask running tasks to end within their grace period.
     Finish {
-        /// The time.
-        within: Duration,
         /// Why.
         interruption: Interruption,
     },
@@ -338,13 +335,9 @@ impl Loop<'_> {
         self.stop_starting();
         let pool = self.pool.clone();
         self.ending = Some(match request {
-            Request::Finish { within, interruption } => {
+            Request::Finish { interruption } => {
                 self.tally.interrupt(interruption);
-                // A task that ends by itself in this time keeps its result; `terminate` would discard it.
-                Box::pin(async move {
-                    tokio::time::sleep(within).await;
-                    pool.kill(CancelledBy::Caller).await;
-                })
+                Box::pin(async move { pool.terminate(CancelledBy::Caller).await })
             }
             Request::Kill => Box::pin(async move { pool.kill(CancelledBy::Caller).await }),
         });

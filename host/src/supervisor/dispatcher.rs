@@ -196,7 +196,7 @@ impl Dispatcher {
     fn elapsed(&mut self, timer: Timer) {
         match timer {
             Timer::TaskTime { worker, phase } if self.in_phase(worker, phase) => self.task_timed_out(worker),
-            Timer::Grace { worker, phase } if self.in_phase(worker, phase) => self.interrupt(worker),
+            Timer::Grace { worker, phase } if self.in_phase(worker, phase) => self.grace_is_over(worker),
             Timer::InterruptAnswer { worker, phase } if self.in_phase(worker, phase) => self.kill(worker),
             Timer::WorkerAnswer { worker, phase } if self.in_phase(worker, phase) => self.kill(worker),
             Timer::ProcessAnswer { process, phase } => self.process_timed_out(process, phase),

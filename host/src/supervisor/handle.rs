@@ -167,8 +167,9 @@ impl TaskHandle {
         self.stop(Stop::Interrupt);
     }
 
-    /// Asks the task to stop: `context::cancelled` turns true in the guest. After the grace period
-    /// (`Limits::grace_period`, 2 s) it is interrupted, and killed 200 ms later.
+    /// Asks the task to stop: `context::cancelled` turns true in the guest. One that ends by itself within
+    /// the grace period (`Limits::grace_period`, 2 s) keeps its own outcome; after it, the task is
+    /// interrupted, and killed 200 ms later. One that waits is taken out of the queue.
     pub fn terminate(&self) {
         self.stop(Stop::Terminate);
     }

@@ -10,7 +10,7 @@ use bytes::BytesMut;
 
 use crate::os::child::Child;
 use crate::os::socket::PacketSocket;
-use crate::outcome::Record;
+use crate::outcome::{CancelledBy, Record};
 use crate::policy::Layer;
 use crate::protocol::worker::Stream;
 use crate::supervisor::call::{Call, CallShape};
@@ -66,6 +66,8 @@ pub(super) struct Running {
     pub(super) acknowledged: bool,
     pub(super) facts: Facts,
     pub(super) intent: Option<Intent>,
+    /// Who asked the running call to stop by itself within its grace period.
+    pub(super) asked: Option<CancelledBy>,
 }
 
 /// What was seen of the running call.

@@ -46,7 +46,7 @@ pub fn map(map: &Map, console: &Arc<Console>) -> Result<u8, Failure> {
         let pump = match maker.call {
             Call::Task(_) => {
                 let (sink, pump) =
-                    streams::pump(console, Shown::Prefixed, None).or_fail_with(batch::NOT_SET_UP)?;
+                    streams::pump(console, Shown::Prefixed).or_fail_with(batch::NOT_SET_UP)?;
                 maker.prototype = maker.prototype.output(Output::Stream(sink));
                 Some(pump)
             }
@@ -267,7 +267,7 @@ impl Batch<'_> {
                             self.console.say(&format!(
                                 "{signal}: nothing more starts, running tasks have 2 s to finish; once more kills them"
                             ));
-                            Request::Finish { within: Limits::default().grace_period, interruption: signal.interruption() }
+                            Request::Finish { interruption: signal.interruption() }
                         }
                         Wish::Kill => Request::Kill,
                     };

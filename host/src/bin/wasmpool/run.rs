@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use wasmpool::batch::call::{Arguments, CallMaker, JsonText};
-use wasmpool::outcome::{Limit, LimitKind, Outcome};
+use wasmpool::outcome::Outcome;
 use wasmpool::report::human::{self, Written};
 use wasmpool::report::{reason, terminal};
 use wasmpool::{Args, Module, Output, Process, Record, RunningProcess, Stdin, Target, Task, exit_code};
@@ -19,7 +19,7 @@ use crate::failure::{Failure, OrFailWith};
 use crate::interrupt::{Signals, Wish};
 use crate::module_path::{self, ModulePath};
 use crate::session;
-use crate::streams::{self, Pump, PumpError, Shown};
+use crate::streams::{self, Pump, Shown};
 
 /// Runs the task and returns its code.
 ///
@@ -34,7 +34,7 @@ pub fn run(run: &Run, console: &Arc<Console>) -> Result<u8, Failure> {
         let module = session::load(&supervisor, &path, &mut signals).await?;
         let call = resolve(run, &path, &module)?;
         let (sink, pump) =
-            streams::pump(console, call.shown, run.task.max_output).or_fail_with(exit_code::NOT_SET_UP)?;
+            streams::pump(console, call.shown).or_fail_with(exit_code::NOT_SET_UP)?;
         let name = call.task.get_name().to_owned();
         let task = call.task.output(Output::Stream(sink));
         let process = Process::new(task)
@@ -154,7 +154,7 @@ fn stdin(run: &Run, is_command: bool) -> Result<Stdin, Failure> {
 /// The task and its output at their end.
 struct Ended {
     record: Record,
-    output: Result<(), PumpError>,
+    output: io::Result<()>,
 }
 
 /// Waits for the task and for the last byte of its output, and passes on what a person asks for.
@@ -189,13 +189,12 @@ async fn wait(process: RunningProcess, mut pump: Pump, signals: &mut Signals, co
 /// Writes the value, or why there is none, and returns the code.
 fn report(run: &Run, ended: Ended, signals: &Signals, console: &Console) -> Result<u8, Failure> {
     let Ended { record, output } = ended;
-    let outcome = match output {
-        Ok(()) => record.outcome.clone(),
-        Err(PumpError::OverLimit) => over_limit(run.task.max_output.unwrap_or_default()),
-        Err(PumpError::Write(error)) => return write_failure(&error),
-    };
+    if let Err(error) = output {
+        return write_failure(&error);
+    }
+    let outcome = &record.outcome;
     let mut written = Written::default();
-    match &outcome {
+    match outcome {
         Outcome::Succeeded(value) => human::write_single(value, console.terminals(), &mut written),
         // The program has said itself what there is to say.
         Outcome::Exited(code) if *code <= u32::from(exit_code::GUEST_LAST) && run.common.verbose == 0 => {}
@@ -208,11 +207,6 @@ fn report(run: &Run, ended: Ended, signals: &Signals, console: &Console) -> Resu
         return write_failure(&error);
     }
     Ok(signals.first().map_or(outcome.exit_code(), |signal| signal.exit_code()))
-}
-
-fn over_limit(bytes_max: u64) -> Outcome {
-    let detail = format!("more than {bytes_max} bytes were written");
-    Outcome::LimitExceeded(Limit { kind: LimitKind::Output, detail, trap: None })
 }
 
 /// A reader that went away is no error; a full disk is.

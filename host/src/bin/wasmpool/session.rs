@@ -59,6 +59,7 @@ pub fn limits(options: &TaskOptions) -> Limits {
         fuel: options.fuel,
         memory_bytes: options.max_memory.unwrap_or(default.memory_bytes),
         output_bytes: options.max_output.unwrap_or(default.output_bytes),
+        streamed_output_bytes: options.max_output,
         ..default
     }
 }

@@ -29,32 +29,23 @@ pub enum Shown {
     Prefixed,
 }
 
-/// Why a pump ended before the output did.
-#[derive(Debug)]
-pub enum PumpError {
-    /// Our stream cannot be written.
-    Write(io::Error),
-    /// More was written than is allowed; what is over it was not shown.
-    OverLimit,
-}
-
 /// Carries guests' output to our streams, on a thread of its own: our streams may block.
 #[derive(Debug)]
 pub struct Pump {
     /// Answers when every task's output has been written, or why it could not be.
-    pub ended: oneshot::Receiver<Result<(), PumpError>>,
+    pub ended: oneshot::Receiver<io::Result<()>>,
 }
 
-/// A sink for tasks, and the pump behind it. `bytes_max` bounds all that is shown.
+/// A sink for tasks, and the pump behind it.
 ///
 /// # Errors
 ///
 /// When there can be no thread.
-pub fn pump(console: &Arc<Console>, shown: Shown, bytes_max: Option<u64>) -> io::Result<(OutputSink, Pump)> {
+pub fn pump(console: &Arc<Console>, shown: Shown) -> io::Result<(OutputSink, Pump)> {
     let (sink, mut reader) = output_channel(WAITING_BYTES_MAX);
     let (report, ended) = oneshot::channel();
     let runtime = tokio::runtime::Handle::current();
-    let mut painter = Painter::new(Arc::clone(console), shown, bytes_max.unwrap_or(u64::MAX));
+    let mut painter = Painter::new(Arc::clone(console), shown);
     std::thread::Builder::new().name("output".to_owned()).spawn(move || {
         let result = runtime.block_on(painter.paint_all(&mut reader));
         // Without the reader, guests' output is thrown away instead of held back.
@@ -71,11 +62,10 @@ struct Painter {
     lines: PrefixedLines,
     stdout_filter: Option<TerminalFilter>,
     stderr_filter: Option<TerminalFilter>,
-    bytes_left: u64,
 }
 
 impl Painter {
-    fn new(console: Arc<Console>, shown: Shown, bytes_left: u64) -> Self {
+    fn new(console: Arc<Console>, shown: Shown) -> Self {
         let terminals = console.terminals();
         Self {
             console,
@@ -83,31 +73,25 @@ impl Painter {
             lines: PrefixedLines::new(terminals.stderr),
             stdout_filter: terminals.stdout.then(TerminalFilter::default),
             stderr_filter: terminals.stderr.then(TerminalFilter::default),
-            bytes_left,
         }
     }
 
-    async fn paint_all(&mut self, reader: &mut OutputReader) -> Result<(), PumpError> {
+    async fn paint_all(&mut self, reader: &mut OutputReader) -> io::Result<()> {
         while let Some(chunk) = reader.recv().await {
-            let allowed = usize::try_from(self.bytes_left).unwrap_or(usize::MAX).min(chunk.bytes.len());
-            let is_over = allowed < chunk.bytes.len();
-            self.bytes_left -= allowed as u64;
             let mut written = Written::default();
-            self.paint(&chunk, &chunk.bytes[..allowed], chunk.end || is_over, &mut written);
-            self.console.write(&written).map_err(PumpError::Write)?;
-            if is_over {
-                return Err(PumpError::OverLimit);
-            }
+            self.paint(&chunk, &mut written);
+            self.console.write(&written)?;
         }
         Ok(())
     }
 
-    fn paint(&mut self, chunk: &OutputChunk, bytes: &[u8], is_end: bool, written: &mut Written) {
+    fn paint(&mut self, chunk: &OutputChunk, written: &mut Written) {
+        let bytes = &chunk.bytes[..];
         let is_stdout = chunk.stream == StandardStream::Stdout;
         if self.shown == Shown::Prefixed {
             let stream = if is_stdout { Stream::Stdout } else { Stream::Stderr };
             self.lines.push(chunk.task, &chunk.name, stream, bytes, &mut written.stderr);
-            if is_end {
+            if chunk.end {
                 self.lines.end(chunk.task, &chunk.name, &mut written.stderr);
             }
             return;

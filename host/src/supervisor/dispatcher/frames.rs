@@ -23,7 +23,7 @@ use crate::supervisor::event::{Command, Event, WorkerId};
 use crate::supervisor::output::{Output, OutputChunk, StandardStream};
 use crate::supervisor::timers::Timer;
 use crate::supervisor::verdict::{Intent, Said, value};
-use crate::supervisor::worker_handle::{Running, Stage};
+use crate::supervisor::worker_handle::Stage;
 
 /// What became of a read.
 enum Read {
@@ -189,8 +189,12 @@ impl Dispatcher {
         running.facts.started = now;
         running.facts.cpu_before = cpu_before;
         let (timeout, stop) = (running.shape.limits.timeout, running.intent.is_some());
+        let grace = running.asked.map(|_| running.shape.limits.grace_period);
         if let Some(timeout) = timeout {
             self.timers.set(now + timeout, Timer::TaskTime { worker, phase });
+        }
+        if let Some(grace) = grace {
+            self.timers.set(now + grace, Timer::Grace { worker, phase });
         }
         if stop {
             // It was cancelled between its start frame and the acknowledgement.
@@ -221,22 +225,26 @@ impl Dispatcher {
     fn wrote(&mut self, worker: WorkerId, stream: Stream, bytes: Vec<u8>) {
         let Some(running) = self.workers.get_mut(&worker).and_then(|entry| entry.running()) else { return };
         let Some(Some(call)) = running.calls.front() else { return };
-        match &call.output {
-            Output::Discard => {}
-            Output::Stream(sink) => {
-                let stream = match stream {
-                    Stream::Stdout => StandardStream::Stdout,
-                    Stream::Stderr => StandardStream::Stderr,
-                };
-                let name = Arc::clone(&call.name);
-                sink.push(OutputChunk { task: call.task, name, stream, bytes: bytes.into(), end: false });
-            }
-            Output::Capture => {
-                let kept = keep(running, stream, &bytes);
-                if let Err(intent) = kept {
-                    self.condemn(worker, intent);
-                }
-            }
+        let limits = &running.shape.limits;
+        let limit = match &call.output {
+            Output::Discard => return,
+            Output::Stream(_) => limits.streamed_output_bytes.unwrap_or(u64::MAX),
+            Output::Capture => limits.output_bytes,
+        };
+        let room = limit.saturating_sub(running.facts.output_bytes);
+        let fits = usize::try_from(room).unwrap_or(usize::MAX).min(bytes.len());
+        let over = fits < bytes.len();
+        running.facts.output_bytes += bytes.len() as u64;
+        if let Output::Stream(sink) = &call.output {
+            let (task, name) = (call.task, Arc::clone(&call.name));
+            let bytes = Bytes::from(bytes).slice(..fits);
+            sink.push(OutputChunk { task, name, stream: standard_stream(stream), bytes, end: false });
+        } else {
+            running.facts.captured(stream).extend_from_slice(&bytes[..fits]);
+        }
+        if over {
+            let detail = format!("more than {limit} bytes were written");
+            self.condemn(worker, Intent::Limit(LimitKind::Output, detail));
         }
     }
 
@@ -261,7 +269,7 @@ impl Dispatcher {
         let Some(Some(call)) = entry.running().and_then(|running| running.calls.front()) else { return };
         let task = &*call.name;
         // A span for each task, with the guest's own target as a field: tracing's are static.
-        let _span = tracing::info_span!("task", name = task, id = call.task, pid).entered();
+        let _span = tracing::info_span!("task", task, id = call.task, pid).entered();
         match level {
             LogLevel::Trace => tracing::trace!(target: "wasmpool::guest", module = target, "{message}"),
             LogLevel::Debug => tracing::debug!(target: "wasmpool::guest", module = target, "{message}"),
@@ -282,17 +290,11 @@ impl Dispatcher {
     }
 }
 
-/// Adds to the captured output, up to the limit.
-fn keep(running: &mut Running, stream: Stream, bytes: &[u8]) -> Result<(), Intent> {
-    let limit = running.shape.limits.output_bytes;
-    let room = limit.saturating_sub(running.facts.output_bytes);
-    running.facts.output_bytes += bytes.len() as u64;
-    let fits = usize::try_from(room).unwrap_or(usize::MAX).min(bytes.len());
-    running.facts.captured(stream).extend_from_slice(&bytes[..fits]);
-    if fits == bytes.len() {
-        return Ok(());
+fn standard_stream(stream: Stream) -> StandardStream {
+    match stream {
+        Stream::Stdout => StandardStream::Stdout,
+        Stream::Stderr => StandardStream::Stderr,
     }
-    Err(Intent::Limit(LimitKind::Output, format!("more than {limit} bytes were written")))
 }
 
 /// A result's bytes: checked against the limit, and sealed if they lie in a memory file.

@@ -63,6 +63,7 @@ impl Dispatcher {
             acknowledged: false,
             facts: Facts::new(now, Duration::ZERO),
             intent: None,
+            asked: None,
         };
         entry.stage = Stage::Running(Box::new(running));
         let phase = entry.next_phase();
@@ -115,14 +116,18 @@ impl Dispatcher {
         if !current {
             return self.stop_later_call(pool, worker, task, by);
         }
-        let again = running.intent.is_some();
-        running.intent.get_or_insert(Intent::Cancelled(by));
+        let again = running.intent.is_some() || running.asked.is_some();
         let (first_task, grace) = (running.first_task, running.shape.limits.grace_period);
+        if how != Stop::Terminate {
+            running.intent.get_or_insert(Intent::Cancelled(by));
+        }
         match how {
             Stop::Kill => entry.kill(),
             Stop::Interrupt => self.interrupt(worker),
             Stop::Terminate if again => {}
+            // A task that ends by itself within its grace period keeps its own outcome.
             Stop::Terminate => {
+                running.asked = Some(by);
                 if let (Some(socket), Ok(bytes)) =
                     (&entry.socket, frame::encode(&ToWorker::Cancel { task: first_task }))
                 {
@@ -145,6 +150,14 @@ impl Dispatcher {
             let record = call.record_without_worker(Outcome::Cancelled(by));
             self.finish_call(pool, call, record);
         }
+    }
+
+    pub(super) fn grace_is_over(&mut self, worker: WorkerId) {
+        let Some(running) = self.workers.get_mut(&worker).and_then(|entry| entry.running()) else { return };
+        if let Some(by) = running.asked {
+            running.intent.get_or_insert(Intent::Cancelled(by));
+        }
+        self.interrupt(worker);
     }
 
     pub(super) fn task_timed_out(&mut self, worker: WorkerId) {
@@ -236,7 +249,8 @@ impl Dispatcher {
         layers: &[crate::policy::Layer],
         measured: Measured,
     ) {
-        let Running { shape, rank, mut calls, acknowledged, facts, intent, .. } = running;
+        let Running { shape, rank, mut calls, acknowledged, facts, intent, asked, .. } = running;
+        let intent = intent.or_else(|| asked.filter(|_| !acknowledged).map(Intent::Cancelled));
         if !acknowledged && intent.is_none() {
             // It never ran: nobody is to blame, and it runs somewhere else.
             self.again(pool, rank, shape, calls);
@@ -298,6 +312,7 @@ impl Dispatcher {
         let Some(running) = entry.running() else { return };
         let call = running.calls.pop_front().flatten();
         let intent = running.intent.take();
+        running.asked = None;
         let facts = std::mem::replace(&mut running.facts, Facts::new(now, cpu_time));
         let fit = goes_on && intent.is_none();
         let more = fit && !running.calls.is_empty();

@@ -73,7 +73,8 @@ impl<S: Stream<Item = Task>> Records<S> {
     /// Takes tasks from the stream and submits them, as far as the pool can use them.
     fn fill(&mut self, cx: &mut Context<'_>) {
         let chunksize = self.pool.0.chunksize;
-        while self.ahead() < 2 * self.pool.workers() * chunksize {
+        let ahead_max = 2 * self.pool.workers() * chunksize;
+        while self.ahead() < ahead_max {
             let Some(tasks) = self.tasks.as_mut() else { break };
             match tasks.as_mut().poll_next(cx) {
                 Poll::Ready(Some(task)) => {
@@ -89,10 +90,16 @@ impl<S: Stream<Item = Task>> Records<S> {
                 }
                 Poll::Ready(None) => self.tasks = None,
                 // Nothing more for a while: what is there is not held back.
-                Poll::Pending => break,
+                Poll::Pending => {
+                    self.submit_chunk();
+                    break;
+                }
             }
         }
-        self.submit_chunk();
+        // A part of a chunk waits to be filled while others run.
+        if self.tasks.is_none() || self.outstanding.is_empty() {
+            self.submit_chunk();
+        }
     }
 
     fn submit_chunk(&mut self) {
