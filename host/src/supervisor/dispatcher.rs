@@ -18,15 +18,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
-
 use crate::limits::{FORK_SERVERS_MAX, FRAME_BYTES_MAX};
 use crate::os::poll::Poller;
-use crate::outcome::{CancelledBy, StartFailed};
-use crate::policy::Layer;
+use crate::outcome::CancelledBy;
 use crate::supervisor::artifact_store::{ArtifactKey, ArtifactStore};
 use crate::supervisor::event::{
-    ChildInfo, Command, Event, PoolId, ProcessId, ProgramSettings, Stop, WorkerId,
+    ChildInfo, Command, DoctorReply, Event, PoolId, ProcessId, ProgramSettings, Stop, WorkerId,
 };
 use crate::supervisor::fork_client::{Process, Server, ServerId, ServerKey};
 use crate::supervisor::inbox::Inbox;
@@ -77,8 +74,6 @@ enum Place {
     Waiting { pool: PoolId, server: ServerId, rank: Rank },
     Running { worker: WorkerId },
 }
-
-type DoctorReply = oneshot::Sender<Result<Vec<(Layer, Option<String>)>, StartFailed>>;
 
 /// All state of one supervisor.
 #[derive(Debug)]
@@ -198,7 +193,9 @@ impl Dispatcher {
             Timer::TaskTime { worker, phase } if self.in_phase(worker, phase) => self.task_timed_out(worker),
             Timer::Grace { worker, phase } if self.in_phase(worker, phase) => self.grace_is_over(worker),
             Timer::InterruptAnswer { worker, phase } if self.in_phase(worker, phase) => self.kill(worker),
-            Timer::WorkerAnswer { worker, phase } if self.in_phase(worker, phase) => self.kill(worker),
+            Timer::WorkerAnswer { worker, phase } if self.in_phase(worker, phase) => {
+                self.worker_overdue(worker)
+            }
             Timer::ProcessAnswer { process, phase } => self.process_timed_out(process, phase),
             Timer::ServerRetry { server } => self.serve(server),
             // Deadlines of an earlier phase.

@@ -2,7 +2,8 @@
 //!
 //! A stream of output is bounded in bytes. When its reader falls behind, the dispatcher stops reading
 //! from the workers that write to it, their sockets fill up, and the guests wait: nothing is lost, and
-//! this process does not grow.
+//! this process does not grow. Only a task that is being ended does not wait for its reader: what there
+//! is no room for then is dropped.
 
 #![forbid(unsafe_code)]
 
@@ -91,6 +92,12 @@ fn cost(chunk: &OutputChunk) -> usize {
 }
 
 impl OutputSink {
+    /// True when a chunk may be pushed.
+    pub(super) fn has_room(&self) -> bool {
+        let state = self.0.state();
+        state.bytes < self.0.bytes_max || state.reader_gone
+    }
+
     /// True when a chunk may be pushed. Otherwise `on_room` is called once there is room.
     pub(super) fn has_room_or(&self, on_room: impl FnOnce() + Send + 'static) -> bool {
         let mut state = self.0.state();

@@ -118,6 +118,10 @@ impl Dispatcher {
             return false;
         }
         let Stage::Running(running) = &entry.stage else { return true };
+        if running.intent.is_some() {
+            // It is being ended: what its reader has no room for is dropped.
+            return true;
+        }
         let Some(Some(call)) = running.calls.front() else { return true };
         let Output::Stream(sink) = &call.output else { return true };
         let inbox = Arc::clone(&self.inbox);
@@ -236,6 +240,9 @@ impl Dispatcher {
         let over = fits < bytes.len();
         running.facts.output_bytes += bytes.len() as u64;
         if let Output::Stream(sink) = &call.output {
+            if running.intent.is_some() && !sink.has_room() {
+                return;
+            }
             let (task, name) = (call.task, Arc::clone(&call.name));
             let bytes = Bytes::from(bytes).slice(..fits);
             sink.push(OutputChunk { task, name, stream: standard_stream(stream), bytes, end: false });

@@ -206,7 +206,8 @@ impl Dispatcher {
             _ => None,
         });
         let running: Vec<_> = running.flat_map(|(id, tasks)| tasks.map(move |task| (id, task))).collect();
-        for (worker, task) in running {
+        // The last call of a chunk first: a worker that ends here hands its later calls back.
+        for (worker, task) in running.into_iter().rev() {
             self.stop_running(worker, task, how, by);
         }
     }

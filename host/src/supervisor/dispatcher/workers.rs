@@ -122,7 +122,10 @@ impl Dispatcher {
             running.intent.get_or_insert(Intent::Cancelled(by));
         }
         match how {
-            Stop::Kill => entry.kill(),
+            Stop::Kill => {
+                entry.kill();
+                self.resume(worker);
+            }
             Stop::Interrupt => self.interrupt(worker),
             Stop::Terminate if again => {}
             // A task that ends by itself within its grace period keeps its own outcome.
@@ -176,13 +179,30 @@ impl Dispatcher {
         }
         let phase = entry.phase;
         self.timers.set(Instant::now() + INTERRUPT_TIME_MAX, Timer::InterruptAnswer { worker, phase });
+        // What is to end does not wait for whoever reads its output.
+        self.resume(worker);
+    }
+
+    /// A worker that did not acknowledge, or did not end, in time.
+    pub(super) fn worker_overdue(&mut self, worker: WorkerId) {
+        let Some(entry) = self.workers.get_mut(&worker) else { return };
+        if entry.running().is_some_and(|running| running.acknowledged) {
+            self.condemn(worker, Intent::Protocol("it closed its socket and went on".to_owned()));
+        } else {
+            entry.kill();
+        }
     }
 
     /// The worker is ended for what it did.
     pub(super) fn condemn(&mut self, worker: WorkerId, intent: Intent) {
         let Some(entry) = self.workers.get_mut(&worker) else { return };
         entry.kill();
+        let reused = entry.assignments > 0;
         match &mut entry.stage {
+            // An earlier task may have made it say that; this one never ran, and runs somewhere else.
+            Stage::Running(running) if reused && !running.acknowledged => {
+                tracing::warn!(?intent, "a worker is ended before its next task began");
+            }
             Stage::Running(running) => drop(running.intent.get_or_insert(intent)),
             Stage::Ending(_) => {}
             Stage::Starting | Stage::Idle => {
@@ -365,17 +385,22 @@ impl Dispatcher {
     /// Reads workers again that were paused and whose readers made room.
     pub(super) fn resume_paused(&mut self) {
         for worker in std::mem::take(&mut self.paused) {
-            let Some(entry) = self.workers.get_mut(&worker) else { continue };
-            entry.paused = false;
-            if entry.ended_while_paused {
-                entry.ended_while_paused = false;
-                self.worker_ended(worker);
-            } else if let Some(socket) = &entry.socket {
-                if let Err(error) = self.poller.add(socket, token(WORKER_SOCKET, worker)) {
-                    tracing::warn!(%error, "a worker cannot be watched, so it is ended");
-                    entry.kill();
-                }
-            }
+            self.resume(worker);
+        }
+    }
+
+    /// Reads a worker again, if it was paused.
+    fn resume(&mut self, worker: WorkerId) {
+        let Some(entry) = self.workers.get_mut(&worker).filter(|entry| entry.paused) else { return };
+        entry.paused = false;
+        if entry.ended_while_paused {
+            entry.ended_while_paused = false;
+            self.worker_ended(worker);
+        } else if let Some(socket) = &entry.socket
+            && let Err(error) = self.poller.add(socket, token(WORKER_SOCKET, worker))
+        {
+            tracing::warn!(%error, "a worker cannot be watched, so it is ended");
+            entry.kill();
         }
     }
 }
