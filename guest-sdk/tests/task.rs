@@ -1,6 +1,7 @@
 //! Whole expansions of `#[task]`, run natively: argument bytes in, result bytes out.
 
 #![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
 use std::fmt;
 use wasmpool_guest::__private::TaskError;

@@ -23,10 +23,8 @@ const NO_CHILD_OF_OURS: i32 = crate::exit_code::VERSION_MISMATCH as i32;
 /// return, but becomes the fork server or worker that it was started as.
 ///
 /// ```no_run
-/// fn main() {
-///     wasmpool::init();
-///     // The program's own work.
-/// }
+/// wasmpool::init();
+/// // The program's own work.
 /// ```
 pub fn init() {
     let Ok(role) = std::env::var(ROLE_VARIABLE) else {

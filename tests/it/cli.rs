@@ -1,1 +1,6 @@
 //! The command line, run as a user runs it.
+
+mod map;
+mod new;
+mod run;
+mod signals;

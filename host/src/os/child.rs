@@ -282,6 +282,7 @@ fn pid_of(pidfd: BorrowedFd<'_>) -> io::Result<u32> {
 mod tests {
     use super::*;
 
+    #[expect(clippy::zombie_processes, reason = "the adopted child is reaped by its pidfd")]
     fn spawn(script: &str) -> Child {
         let child = Command::new("sh").args(["-c", script]).spawn().unwrap();
         let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();

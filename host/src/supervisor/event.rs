@@ -15,6 +15,9 @@ use crate::supervisor::artifact_store::{Artifact, ArtifactKey};
 use crate::supervisor::call::Assignment;
 use crate::supervisor::pool::PoolSettings;
 
+/// Where the layers go that were tried, each with the reason why it cannot be had.
+pub(super) type DoctorReply = oneshot::Sender<Result<Vec<(Layer, Option<String>)>, StartFailed>>;
+
 /// Names a pool within its supervisor.
 pub(super) type PoolId = u64;
 /// Names a worker, from the request to fork it to its end.
@@ -80,7 +83,7 @@ pub(super) enum Command {
     /// The processes that are alive.
     Children { reply: oneshot::Sender<Vec<ChildInfo>> },
     /// Which layers this machine can give.
-    Doctor { reply: oneshot::Sender<Result<Vec<(Layer, Option<String>)>, StartFailed>> },
+    Doctor { reply: DoctorReply },
     /// End everything and the loop.
     Shutdown { how: Stop },
 }

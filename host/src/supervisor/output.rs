@@ -217,7 +217,9 @@ mod tests {
         let woken = Arc::new(AtomicUsize::new(0));
         let wake = |woken: &Arc<AtomicUsize>| {
             let woken = Arc::clone(woken);
-            move || drop(woken.fetch_add(1, Ordering::SeqCst))
+            move || {
+                woken.fetch_add(1, Ordering::SeqCst);
+            }
         };
         assert!(sink.has_room_or(wake(&woken)));
         sink.push(chunk(10));

@@ -236,15 +236,9 @@ impl Pool {
     fn submit_with(&self, task: &Task, room: OwnedSemaphorePermit) -> TaskHandle {
         let (state, id) = (HandleState::new(), self.0.supervisor.new_id());
         let handle = TaskHandle::new(id, task.shared_name(), Arc::clone(&state), self.0.supervisor.clone());
-        match task.call(id, Reply::Handle(state)) {
-            Ok(mut call) => {
-                call.room = Some(room);
-                self.dispatch(Assignment { shape: Arc::new(self.shape(task)), calls: vec![call] });
-            }
-            Err((call, outcome)) => {
-                let record = call.record_without_worker(outcome);
-                call.finish(record);
-            }
+        if let Some(mut call) = task.call(id, Reply::Handle(state)) {
+            call.room = Some(room);
+            self.dispatch(Assignment { shape: Arc::new(self.shape(task)), calls: vec![call] });
         }
         handle
     }

@@ -79,17 +79,10 @@ impl Process {
         let task = self.task.name(name);
         let (state, id) = (HandleState::new(), supervisor.new_id());
         let handle = TaskHandle::new(id, task.shared_name(), Arc::clone(&state), supervisor.clone());
-        match task.call(id, Reply::Handle(state)) {
-            Ok(call) => {
-                let shape = Arc::new(task.shape(self.start_method, None));
-                let assignment = Box::new(Assignment { shape, calls: vec![call] });
-                let pool = supervisor.process_pool();
-                supervisor.command(Command::Submit { pool, assignment });
-            }
-            Err((call, outcome)) => {
-                let record = call.record_without_worker(outcome);
-                call.finish(record);
-            }
+        if let Some(call) = task.call(id, Reply::Handle(state)) {
+            let shape = Arc::new(task.shape(self.start_method, None));
+            let assignment = Box::new(Assignment { shape, calls: vec![call] });
+            supervisor.command(Command::Submit { pool: supervisor.process_pool(), assignment });
         }
         Ok(RunningProcess { handle, daemon: self.daemon })
     }
@@ -239,7 +232,7 @@ where
     let (daemons, others) = guard.0.take();
     join_all(others).await;
     for daemon in &daemons {
-        daemon.terminate();
+        daemon.kill();
     }
     join_all(daemons).await;
     value

@@ -202,12 +202,10 @@ impl Model {
                 assert!(self.pool.dequeue(place.0, place.1));
                 self.ended += 1;
             }
-            Step::Resize { workers } => {
-                // The model's bound on running ones holds for what is assigned from then on.
-                if workers >= self.running.len() {
-                    self.workers = workers;
-                    self.pool.resize(workers, workers);
-                }
+            // The model's bound on running ones holds for what is assigned from then on.
+            Step::Resize { workers } if workers >= self.running.len() => {
+                self.workers = workers;
+                self.pool.resize(workers, workers);
             }
             _ => {}
         }

@@ -141,13 +141,13 @@ impl Task {
         Some(Initializer { export: export.clone(), args })
     }
 
-    /// The bytes the guest gets; an error if they do not fit the target or the limit.
-    fn input(&self) -> Result<Bytes, Outcome> {
+    /// The bytes the guest gets; the reason if they do not fit the target or the limit.
+    fn input(&self) -> Result<Bytes, String> {
         let Some(encoding) = self.target.args_encoding() else { return Ok(Bytes::new()) };
-        let input = self.args.encode(encoding).map_err(|error| refuse(error.to_string()))?;
+        let input = self.args.encode(encoding).map_err(|error| error.to_string())?;
         let (length, limit) = (input.len() as u64, self.limits.argument_bytes);
         if length > limit {
-            return Err(refuse(format!("the arguments have {length} bytes, more than the limit of {limit}")));
+            return Err(format!("the arguments have {length} bytes, more than the limit of {limit}"));
         }
         Ok(input)
     }
@@ -168,22 +168,22 @@ impl Task {
         }
     }
 
-    /// The call, or the outcome and the call that gets it without running.
-    pub(super) fn call(&self, task: u64, reply: Reply) -> Result<Call, (Call, Outcome)> {
+    /// The call; `None` when it is refused, and then its caller has the record already.
+    pub(super) fn call(&self, task: u64, reply: Reply) -> Option<Call> {
         let input = self.input().and_then(|bytes| {
-            Input::new(bytes).map_err(|error| refuse(format!("the arguments cannot be stored: {error}")))
+            Input::new(bytes).map_err(|error| format!("the arguments cannot be stored: {error}"))
         });
         let (input, refused) = match input {
             Ok(input) => (input, None),
-            Err(outcome) => (Input::Inline(Bytes::new()), Some(outcome)),
+            Err(reason) => (Input::Inline(Bytes::new()), Some(reason)),
         };
         let name = Arc::clone(&self.name);
         let (output, retries) = (self.output.clone(), self.retries);
         let call = Call { task, name, attempt: 1, input, output, reply: Some(reply), retries, room: None };
-        match refused {
-            None => Ok(call),
-            Some(outcome) => Err((call, outcome)),
-        }
+        let Some(reason) = refused else { return Some(call) };
+        let record = call.record_without_worker(Outcome::NotRun(NotRun::Argument(reason)));
+        call.finish(record);
+        None
     }
 
     /// Whether two tasks may share an instance in a chunk: they differ in arguments and name only.
@@ -198,8 +198,4 @@ impl Task {
             && self.argv == other.argv
             && self.env == other.env
     }
-}
-
-fn refuse(reason: String) -> Outcome {
-    Outcome::NotRun(NotRun::Argument(reason))
 }

@@ -10,7 +10,7 @@ pub fn root() -> &'static Path {
 }
 
 /// Where cargo puts what it builds.
-fn target_dir() -> PathBuf {
+pub fn target_dir() -> PathBuf {
     let own = std::env::current_exe().expect("a test knows its own file");
     // target/debug/deps/it-...
     own.ancestors().nth(3).expect("tests lie three folders deep").to_owned()

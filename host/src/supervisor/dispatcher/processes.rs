@@ -6,16 +6,15 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Dispatcher, DoctorReply, PROCESS_END, PROCESS_SOCKET, token};
+use super::{Dispatcher, PROCESS_END, PROCESS_SOCKET, token};
 use crate::limits::{FORK_SERVER_ANSWER_TIME_MAX, FRAMES_PER_TURN_MAX};
 use crate::os::child::Child;
 use crate::os::socket::{PacketSocket, Received};
 use crate::outcome::{StartFailed, StartFailure};
 use crate::protocol::compile::Compiled;
-
 use crate::protocol::fork_server::{FromForkServer, Probed};
 use crate::protocol::frame;
-use crate::supervisor::event::{Event, ProcessId};
+use crate::supervisor::event::{DoctorReply, Event, ProcessId};
 use crate::supervisor::fork_client::{Process, Purpose, Stage};
 use crate::supervisor::timers::Timer;
 

@@ -111,21 +111,14 @@ impl<S: Stream<Item = Task>> Records<S> {
             let id = self.pool.0.supervisor.new_id();
             let reply = Reply::Stream { index, records: self.sender.clone() };
             self.outstanding.insert(index, id);
-            match task.call(id, reply) {
-                Ok(call) => {
-                    bytes += call.input.len();
-                    if bytes > Input::INLINE_BYTES_MAX && !calls.is_empty() {
-                        let calls = std::mem::take(&mut calls);
-                        self.pool.dispatch(Assignment { shape: Arc::clone(&shape), calls });
-                        bytes = call.input.len();
-                    }
-                    calls.push(call);
-                }
-                Err((call, outcome)) => {
-                    let record = call.record_without_worker(outcome);
-                    call.finish(record);
-                }
+            let Some(call) = task.call(id, reply) else { continue };
+            bytes += call.input.len();
+            if bytes > Input::INLINE_BYTES_MAX && !calls.is_empty() {
+                let calls = std::mem::take(&mut calls);
+                self.pool.dispatch(Assignment { shape: Arc::clone(&shape), calls });
+                bytes = call.input.len();
             }
+            calls.push(call);
         }
         if !calls.is_empty() {
             self.pool.dispatch(Assignment { shape, calls });

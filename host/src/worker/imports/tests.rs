@@ -157,7 +157,7 @@ fn bounds_child() {
 #[test]
 fn a_guest_that_hoards_handles_is_ended() {
     let engine = compiling_engine();
-    let component = Component::new(&engine, &wat(include_str!("tests/guests/pollables.wat"))).unwrap();
+    let component = Component::new(&engine, wat(include_str!("tests/guests/pollables.wat"))).unwrap();
     let mut linker = Linker::new(&engine);
     link_component(&mut linker).unwrap();
     let (config, _socket) = config();

@@ -211,11 +211,12 @@ pub(super) fn assign(socket: &PacketSocket, start: Start) -> Vec<FromWorker> {
 
 /// The claims among messages.
 pub(super) fn claims(said: &[FromWorker]) -> Vec<&Claim> {
-    let claim = |message| match message {
-        &FromWorker::Finished { ref claim, .. } => Some(claim),
-        _ => None,
-    };
-    said.iter().filter_map(claim).collect()
+    said.iter()
+        .filter_map(|message| match message {
+            FromWorker::Finished { claim, .. } => Some(claim),
+            _ => None,
+        })
+        .collect()
 }
 
 pub(super) fn limits() -> WorkerLimits {

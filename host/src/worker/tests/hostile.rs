@@ -23,11 +23,12 @@ pub(in crate::worker) fn attack(send: impl Fn(&[u8])) {
 }
 
 fn records(said: &[FromWorker]) -> Vec<(&str, &str)> {
-    let record = |message| match message {
-        &FromWorker::Log { ref target, ref message, .. } => Some((target.as_str(), message.as_str())),
-        _ => None,
-    };
-    said.iter().filter_map(record).collect()
+    said.iter()
+        .filter_map(|message| match message {
+            FromWorker::Log { target, message, .. } => Some((target.as_str(), message.as_str())),
+            _ => None,
+        })
+        .collect()
 }
 
 #[test]
