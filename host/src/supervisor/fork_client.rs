@@ -47,6 +47,10 @@ pub(super) struct Server {
     pub(super) pending: VecDeque<StartRequest>,
     /// Failures in a row to get a worker.
     pub(super) failures: u32,
+    /// The newest number when the last failure was counted: what is older was there before it.
+    pub(super) failed_at: u64,
+    /// Workers that died while they waited for a task, since the last one began a task.
+    pub(super) idle_deaths: u32,
     /// No try before this was over.
     pub(super) retry_at: Option<Instant>,
     pub(super) last_used: u64,

@@ -206,6 +206,7 @@ impl Dispatcher {
         }
         if let Some(server) = self.servers.get_mut(&server) {
             server.failures = 0;
+            server.idle_deaths = 0;
         }
         Ok(())
     }

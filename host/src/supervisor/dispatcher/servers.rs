@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::{Dispatcher, WORKER_END, WORKER_SOCKET, token};
 use crate::limits::{FORKS_PER_SERVER_MAX, START_FAILURES_MAX};
-use crate::os::child::Child;
+use crate::os::child::{Child, ExitStatus};
 use crate::os::socket::PacketSocket;
 use crate::outcome::{StartFailed, StartFailure};
 use crate::protocol::fork_server::{FromForkServer, Load, ToForkServer};
@@ -50,6 +50,8 @@ impl Dispatcher {
             process: None,
             pending: VecDeque::new(),
             failures: 0,
+            failed_at: 0,
+            idle_deaths: 0,
             retry_at: None,
             last_used: id,
         };
@@ -349,7 +351,11 @@ impl Dispatcher {
 
     fn fork_failed(&mut self, server: ServerId, worker: WorkerId, reason: String) {
         self.request_again(server, worker);
-        self.server_failed(server, StartFailure::Worker, format!("fork failed: {reason}"));
+        // Of several forks that were asked for together one counts.
+        let counted = |entry: &Server| entry.retry_at.is_some_and(|at| at > Instant::now());
+        if !self.servers.get(&server).is_some_and(counted) {
+            self.server_failed(server, StartFailure::Worker, format!("fork failed: {reason}"));
+        }
     }
 
     /// Puts a worker that was asked for back among what is pending.
@@ -399,6 +405,7 @@ impl Dispatcher {
     pub(super) fn server_failed(&mut self, server: ServerId, kind: StartFailure, detail: String) {
         let Some(entry) = self.servers.get_mut(&server) else { return };
         entry.failures += 1;
+        entry.failed_at = self.next_id;
         tracing::warn!(
             module = entry.module.name,
             failures = entry.failures,
@@ -409,7 +416,32 @@ impl Dispatcher {
             let detail = format!("{detail} ({START_FAILURES_MAX} failures in a row)");
             return self.give_up(server, &StartFailed { kind, detail });
         }
-        let at = Instant::now() + FIRST_RETRY * 2_u32.pow(entry.failures - 1);
+        let wait = FIRST_RETRY * 2_u32.pow(entry.failures - 1);
+        self.retry_later(server, wait);
+    }
+
+    /// A worker died before it began its task. Of several that died together one counts: failures in a row
+    /// are of workers that were asked for one after the other.
+    pub(super) fn worker_never_began(&mut self, worker: WorkerId, server: ServerId, status: ExitStatus) {
+        if self.servers.get(&server).is_some_and(|entry| worker > entry.failed_at) {
+            let detail = format!("a worker ended before it began: {status:?}");
+            self.server_failed(server, StartFailure::Worker, detail);
+        }
+    }
+
+    /// A worker died while it waited for a task, so nobody is to blame and no task fails. More of them come
+    /// ever more slowly, or a worker that cannot live would be forked again and again.
+    pub(super) fn idle_worker_lost(&mut self, server: ServerId, status: ExitStatus) {
+        let Some(entry) = self.servers.get_mut(&server) else { return };
+        tracing::warn!(module = entry.module.name, ?status, "a worker ended while it waited for a task");
+        let wait = FIRST_RETRY * 2_u32.pow(entry.idle_deaths);
+        entry.idle_deaths = (entry.idle_deaths + 1).min(START_FAILURES_MAX);
+        self.retry_later(server, wait);
+    }
+
+    fn retry_later(&mut self, server: ServerId, wait: Duration) {
+        let Some(entry) = self.servers.get_mut(&server) else { return };
+        let at = Instant::now() + wait;
         entry.retry_at = Some(at);
         self.timers.set(at, Timer::ServerRetry { server });
     }

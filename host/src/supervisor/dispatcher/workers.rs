@@ -13,7 +13,7 @@ use super::{Dispatcher, Place, WORKER_SOCKET, token};
 use crate::limits::{ACKNOWLEDGEMENT_TIME_MAX, EXIT_TIME_MAX, INTERRUPT_TIME_MAX};
 use crate::os::child::{ExitStatus, Usage};
 use crate::os::memory_file::{self, SealedFile};
-use crate::outcome::{CancelledBy, NotRun, Outcome, StartFailure};
+use crate::outcome::{CancelledBy, NotRun, Outcome};
 use crate::protocol::frame;
 use crate::protocol::worker::{Body, Inputs, Start, ToWorker, WorkerLimits};
 use crate::supervisor::call::{Assignment, Call, CallShape, Input, Reply};
@@ -241,9 +241,7 @@ impl Dispatcher {
                 if let Some(pool) = self.pools.get_mut(&pool) {
                     pool.scheduler.lost(server, worker);
                 }
-                // Counted, or a worker that cannot live would be forked ahead for ever.
-                let detail = format!("an idle worker ended: {:?}", measured.evidence);
-                self.server_failed(server, StartFailure::Worker, detail);
+                self.idle_worker_lost(server, status);
             }
             Stage::Ending(ended) => {
                 if let Some(ended) = ended {
@@ -254,28 +252,29 @@ impl Dispatcher {
                 if let Some(pool) = self.pools.get_mut(&pool) {
                     pool.scheduler.released(server, None);
                 }
-                self.died_running(pool, server, *running, pid, &entry.layers, measured);
+                if self.died_running(pool, *running, pid, &entry.layers, measured) {
+                    self.worker_never_began(worker, server, status);
+                }
             }
         }
         self.pump(pool);
     }
 
+    /// True when it never ran.
     fn died_running(
         &mut self,
         pool: PoolId,
-        server: u64,
         running: Running,
         pid: Option<u32>,
         layers: &[crate::policy::Layer],
         measured: Measured,
-    ) {
+    ) -> bool {
         let Running { shape, rank, mut calls, acknowledged, facts, intent, asked, .. } = running;
         let intent = intent.or_else(|| asked.filter(|_| !acknowledged).map(Intent::Cancelled));
         if !acknowledged && intent.is_none() {
             // It never ran: nobody is to blame, and it runs somewhere else.
             self.again(pool, rank, shape, calls);
-            let detail = format!("a worker ended before it began: {:?}", measured.evidence);
-            return self.server_failed(server, StartFailure::Worker, detail);
+            return true;
         }
         if let Some(call) = calls.pop_front().flatten() {
             let wall_time = facts.started.elapsed();
@@ -284,6 +283,7 @@ impl Dispatcher {
             self.judge(pool, ended, pid, layers, measured);
         }
         self.again(pool, rank, shape, calls);
+        false
     }
 
     /// Calls that were not begun go back to their place in the queue.
