@@ -4,3 +4,10 @@
 //! `tests/src/scenario/oracle.rs`: one outcome for each task, no process, descriptor or thread left.
 
 mod deaths;
+mod garbage;
+mod host_death;
+mod many;
+mod neighbours;
+mod starting;
+mod stopping;
+mod transfer;

@@ -2,4 +2,9 @@
 //!
 //! Each test runs a scenario in a host program of its own.
 
+mod embedding;
 mod endings;
+mod modules;
+mod output;
+mod pools;
+mod processes;

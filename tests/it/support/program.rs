@@ -97,6 +97,18 @@ impl Run {
         self
     }
 
+    /// Starts it with SIGCHLD ignored, which a program inherits.
+    pub fn ignoring_sigchld(mut self) -> Self {
+        let plain = std::mem::replace(&mut self.command, Command::new("env"));
+        self.command.arg("--ignore-signal=CHLD").arg(plain.get_program()).args(plain.get_args());
+        self.command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        if let Some(folder) = plain.get_current_dir() {
+            self.command.current_dir(folder);
+        }
+        self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        self
+    }
+
     /// Starts it; the test goes on.
     pub fn start(mut self) -> Child {
         let mut child = self.command.spawn().expect("the program starts");

@@ -7,23 +7,87 @@
 
 #![forbid(unsafe_code)]
 
+mod callbacks;
+mod churn;
+mod embedder;
+mod ends;
+mod floods;
+mod host_death;
+mod lazy;
+mod neighbours;
 mod oracle;
 mod plan;
+mod pool;
+mod process;
+mod starting;
+mod stopping;
 mod support;
+mod transfer;
 
 /// A scenario: its arguments are the program's.
 type Scenario = fn(&[String]);
 
 /// Every scenario by name.
-const SCENARIOS: &[(&str, Scenario)] = &[("plan", plan::run)];
+const SCENARIOS: &[(&str, Scenario)] = &[
+    ("plan", plan::run),
+    ("callbacks", callbacks::run),
+    ("churn", churn::run),
+    ("logs", embedder::logs),
+    ("sigchld-ignored", embedder::sigchld_ignored),
+    ("ends", ends::run),
+    ("flood", floods::frames),
+    ("slow-reader", floods::slow_reader),
+    ("shared-stream", floods::shared_stream),
+    ("wait-for-death", host_death::wait_for_death),
+    ("exit-at-once", host_death::exit_at_once),
+    ("thread-ends", host_death::thread_ends),
+    ("inputs", lazy::inputs),
+    ("endless", lazy::endless),
+    ("ten-thousand", lazy::ten_thousand),
+    ("many-modules", lazy::many_modules),
+    ("one-of-sixteen", neighbours::one_of_sixteen),
+    ("idle-ones", neighbours::idle_ones),
+    ("stopped-idle-one", neighbours::stopped_idle_one),
+    ("results-are-kept", neighbours::results_are_kept),
+    ("calls", pool::calls),
+    ("order", pool::order),
+    ("chunks", pool::chunks),
+    ("reuse", pool::reuse),
+    ("initializers", pool::initializers),
+    ("modules", pool::modules),
+    ("randomness", pool::randomness),
+    ("one-thread", pool::one_thread),
+    ("process", process::life),
+    ("scopes", process::scopes),
+    ("blocking", process::blocking),
+    ("server-killed", starting::server_killed),
+    ("server-stopped", starting::server_stopped),
+    ("one-module-cannot-start", starting::one_module_cannot_start),
+    ("stops", stopping::running),
+    ("stops-waiting", stopping::waiting_and_finished),
+    ("never-the-next", stopping::never_the_next),
+    ("unread-timeout", stopping::timeout_of_an_unread_writer),
+    ("largest", transfer::largest),
+    ("killed-transfer", transfer::killed),
+    ("unread", transfer::unread),
+];
+
+/// Scenarios that use the supervisor which lives as long as the process: it is part of what was there.
+const OF_THE_GLOBAL_SUPERVISOR: &[&str] = &["blocking"];
 
 fn main() {
+    if std::env::args().nth(1).as_deref() == Some("without-init") {
+        return embedder::without_init();
+    }
     wasmpool::init();
     let args: Vec<String> = std::env::args().skip(1).collect();
     let (name, args) = args.split_first().expect("the name of a scenario");
-    let Some((_, scenario)) = SCENARIOS.iter().find(|(known, _)| known == name) else {
+    let Some((name, scenario)) = SCENARIOS.iter().find(|(known, _)| known == name) else {
         panic!("no scenario is called `{name}`");
     };
+    if OF_THE_GLOBAL_SUPERVISOR.contains(name) {
+        wasmpool::Supervisor::global().expect("a supervisor");
+    }
     let before = oracle::Before::look();
     scenario(args);
     before.expect_no_leftovers();

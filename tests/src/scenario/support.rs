@@ -31,10 +31,14 @@ pub fn supervisor() -> Supervisor {
     Supervisor::builder().build().expect("a supervisor")
 }
 
-/// The tiny guests, one task a behaviour.
+/// Where the tiny guests are, one task a behaviour.
+pub fn guests_path() -> String {
+    std::env::var("WASMPOOL_TEST_GUESTS").expect("the test names the guests")
+}
+
+/// The tiny guests.
 pub async fn guests(supervisor: &Supervisor) -> Module {
-    let path = std::env::var("WASMPOOL_TEST_GUESTS").expect("the test names the guests");
-    supervisor.load(path.as_str()).await.expect("the guests load")
+    supervisor.load(guests_path().as_str()).await.expect("the guests load")
 }
 
 /// A pool of this supervisor.
@@ -75,11 +79,29 @@ pub async fn patiently<F: Future>(what: &str, future: F) -> F::Output {
     }
 }
 
-/// Sends a signal from outside.
+/// Sends a signal from outside to a process that is there.
 pub fn signal(pid: u32, number: i32) {
+    assert!(send(pid, number), "process {pid} is there");
+}
+
+/// The same to a process that may have ended.
+pub fn try_signal(pid: u32, number: i32) {
+    send(pid, number);
+}
+
+fn send(pid: u32, number: i32) -> bool {
     let pid = Pid::from_raw(i32::try_from(pid).expect("a pid")).expect("not zero");
     let signal = Signal::from_named_raw(number).expect("a signal");
-    rustix::process::kill_process(pid, signal).expect("the process is there");
+    rustix::process::kill_process(pid, signal).is_ok()
+}
+
+/// Milliseconds of user time that a process has used: it computes.
+pub fn burned_ms(pid: u32) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let after_name = text.rsplit_once(") ").map_or("", |(_, rest)| rest);
+    let ticks = after_name.split(' ').nth(11).and_then(|ticks| ticks.parse::<u64>().ok());
+    // The kernel counts in hundredths of a second.
+    ticks.unwrap_or(0) * 10
 }
 
 /// A field of `/proc/<pid>/status`.
@@ -96,15 +118,50 @@ pub fn resident_bytes() -> u64 {
     kib.expect("a number of KiB") * 1024
 }
 
-/// The live children of this process: pid and command line.
-pub fn children() -> Vec<(u32, String)> {
+/// The children of this process, with the letter of their state.
+fn all_children() -> Vec<(u32, char)> {
     let own = std::process::id().to_string();
     let pids = std::fs::read_dir("/proc").expect("/proc is mounted");
     let pids = pids.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
     let ours = pids.filter(|pid| status(*pid, "PPid").as_ref() == Some(&own));
-    let alive = ours.filter(|pid| status(*pid, "State").is_some_and(|state| !state.starts_with('Z')));
-    let command = |pid| std::fs::read_to_string(format!("/proc/{pid}/cmdline")).ok();
-    alive.filter_map(|pid| Some((pid, command(pid)?.replace('\0', " ")))).collect()
+    ours.filter_map(|pid| Some((pid, status(pid, "State")?.chars().next()?))).collect()
+}
+
+/// The live children of this process.
+pub fn children() -> Vec<u32> {
+    all_children().into_iter().filter(|(_, state)| *state != 'Z').map(|(pid, _)| pid).collect()
+}
+
+/// How many of its children have ended and were not reaped.
+pub fn zombies() -> usize {
+    all_children().iter().filter(|(_, state)| *state == 'Z').count()
+}
+
+/// Its fork servers. Workers have the same command line, and are led by their fork server.
+pub fn fork_servers() -> Vec<u32> {
+    let leads = |pid: &u32| status(*pid, "NSpgid").is_some_and(|group| group == pid.to_string());
+    let command = |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let servers = children().into_iter().filter(leads);
+    servers.filter(|pid| command(pid).contains("--wasmpool-fork-server")).collect()
+}
+
+/// Numbers that look random and are the same for the same seed (SplitMix64).
+#[derive(Debug)]
+pub struct Random(u64);
+
+impl Random {
+    /// The sequence of this seed.
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A number below this one.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % bound
+    }
 }
 
 /// Counts how often tasks end: exactly once each, or the scenario fails.

@@ -1,0 +1,61 @@
+//! `Pool`, as in Python's `multiprocessing`.
+
+use crate::support::{plan, scenario};
+
+/// `apply`, `apply_async`, `map`, `map_async`, `imap`, `imap_unordered`, `starmap`, forked and spawned.
+#[test]
+fn every_call_of_a_pool_gives_what_it_promises() {
+    scenario("calls", &[]).run().expect(0);
+}
+
+/// Higher priority first, then first come, first served; a process for each task.
+#[test]
+fn tasks_run_by_priority_then_in_order() {
+    scenario("order", &[]).run().expect(0);
+}
+
+/// On a death inside a chunk, finished calls keep their results and the rest runs elsewhere.
+#[test]
+fn a_death_inside_a_chunk_is_the_death_of_one_call() {
+    scenario("chunks", &[]).run().expect(0);
+}
+
+/// A reused worker keeps its process id, and its tasks see nothing of each other: 1000 of them.
+#[test]
+fn a_reused_worker_gives_every_task_a_fresh_instance() {
+    scenario("reuse", &["1000"]).run().expect(0);
+}
+
+/// Initializers run before each task; their failures are told as theirs.
+#[test]
+fn an_initializer_runs_in_each_fresh_instance() {
+    scenario("initializers", &[]).run().expect(0);
+}
+
+/// More modules in one pool than there may be fork servers.
+#[test]
+fn a_pool_serves_several_modules() {
+    scenario("modules", &[]).run().expect(0);
+}
+
+/// Row 22 of the guests that misbehave: random bytes and hash keys differ in each task.
+#[test]
+fn randomness_differs_in_every_task() {
+    let said = scenario("randomness", &[]).run().expect(0).records();
+    assert_eq!(said[0]["distinct"], 200);
+}
+
+/// Looked at all the time while guests print, sleep, compute and wait.
+#[test]
+fn a_worker_has_one_thread_from_start_to_end() {
+    scenario("one-thread", &[]).run().expect(0);
+}
+
+/// An initializer is run for a task of a plan too, with its arguments.
+#[test]
+fn an_initializer_takes_arguments() {
+    let records = plan(
+        &serde_json::json!({ "initializer": ["init_if", [true]], "tasks": [{ "task": "initialized" }] }),
+    );
+    assert_eq!(records[0]["value"], true);
+}

@@ -1,0 +1,102 @@
+//! Large arguments and results, with workers that are killed in the middle of them.
+
+#![forbid(unsafe_code)]
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use wasmpool::{Args, Module, Outcome, Pool, Task, TaskHandle};
+
+use crate::support::{self, call, ms, say, target};
+
+const MIB: usize = 1 << 20;
+/// Small tasks that run beside the large ones.
+const SMALL_TASKS: u64 = 50;
+
+fn echo(module: &Module, bytes: usize) -> Task {
+    Task::new(&target(module, "echo")).args(Args::raw(vec![7_u8; bytes]))
+}
+
+/// Runs the small tasks; how long they took together.
+async fn small_tasks(pool: &Pool, module: &Module) -> Duration {
+    let begun = Instant::now();
+    let values: Vec<u64> =
+        pool.map(&target(module, "sleep_ms"), vec![1_u64; SMALL_TASKS as usize]).await.expect("values");
+    assert_eq!(values, [1; SMALL_TASKS as usize]);
+    begun.elapsed()
+}
+
+fn expect_whole(outcome: &Outcome, bytes: usize) {
+    let Outcome::Succeeded(value) = outcome else { panic!("{outcome}") };
+    assert!(value.bytes().len() == bytes && value.bytes().iter().all(|byte| *byte == 7), "it is not whole");
+}
+
+/// The largest argument that there may be, there and back, while small tasks run beside it.
+pub fn largest(_: &[String]) {
+    let supervisor = support::supervisor();
+    support::block_on(async {
+        let module = support::guests(&supervisor).await;
+        let pool = support::pool(&supervisor, 3).build().expect("a pool");
+        let alone = small_tasks(&pool, &module).await;
+        let begun = Instant::now();
+        let large = pool.submit(echo(&module, 256 * MIB)).await.expect("a handle");
+        let beside = small_tasks(&pool, &module).await;
+        let record = support::patiently("the echo", async { (&large).await }).await;
+        expect_whole(&record.outcome, 256 * MIB);
+        let one_more = pool.submit(echo(&module, 256 * MIB + 1)).await.expect("a handle").await;
+        assert_eq!(one_more.outcome.exit_code(), 225, "{}", one_more.outcome);
+        say(&json!({ "alone_ms": ms(alone), "beside_ms": ms(beside), "echo_ms": ms(begun.elapsed()) }));
+    });
+}
+
+/// Kills workers at many moments of a large echo: a whole result wins, a partial one is dropped.
+pub fn killed(args: &[String]) {
+    let seed: u64 = args[0].parse().expect("a seed");
+    let mut random = support::Random::new(seed);
+    let supervisor = support::supervisor();
+    let (mut whole, mut died) = (0, 0);
+    support::block_on(async {
+        let module = support::guests(&supervisor).await;
+        let pool = support::pool(&supervisor, 3).build().expect("a pool");
+        for _ in 0..6 {
+            let large = pool.submit(echo(&module, 64 * MIB)).await.expect("a handle");
+            let (_, ()) = tokio::join!(small_tasks(&pool, &module), kill_at(&large, random.below(120)));
+            let record = support::patiently("the echo", async { (&large).await }).await;
+            match &record.outcome {
+                Outcome::Killed(9) => died += 1,
+                outcome => {
+                    expect_whole(outcome, 64 * MIB);
+                    whole += 1;
+                }
+            }
+        }
+        let after: i64 = pool.apply(&target(&module, "add"), (1, 2)).await.expect("a value");
+        assert_eq!(after, 3);
+    });
+    say(&json!({ "whole": whole, "died": died }));
+}
+
+/// Kills the task's worker that many milliseconds after it got one.
+async fn kill_at(handle: &TaskHandle, after_ms: u64) {
+    support::until("it has a worker", || handle.pid().is_some()).await;
+    tokio::time::sleep(Duration::from_millis(after_ms)).await;
+    if let Some(pid) = handle.pid().filter(|_| !handle.is_finished()) {
+        support::try_signal(pid, 9);
+    }
+}
+
+/// Results that nobody waits for do not hold up anything.
+pub fn unread(_: &[String]) {
+    let supervisor = support::supervisor();
+    support::block_on(async {
+        let module = support::guests(&supervisor).await;
+        let pool = support::pool(&supervisor, 2).build().expect("a pool");
+        for bytes in [64 * 1024 - 1, 64 * 1024, 64 * 1024 + 1, MIB, 16 * MIB] {
+            drop(pool.submit(call(&module, "big_result", (bytes,))).await.expect("a handle"));
+        }
+        let value: i64 = pool.apply(&target(&module, "add"), (1, 2)).await.expect("a value");
+        assert_eq!(value, 3);
+        pool.close();
+        support::patiently("the pool is joined", pool.join()).await;
+    });
+}

@@ -1,0 +1,2 @@
+;; Its entry wants a parameter.
+(module (func (export "_start") (param i32)))

@@ -1,0 +1,2 @@
+;; Has nothing that could be run.
+(module (memory (export "memory") 1))

@@ -1,0 +1,4 @@
+;; Never ends.
+(module
+  (func (export "_start")
+    (loop (br 0))))

@@ -1,0 +1,5 @@
+;; Calls through an index behind its table.
+(module
+  (table 2 funcref)
+  (func (export "_start")
+    (call_indirect (i32.const 9))))
