@@ -75,7 +75,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 fn imported(source: &Source) -> BTreeSet<String> {
     let text = code(source);
     let names = text.split("crate::").skip(1);
-    let names = names.map(|rest| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default());
+    let names =
+        names.map(|rest| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default());
     names.map(|name| part(name).to_owned()).collect()
 }
 
@@ -117,7 +118,8 @@ fn the_worker_never_names_what_stands_above_it() {
 
 #[test]
 fn unsafe_code_is_fenced() {
-    let fenced = |path: &str| path.starts_with("os") || path.starts_with("sync") || path == "worker/engine.rs";
+    let fenced =
+        |path: &str| path.starts_with("os") || path.starts_with("sync") || path == "worker/engine.rs";
     // A module that declares a fenced one cannot forbid what its child may do.
     let parents = ["lib.rs", "os.rs", "sync.rs", "worker.rs"];
     let sdk_raw = ["wasm", "raw"];
@@ -126,7 +128,11 @@ fn unsafe_code_is_fenced() {
             let text = code(source);
             assert!(!text.contains("unsafe {") && !text.contains("unsafe fn"), "{} is unsafe", source.path);
         } else {
-            assert!(source.text.contains("#![forbid(unsafe_code)]"), "{} does not forbid unsafe code", source.path);
+            assert!(
+                source.text.contains("#![forbid(unsafe_code)]"),
+                "{} does not forbid unsafe code",
+                source.path
+            );
         }
     }
     let sdk = root().join("guest-sdk/src");
@@ -198,8 +204,13 @@ fn every_tiny_guest_has_a_test() {
     for path in sources(&root().join("tests/guests/src")) {
         let text = std::fs::read_to_string(&path).expect("a source file");
         for after in text.split("#[task]").skip(1) {
-            let name = after.split("fn ").nth(1).and_then(|rest| rest.split(['(', '<']).next()).unwrap_or_default();
-            assert!(tests.contains(&format!("\"{name}\"")), "no test uses the task `{name}` of {}", path.display());
+            let name =
+                after.split("fn ").nth(1).and_then(|rest| rest.split(['(', '<']).next()).unwrap_or_default();
+            assert!(
+                tests.contains(&format!("\"{name}\"")),
+                "no test uses the task `{name}` of {}",
+                path.display()
+            );
         }
     }
 }

@@ -90,6 +90,8 @@ pub(super) struct Dispatcher {
     servers: HashMap<ServerId, Server>,
     server_ids: HashMap<ServerKey, ServerId>,
     processes: HashMap<ProcessId, Process>,
+    /// Programs that the spawn thread was asked for and has not answered: their children are ours.
+    spawning: usize,
     workers: HashMap<WorkerId, WorkerHandle>,
     paused: Vec<WorkerId>,
     doctors: HashMap<ProcessId, DoctorReply>,
@@ -113,6 +115,7 @@ impl Dispatcher {
             servers: HashMap::new(),
             server_ids: HashMap::new(),
             processes: HashMap::new(),
+            spawning: 0,
             workers: HashMap::new(),
             paused: Vec::new(),
             doctors: HashMap::new(),
@@ -123,7 +126,7 @@ impl Dispatcher {
     /// Runs until it is told to shut down and nothing is left.
     pub(super) fn run(mut self) {
         let mut tokens = Vec::new();
-        while !(self.ending && self.workers.is_empty() && self.places.is_empty()) {
+        while !(self.ending && self.is_empty()) {
             let timeout = self.timers.until_next(Instant::now());
             tokens.clear();
             if let Err(error) = self.poller.wait(timeout, &mut tokens) {
@@ -138,6 +141,11 @@ impl Dispatcher {
             }
             self.sweep_timers();
         }
+    }
+
+    /// True when no task is left and no child can come any more.
+    fn is_empty(&self) -> bool {
+        self.workers.is_empty() && self.places.is_empty() && self.spawning == 0
     }
 
     fn handle_token(&mut self, token: u64) {

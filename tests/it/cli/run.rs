@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{example, guests, wasmpool};
+use crate::support::{example, guests, wasmpool, wat};
 
 /// A module in the text format, in a folder that vanishes with it.
 fn text_module(text: &str) -> (tempfile::TempDir, String) {
@@ -149,7 +149,7 @@ fn a_usage_error_is_246() {
 
 #[test]
 fn a_command_has_our_streams_and_unread_arguments() {
-    let (_folder, path) = text_module(include_str!("../../wat/cat.wat"));
+    let path = wat("cat");
     let ended =
         wasmpool(["run", &path, "--flag", "--timeout", "0s", "-t"]).stdin("one\ntwo\n").run().expect(0);
     assert_eq!(ended.stdout, "one\ntwo\n");

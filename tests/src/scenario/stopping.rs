@@ -47,7 +47,9 @@ pub fn running(_: &[String]) {
         let module = support::guests(&supervisor).await;
         let pool = support::pool(&supervisor, 2).build().expect("a pool");
         let zero = Duration::ZERO;
-        let rows: [(&str, &str, fn(&TaskHandle), Duration, u8); 7] = [
+        // The task, how it is stopped, how long it has at least, its code.
+        type Row = (&'static str, &'static str, fn(&TaskHandle), Duration, u8);
+        let rows: [Row; 7] = [
             // It tidies up within its grace period, and what it returns then counts.
             ("wait_cancelled", "terminate", TaskHandle::terminate, zero, 0),
             ("ignore_cancelled", "terminate", TaskHandle::terminate, GRACE, 230),

@@ -45,8 +45,7 @@ pub fn map(map: &Map, console: &Arc<Console>) -> Result<u8, Failure> {
         let inputs = Inputs::open(map, &maker)?;
         let pump = match maker.call {
             Call::Task(_) => {
-                let (sink, pump) =
-                    streams::pump(console, Shown::Prefixed).or_fail_with(batch::NOT_SET_UP)?;
+                let (sink, pump) = streams::pump(console, Shown::Prefixed).or_fail_with(batch::NOT_SET_UP)?;
                 maker.prototype = maker.prototype.output(Output::Stream(sink));
                 Some(pump)
             }

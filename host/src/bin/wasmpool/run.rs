@@ -33,8 +33,7 @@ pub fn run(run: &Run, console: &Arc<Console>) -> Result<u8, Failure> {
         let supervisor = session::supervisor(&run.task.compile)?;
         let module = session::load(&supervisor, &path, &mut signals).await?;
         let call = resolve(run, &path, &module)?;
-        let (sink, pump) =
-            streams::pump(console, call.shown).or_fail_with(exit_code::NOT_SET_UP)?;
+        let (sink, pump) = streams::pump(console, call.shown).or_fail_with(exit_code::NOT_SET_UP)?;
         let name = call.task.get_name().to_owned();
         let task = call.task.output(Output::Stream(sink));
         let process = Process::new(task)

@@ -33,6 +33,7 @@ impl Dispatcher {
         let process = self.new_id();
         self.poller.add(&ours, token(PROCESS_SOCKET, process))?;
         self.processes.insert(process, Process::new(purpose, ours));
+        self.spawning += 1;
         let (program, inbox) = (self.settings.program.clone(), Arc::clone(&self.inbox));
         crate::supervisor::background::SPAWN.run(move || {
             let result = Child::spawn(&program.program, role, theirs, program.fault.as_deref());
@@ -42,6 +43,7 @@ impl Dispatcher {
     }
 
     pub(super) fn process_spawned(&mut self, process: ProcessId, result: std::io::Result<Child>) {
+        self.spawning -= 1;
         let told = result.and_then(|child| {
             self.poller.add(&child, token(PROCESS_END, process))?;
             if let Some(entry) = self.processes.get_mut(&process) {
