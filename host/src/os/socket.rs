@@ -101,9 +101,10 @@ impl PacketSocket {
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let message = loop {
             match rustix::net::recvmsg(&self.0, &mut [IoSliceMut::new(buffer)], &mut control, flags) {
-                Err(Errno::INTR) => {}
+                // A peer that closed its end before it had read everything is told once, ahead of what it
+                // sent: its last words are behind this error, and then the end.
+                Err(Errno::INTR | Errno::CONNRESET) => {}
                 Err(Errno::AGAIN) => return Ok(Received::Empty),
-                Err(Errno::CONNRESET) => return Ok(Received::Closed),
                 other => break other?,
             }
         };
@@ -146,6 +147,17 @@ mod tests {
         assert!(matches!(b.try_receive(&mut buffer).unwrap(), Received::Empty));
         drop(a);
         assert!(matches!(b.receive(&mut buffer).unwrap(), Received::Closed));
+    }
+
+    #[test]
+    fn the_last_words_of_a_peer_that_left_something_unread_arrive() {
+        let (a, b) = PacketSocket::pair().unwrap();
+        a.send(b"never read", &[]).unwrap();
+        b.send(b"last words", &[]).unwrap();
+        drop(b);
+        let mut buffer = vec![0; FRAME_BYTES_MAX];
+        assert!(matches!(a.try_receive(&mut buffer).unwrap(), Received::Packet(10, _)));
+        assert!(matches!(a.try_receive(&mut buffer).unwrap(), Received::Closed));
     }
 
     #[test]
