@@ -47,3 +47,9 @@ fn descriptors_stay_flat_over_many_modules() {
     println!("{descriptors:?}");
     assert!(descriptors[59] <= descriptors[20] + 6, "{descriptors:?}");
 }
+
+/// T11 and T22: a pool that is larger than the limit of descriptors allows ends every task all the same.
+#[test]
+fn a_pool_without_descriptors_for_its_workers_ends_every_task() {
+    println!("{}", scenario("too-many-workers", &["64", "60"]).run().expect(0).records()[0]);
+}

@@ -16,9 +16,7 @@ fn the_largest_argument_does_not_hold_up_small_tasks() {
 /// T2: workers are killed at many moments of a large echo: a whole result wins, a partial one is dropped.
 #[test]
 fn a_partial_transfer_is_dropped_and_a_whole_one_wins() {
-    for seed in ["1", "2"] {
-        println!("{}", scenario("killed-transfer", &[seed]).run().expect(0).records()[0]);
-    }
+    println!("{}", scenario("killed-transfer", &["1"]).run().expect(0).records()[0]);
 }
 
 /// T4: results of every size that is a border somewhere; over the limit is code 225.

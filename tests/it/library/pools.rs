@@ -59,3 +59,9 @@ fn an_initializer_takes_arguments() {
     );
     assert_eq!(records[0]["value"], true);
 }
+
+/// 10 000 tasks may wait; the next one waits for room. A batch that halts lets them go, with code 231.
+#[test]
+fn as_many_tasks_wait_as_may_wait() {
+    scenario("full", &[]).run().expect(0);
+}

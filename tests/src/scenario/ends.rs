@@ -2,11 +2,13 @@
 
 #![forbid(unsafe_code)]
 
+use std::any::Any;
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt;
 use serde_json::json;
 use wasmpool::outcome::CancelledBy;
-use wasmpool::{Limits, Module, Output, OutputReader, Pool, Supervisor, Task, TaskHandle};
+use wasmpool::{Limits, Module, Order, Output, Pool, Supervisor, Task, TaskHandle};
 
 use crate::support::{self, Ends, call, ms, say, target};
 
@@ -22,8 +24,8 @@ const ENDINGS: &[&str] = &["drop", "shut_down", "terminate", "kill", "abandon"];
 struct Held {
     module: Option<Module>,
     handles: Vec<TaskHandle>,
-    /// Never read.
-    _reader: Option<OutputReader>,
+    /// Readers that are never read, streams that are never awaited.
+    kept: Vec<Box<dyn Any>>,
 }
 
 /// Ends a supervisor and a pool in each state and each way: an outcome for all, within the grace period.
@@ -76,7 +78,7 @@ fn limited(task: Task) -> Task {
 
 async fn bring_into(supervisor: &Supervisor, state: &str) -> (Pool, Held) {
     let pool = support::pool(supervisor, 2).build().expect("a pool");
-    let mut held = Held { module: None, handles: Vec::new(), _reader: None };
+    let mut held = Held { module: None, handles: Vec::new(), kept: Vec::new() };
     if state == "empty" {
         return (pool, held);
     }
@@ -116,15 +118,20 @@ async fn bring_into(supervisor: &Supervisor, state: &str) -> (Pool, Held) {
             let task = limited(call(&module, "flood_output", ())).output(Output::Stream(sink));
             held.handles.push(pool.submit(task).await.expect("a handle"));
             assert!(reader.recv().await.is_some());
-            held._reader = Some(reader);
+            held.kept.push(Box::new(reader));
         }
         "chunk" => {
             let pool = support::pool(supervisor, 1).chunksize(10).build().expect("a pool");
-            let map = pool.map_async::<_, u64>(&target(&module, "sleep_ms"), vec![1_000_000_u64; 20]);
+            let task = limited(call(&module, "sleep_ms", (1_000_000_u64,)));
+            let tasks = futures_util::stream::iter(std::iter::repeat_n(task, 20));
+            let mut records = Box::pin(pool.records(tasks, Order::Input));
+            // The first look at it is what starts it.
+            assert!(futures_util::FutureExt::now_or_never(records.next()).is_none());
             while supervisor.active_children().await.is_empty() {
                 tokio::task::yield_now().await;
             }
-            drop(map);
+            held.kept.push(Box::new(records));
+            return (pool, held);
         }
         other => panic!("no state `{other}`"),
     }

@@ -52,6 +52,8 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("calls", pool::calls),
     ("order", pool::order),
     ("chunks", pool::chunks),
+    ("full", pool::full),
+    ("too-many-workers", pool::too_many_workers),
     ("reuse", pool::reuse),
     ("initializers", pool::initializers),
     ("modules", pool::modules),

@@ -2,11 +2,13 @@
 
 #![forbid(unsafe_code)]
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
 use futures_util::StreamExt;
+use rustix::process::{Resource, Rlimit};
 use serde_json::{Value, json};
-use wasmpool::{Module, ModuleSource, Order, Outcome, Pool, StartMethod, Task, TaskFailed};
+use wasmpool::{Module, ModuleSource, Order, Outcome, Pool, StartMethod, Task, TaskFailed, TrySubmitError};
 
 use crate::support::{self, call, say, target};
 
@@ -298,5 +300,68 @@ pub fn one_thread(_: &[String]) {
             }
         }
         assert!(looked > 100, "it looked {looked} times");
+    });
+}
+
+/// As many tasks wait as may wait, and not one more; they are let go together.
+pub fn full(_: &[String]) {
+    let supervisor = support::supervisor();
+    support::block_on(async {
+        let module = support::guests(&supervisor).await;
+        let pool = support::pool(&supervisor, 1).build().expect("a pool");
+        let busy = pool.submit(call(&module, "ignore_cancelled", ())).await.expect("a handle");
+        support::until_running(&busy).await;
+        let task = call(&module, "add", (1, 2));
+        let mut waiting = Vec::new();
+        let full = loop {
+            match pool.try_submit(task.clone()) {
+                Ok(handle) => waiting.push(handle),
+                Err(full) => break full,
+            }
+        };
+        assert_eq!((full, waiting.len()), (TrySubmitError::Full, 10_000));
+        let one_more = tokio::time::timeout(Duration::from_millis(1), pool.submit(task.clone()));
+        assert!(one_more.await.is_err(), "it waits for room");
+        // The one that is let go makes room for one.
+        waiting.pop().expect("one").cancel();
+        let one_more = support::patiently("room", pool.submit(task)).await.expect("a handle");
+        pool.stop_starting();
+        for handle in waiting {
+            assert_eq!(support::patiently("its end", async { handle.await }).await.outcome.exit_code(), 231);
+        }
+        assert_eq!(one_more.await.outcome.exit_code(), 231);
+        assert!(!busy.is_finished(), "what runs goes on");
+        drop(pool);
+        assert_eq!(support::patiently("its end", async { busy.await }).await.outcome.exit_code(), 232);
+    });
+}
+
+/// More workers than there may be descriptors for: tasks end, with a result or with the cause.
+/// Arguments: descriptors, workers.
+pub fn too_many_workers(args: &[String]) {
+    let [descriptors, workers] = [0, 1].map(|at: usize| args[at].parse::<u64>().expect("a number"));
+    let limit = Rlimit { current: Some(descriptors), maximum: Some(descriptors) };
+    rustix::process::setrlimit(Resource::Nofile, limit).expect("a lower limit");
+    let supervisor = support::supervisor();
+    support::block_on(async {
+        let module = support::guests(&supervisor).await;
+        let pool =
+            support::pool(&supervisor, usize::try_from(workers).expect("small")).build().expect("a pool");
+        let mut codes = BTreeMap::<u8, usize>::new();
+        let mut handles = Vec::new();
+        for _ in 0..200 {
+            handles.push(pool.submit(call(&module, "sleep_ms", (20_u64,))).await.expect("a handle"));
+        }
+        for handle in handles {
+            let record = support::patiently("a task", async { handle.await }).await;
+            *codes.entry(record.outcome.exit_code()).or_default() += 1;
+        }
+        assert!(codes.keys().all(|code| [0, 247, 248].contains(code)), "{codes:?}");
+        // With room again, everything is as before.
+        pool.resize(2);
+        let values: Vec<i64> =
+            pool.starmap(&target(&module, "add"), (0..20).map(|n| (n, 1))).await.expect("values");
+        assert_eq!(values, (1..=20).collect::<Vec<i64>>());
+        say(&json!({ "codes": codes }));
     });
 }

@@ -66,6 +66,15 @@ pub fn running(_: &[String]) {
             assert!(took >= at_least, "{name} {how}: it had {GRACE:?} and ended after {took:?}");
             assert!(took < at_least + Duration::from_secs(1), "{name} {how}: {took:?}");
         }
+        // One that never asks, and ends by itself within its grace period.
+        for _ in 0..5 {
+            let handle =
+                pool.submit(with_grace(call(&module, "sleep_ms", (100_u64,)))).await.expect("a handle");
+            support::until("it has a worker", || handle.pid().is_some()).await;
+            handle.terminate();
+            let record = support::patiently("it ends", async { handle.await }).await;
+            assert!(record.outcome.is_success(), "its result is lost: {}", record.outcome);
+        }
         let (record, took) = stop(&pool, call(&module, "ignore_cancelled", ()), |handle| {
             support::signal(handle.pid().expect("it runs"), 19);
             handle.cancel();

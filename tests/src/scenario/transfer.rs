@@ -58,9 +58,15 @@ pub fn killed(args: &[String]) {
     support::block_on(async {
         let module = support::guests(&supervisor).await;
         let pool = support::pool(&supervisor, 3).build().expect("a pool");
-        for _ in 0..6 {
+        let begun = Instant::now();
+        let undisturbed = pool.submit(echo(&module, 64 * MIB)).await.expect("a handle").await;
+        expect_whole(&undisturbed.outcome, 64 * MIB);
+        let usual_ms = u64::try_from(begun.elapsed().as_millis()).expect("not for ever");
+        for round in 0..5 {
+            // From its first fifth to a little after its usual end.
+            let moment = usual_ms * (1 + round) / 4 - usual_ms / 5 + random.below(usual_ms / 10);
             let large = pool.submit(echo(&module, 64 * MIB)).await.expect("a handle");
-            let (_, ()) = tokio::join!(small_tasks(&pool, &module), kill_at(&large, random.below(120)));
+            let (_, ()) = tokio::join!(small_tasks(&pool, &module), kill_at(&large, moment));
             let record = support::patiently("the echo", async { (&large).await }).await;
             match &record.outcome {
                 Outcome::Killed(9) => died += 1,
