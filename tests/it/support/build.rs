@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::SystemTime;
 
 /// The workspace's folder.
 pub fn root() -> &'static Path {
@@ -38,16 +39,36 @@ fn succeed(command: &mut Command, what: &str) {
     assert!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// The `wasmpool` program, built as `cargo build` builds it.
+/// A program of the workspace. `cargo test` builds it together with the tests, because its package has a
+/// test of its own; where only some tests were asked for and it is older than its sources, it is built here.
+fn host_program(package: &str, folder: &str) -> PathBuf {
+    let target = target_dir();
+    let program = target.join("debug").join(package);
+    let sources = [root().join("host/src"), root().join(folder).join("src")];
+    let changed = sources.iter().filter_map(|folder| newest_change(folder)).max();
+    let built = std::fs::metadata(&program).and_then(|metadata| metadata.modified()).ok();
+    if built < changed {
+        let mut build = cargo();
+        build.current_dir(root()).args(["build", "--package", package, "--bin", package, "--target-dir"]);
+        succeed(build.arg(&target), &format!("{package} is built"));
+    }
+    program
+}
+
+/// When a file below this folder was changed last.
+fn newest_change(folder: &Path) -> Option<SystemTime> {
+    let entries = std::fs::read_dir(folder).ok()?.flatten();
+    let change = |entry: std::fs::DirEntry| match entry.path() {
+        path if path.is_dir() => newest_change(&path),
+        path => std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok(),
+    };
+    entries.filter_map(change).max()
+}
+
+/// The `wasmpool` program.
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let target = target_dir();
-        let mut build = cargo();
-        build.current_dir(root()).args(["build", "--package", "wasmpool", "--bin", "wasmpool"]);
-        succeed(build.arg("--target-dir").arg(&target), "the program is built");
-        target.join("debug/wasmpool")
-    })
+    PROGRAM.get_or_init(|| host_program("wasmpool", "host"))
 }
 
 fn ensure_target() {
@@ -85,16 +106,9 @@ pub fn example(name: &str) -> String {
 
 /// A host program of `examples/`.
 pub fn host_example(name: &str) -> PathBuf {
-    static BUILT: OnceLock<()> = OnceLock::new();
-    let target = target_dir();
-    BUILT.get_or_init(|| {
-        let mut build = cargo();
-        // Built together with the program, so that one library serves all of them.
-        build.current_dir(root()).args(["build", "--package", "wasmpool", "--package", "embed"]);
-        build.args(["--package", "tutorial_host", "--bins", "--target-dir"]).arg(&target);
-        succeed(&mut build, "the host programs are built");
-    });
-    target.join("debug").join(name)
+    static BUILDING: Mutex<()> = Mutex::new(());
+    let _one_at_a_time = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
+    host_program(name, &format!("examples/{name}"))
 }
 
 /// Runs the tests of an example's guest crate, natively, as its author does.

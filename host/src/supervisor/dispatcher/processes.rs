@@ -44,15 +44,23 @@ impl Dispatcher {
 
     pub(super) fn process_spawned(&mut self, process: ProcessId, result: std::io::Result<Child>) {
         self.spawning -= 1;
-        let told = result.and_then(|child| {
-            self.poller.add(&child, token(PROCESS_END, process))?;
+        let child = match result {
+            Ok(child) => child,
+            Err(error) => {
+                let reason = format!("cannot be started: {error}");
+                return self.process_failed(process, StartFailure::Worker, reason);
+            }
+        };
+        let told = self.poller.add(&child, token(PROCESS_END, process)).and_then(|()| {
             if let Some(entry) = self.processes.get_mut(&process) {
                 entry.child = Some(child);
             }
             self.tell(process)
         });
+        // One that has ended already cannot be told anything.
         if let Err(error) = told {
-            self.process_failed(process, StartFailure::Worker, format!("cannot be started: {error}"));
+            let reason = format!("cannot be told what to load: {error}");
+            self.process_failed(process, StartFailure::ForkServerLost, reason);
         }
     }
 
