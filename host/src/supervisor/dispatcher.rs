@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use crate::limits::{FORK_SERVERS_MAX, FRAME_BYTES_MAX};
 use crate::os::poll::Poller;
 use crate::outcome::CancelledBy;
-use crate::supervisor::artifact_store::{ArtifactKey, ArtifactStore};
+use crate::supervisor::artifact_store::ArtifactStore;
 use crate::supervisor::event::{
     ChildInfo, Command, DoctorReply, Event, PoolId, ProcessId, ProgramSettings, Stop, WorkerId,
 };
@@ -269,9 +269,4 @@ impl Drop for Dispatcher {
     fn drop(&mut self) {
         self.inbox.close();
     }
-}
-
-/// The key of an artifact that a server runs.
-fn artifact_key(key: &ServerKey) -> ArtifactKey {
-    key.artifact
 }

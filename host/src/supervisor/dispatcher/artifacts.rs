@@ -18,7 +18,7 @@ use crate::outcome::{StartFailed, StartFailure};
 use crate::policy::SandboxMode;
 use crate::protocol::compile::Compile;
 use crate::protocol::fork_server::EngineSettings;
-use crate::supervisor::artifact_store::{Artifact, ArtifactKey, Digest};
+use crate::supervisor::artifact_store::{Artifact, ArtifactKey};
 use crate::supervisor::event::{Event, ModuleSourceBytes, ProcessId};
 use crate::supervisor::fork_client::{Process, Purpose};
 use crate::supervisor::timers::Timer;
@@ -218,9 +218,4 @@ fn read_last_word(socket: &PacketSocket, buffer: &mut [u8]) -> Option<Result<(),
         Ok(Received::Packet(length, _)) => super::processes::compile_answer(&buffer[..length]).ok(),
         _ => None,
     }
-}
-
-/// What the cache knows an artifact by.
-pub(super) fn key_of(digest: Digest, fuel: bool) -> ArtifactKey {
-    ArtifactKey { module: digest, fuel }
 }

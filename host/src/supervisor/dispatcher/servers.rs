@@ -29,7 +29,7 @@ impl Dispatcher {
     /// The server for calls of this shape.
     pub(super) fn server_for(&mut self, shape: &CallShape) -> ServerId {
         let key = ServerKey {
-            artifact: super::artifacts::key_of(shape.module.digest, shape.limits.fuel.is_some()),
+            artifact: ArtifactKey { module: shape.module.digest, fuel: shape.limits.fuel.is_some() },
             engine: crate::protocol::fork_server::EngineSettings {
                 fuel: shape.limits.fuel.is_some(),
                 stack_bytes: shape.limits.stack_bytes,
@@ -468,7 +468,7 @@ impl Dispatcher {
 
     /// An artifact is at hand, or cannot be had.
     pub(super) fn serve_artifact(&mut self, key: ArtifactKey, settled: Result<Arc<Artifact>, StartFailed>) {
-        let servers = self.servers.iter_mut().filter(|(_, server)| super::artifact_key(&server.key) == key);
+        let servers = self.servers.iter_mut().filter(|(_, server)| server.key.artifact == key);
         let servers: Vec<ServerId> = servers.map(|(id, _)| *id).collect();
         for server in servers {
             match &settled {
