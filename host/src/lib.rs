@@ -35,6 +35,7 @@ mod init;
 mod os;
 mod protocol;
 mod supervisor;
+pub mod sync;
 mod task;
 #[cfg(feature = "worker")]
 mod worker;

@@ -97,7 +97,7 @@ pub const FRAME_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of a payload that travels inside its frame.
 pub const INLINE_BYTES_MAX: usize = 48 * 1024;
 /// Descriptors that travel with one frame.
-pub const FRAME_DESCRIPTORS_MAX: usize = 16;
+pub const FRAME_DESCRIPTORS_MAX: usize = 80;
 /// Bytes of a task's, worker's or process's name.
 pub const NAME_BYTES_MAX: usize = 256;
 /// Bytes of an error, panic or trap message that a worker sends.
@@ -146,3 +146,47 @@ pub const STDIN_LOOK_TIME_MAX: Duration = Duration::from_millis(10);
 pub const CONVERTED_VALUES_MAX: usize = 8_000_000;
 /// Bytes of a call as `--invoke` takes it.
 pub const EXPRESSION_BYTES_MAX: usize = 32 * 1024;
+/// Queues, locks and the like that one task may be granted.
+pub const GRANTS_MAX: usize = 64;
+/// Handles to them that one instance may hold at a time.
+pub const SYNC_HANDLES_MAX: usize = 1024;
+/// Attempts and threads of the host that hold or wait for one object at a time.
+pub const HOLDERS_MAX: u32 = 4096;
+/// Items of one queue.
+pub const QUEUE_CAPACITY_MAX: u32 = 1 << 20;
+/// Items of one queue by default.
+pub const QUEUE_CAPACITY: u32 = 1024;
+/// Bytes of one item by default.
+pub const MESSAGE_BYTES: u32 = 1 << 20;
+/// Bytes of one item at most.
+pub const MESSAGE_BYTES_MAX_OPTION: u32 = 256 << 20;
+/// Bytes of all items of one queue together by default.
+pub const QUEUE_BYTES: u64 = 64 * MIB;
+/// Bytes of all items of one queue together at most.
+pub const QUEUE_BYTES_MAX: u64 = 16 * GIB;
+/// How often an item is delivered before it is a dead letter, by default.
+pub const DELIVERIES: u32 = 5;
+/// Bytes of one shared array.
+pub const ARRAY_BYTES_MAX: u64 = 4 * GIB;
+/// Permits of one semaphore.
+pub const PERMITS_MAX: u32 = i32::MAX as u32;
+/// Entries of one shared dictionary, by default.
+pub const DICT_ENTRIES: usize = 10_000;
+/// Bytes of all keys and values of one shared dictionary, by default.
+pub const DICT_BYTES: usize = 16 << 20;
+/// Bytes of one key.
+pub const DICT_KEY_BYTES_MAX: usize = 256;
+/// Bytes of one value: two of them travel in one frame.
+pub const DICT_VALUE_BYTES_MAX: usize = 16 * 1024;
+/// How deep tasks may submit tasks that submit tasks.
+pub const NESTED_DEPTH_MAX: u32 = 8;
+/// Tasks that one attempt may have submitted and not yet seen the end of.
+pub const NESTED_TASKS_MAX: usize = 1024;
+/// How long a task waits in a host import before it gives its place in the pool back.
+pub const WAIT_WITH_SLOT_TIME_MAX: Duration = Duration::from_millis(10);
+/// Tasks of one pool that wait in a host import and have given their places back.
+pub const WAITING_WORKERS_MAX: usize = 64;
+/// How often a task that waits looks for what the supervisor has to say.
+pub const WAIT_LOOK_TIME_MAX: Duration = Duration::from_millis(100);
+/// Between the two looks that find a deadlock.
+pub const DEADLOCK_LOOK_TIME: Duration = Duration::from_millis(100);

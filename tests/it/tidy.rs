@@ -54,6 +54,7 @@ fn part(path: &str) -> &str {
     match name {
         "os" | "protocol" | "sync" | "supervisor" | "worker" | "batch" | "report" | "bin" => name,
         "lib" | "init" | "blocking" => "face",
+        "task" => "arguments",
         _ => "values",
     }
 }
@@ -62,13 +63,15 @@ fn part(path: &str) -> &str {
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("values", &[]),
     ("os", &["values"]),
-    ("protocol", &["values"]),
+    ("protocol", &["values", "sync"]),
     ("sync", &["values", "os"]),
-    ("supervisor", &["values", "os", "protocol", "sync", "face"]),
+    // Arguments carry the shared objects that are among them.
+    ("arguments", &["values", "sync"]),
+    ("supervisor", &["values", "os", "protocol", "sync", "arguments", "face"]),
     ("worker", &["values", "os", "protocol", "sync"]),
-    ("batch", &["values", "supervisor", "face"]),
-    ("report", &["values", "supervisor", "batch", "face"]),
-    ("face", &["values", "os", "supervisor", "worker", "protocol", "batch", "report"]),
+    ("batch", &["values", "sync", "arguments", "supervisor", "face"]),
+    ("report", &["values", "sync", "arguments", "supervisor", "batch", "face"]),
+    ("face", &["values", "os", "sync", "arguments", "supervisor", "worker", "protocol", "batch", "report"]),
 ];
 
 /// The parts that a file names by `crate::part` or `super::…`.

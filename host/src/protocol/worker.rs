@@ -7,15 +7,68 @@
 use serde::{Deserialize, Serialize};
 
 use crate::outcome::{Encoding, LimitKind, StartFailure, Trap};
+use crate::sync::{DictAnswer, DictOperation, Spec, SyncError, WaitFor};
 
 /// From the supervisor to a worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum ToWorker {
     /// Run this. Descriptors, in order: the inputs' memory file if `inputs` is one, then standard input
-    /// if `stdin` says so.
+    /// if `stdin` says so, then one for each grant that lives in shared memory.
     Start(Box<Start>),
     /// The caller asked the running attempt with this task number to stop.
     Cancel { task: u64 },
+    /// The answer to the request of this number. A body in memory is the frame's descriptor.
+    Reply { request: u64, reply: Reply },
+    /// The wait of this number is to end with this error: the cycle it is part of.
+    Deadlock { wait: u64, cycle: String },
+}
+
+/// A shared object that a task may use.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct GrantedObject {
+    pub(crate) name: String,
+    pub(crate) spec: Spec,
+    /// Which end of a pipe, 0 or 1.
+    pub(crate) end: u8,
+}
+
+/// What a running task asks the supervisor for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Ask {
+    /// An operation on a granted dictionary, by its index among the grants.
+    Dict { grant: u32, operation: DictOperation },
+    /// Run this task of the same module in the same pool. A body in memory is the frame's descriptor.
+    Submit { export: String, args: Body },
+    /// Tell when this submitted task has ended.
+    Join { task: u64 },
+    /// Stop this submitted task. There is no reply.
+    Cancel { task: u64 },
+}
+
+/// What the supervisor answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Reply {
+    Dict(Result<DictAnswer, SyncError>),
+    /// The task's number, or why it was not taken.
+    Submitted(Result<u64, String>),
+    /// Its result as it is, or how else it ended.
+    Joined(Result<Body, JoinFailure>),
+}
+
+/// How a submitted task ended otherwise than with a value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum JoinFailure {
+    Ended { exit_code: u8, message: String },
+    NotFound,
+}
+
+/// What a worker waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum WaitOn {
+    /// A granted object, by its index among the grants.
+    Object { grant: u32, what: WaitFor },
+    /// A submitted task.
+    Task { task: u64 },
 }
 
 /// One assignment: a task, or the calls of one chunk, all in one fresh instance.
@@ -38,6 +91,10 @@ pub(crate) struct Start {
     pub(crate) env: Vec<(String, String)>,
     /// Whether a descriptor for standard input comes with the frame; without it, it is empty.
     pub(crate) stdin: bool,
+    /// Who this attempt is in shared memory.
+    pub(crate) token: u32,
+    /// The shared objects that it may use.
+    pub(crate) grants: Vec<GrantedObject>,
     /// The lowest level of guest log records that the host wants.
     pub(crate) log_level: Option<LogLevel>,
     /// True for the last assignment of this worker: it ends after it.
@@ -129,6 +186,13 @@ pub(crate) enum FromWorker {
     Log { level: LogLevel, target: String, message: String },
     /// The guest told its progress.
     Progress { done: u64, total: Option<u64> },
+    /// The guest asks for something. Numbers grow with each request of the worker.
+    Request { request: u64, ask: Ask },
+    /// The guest has waited for a while. Numbers grow with each wait of the worker. `timed`: the wait ends by
+    /// itself one day.
+    WaitBegan { wait: u64, on: WaitOn, timed: bool },
+    /// That wait is over.
+    WaitEnded { wait: u64 },
 }
 
 /// How a call ended, by the worker's word.

@@ -176,6 +176,9 @@ impl Dispatcher {
                 }
                 Ok(())
             }
+            FromWorker::Request { .. } | FromWorker::WaitBegan { .. } | FromWorker::WaitEnded { .. } => {
+                Ok(())
+            }
         }
     }
 

@@ -446,6 +446,8 @@ fn start_packet(
         argv: shape.argv.clone(),
         env: shape.env.clone(),
         stdin: stdin.is_some(),
+        token: 1,
+        grants: Vec::new(),
         log_level: super::frames::log_level_max(),
         last,
     };

@@ -243,6 +243,8 @@ pub(super) fn start(entry: Entry) -> Start {
         argv: vec!["program".to_owned()],
         env: Vec::new(),
         stdin: false,
+        token: 1,
+        grants: Vec::new(),
         log_level: None,
         last: true,
     }

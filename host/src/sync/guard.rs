@@ -1,0 +1,87 @@
+//! The guard of an object: a short lock around a change of several words.
+//!
+//! Its word holds the token of whoever is inside, so a holder that died is known by name. Inside, one store
+//! commits the operation and everything else can be derived again; so whoever breaks a dead holder's guard
+//! rebuilds what is derived and goes on.
+//!
+//! Nobody sleeps on a guard without looking again after a while: a wake that was lost with the death of who was
+//! woken costs that while, not the object.
+
+#![forbid(unsafe_code)]
+
+use std::time::Duration;
+
+use super::memory::Memory;
+use super::{Stop, Token, WaitFor, Waits};
+
+/// Somebody sleeps, or slept.
+const CONTENDED: u32 = 1 << 31;
+const TOKEN_BITS: u32 = CONTENDED - 1;
+/// Looks at the word before the first sleep. A holder is inside for less than a microsecond.
+const SPINS: u32 = 200;
+/// The holder may be off its CPU for this long before the caller's own time-out is asked.
+const PATIENCE: Duration = Duration::from_millis(2);
+
+/// Who repairs an object: no participant has this token.
+const REPAIRER: u32 = Token::MAX;
+
+/// Goes inside. `what` is told to `waits`, should it take long.
+pub(super) fn enter(
+    memory: &impl Memory,
+    at: u64,
+    who: Token,
+    what: WaitFor,
+    waits: &mut dyn Waits,
+) -> Result<(), Stop> {
+    let own = who.get();
+    for _ in 0..SPINS {
+        if memory.load32(at) == 0 && memory.swap32_if(at, 0, own) == 0 {
+            return Ok(());
+        }
+        memory.pause();
+    }
+    let mut patient = true;
+    // Whoever slept must assume that others sleep too.
+    while memory.swap32_if(at, 0, own | CONTENDED) != 0 {
+        let found = memory.load32(at);
+        if found == 0 || found & CONTENDED == 0 && memory.swap32_if(at, found, found | CONTENDED) != found {
+            continue;
+        }
+        let time = if patient { PATIENCE } else { waits.sleep_at_most(what)?.min(10 * PATIENCE) };
+        patient = false;
+        memory.sleep(at, found | CONTENDED, time);
+    }
+    Ok(())
+}
+
+/// Goes outside.
+pub(super) fn leave(memory: &impl Memory, at: u64) {
+    if memory.swap32(at, 0) & CONTENDED != 0 {
+        memory.wake(at, 1);
+    }
+}
+
+/// How the repairer found the guard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seized {
+    /// Free: nothing is half done. The caller is inside.
+    Whole,
+    /// Held by a dead participant: something may be half done. The caller is inside.
+    Torn,
+    /// Held by somebody who is alive.
+    Busy,
+}
+
+/// Goes inside to repair, without waiting.
+pub(super) fn seize(memory: &impl Memory, at: u64, is_alive: &dyn Fn(Token) -> bool) -> Seized {
+    let found = memory.load32(at);
+    let holder = Token::new(found & TOKEN_BITS);
+    if found != 0 && holder.is_some_and(|holder| holder.get() != REPAIRER && is_alive(holder)) {
+        return Seized::Busy;
+    }
+    // Contended in any case: who sleeps under a dead holder is woken when the repairer leaves.
+    if memory.swap32_if(at, found, REPAIRER | CONTENDED) != found {
+        return Seized::Busy;
+    }
+    if found & TOKEN_BITS == 0 { Seized::Whole } else { Seized::Torn }
+}

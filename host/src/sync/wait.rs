@@ -1,0 +1,100 @@
+//! How a caller waits: how long, and what may end the wait besides what is waited for.
+
+#![forbid(unsafe_code)]
+
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::SyncError;
+
+/// What a caller waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) enum WaitFor {
+    /// The holder of a lock (or of a condition's lock) to let go.
+    Lock,
+    /// A permit.
+    Permit,
+    /// An event to be set.
+    Event,
+    /// A condition to be notified.
+    Notify,
+    /// The other parties of a barrier.
+    Parties,
+    /// An item in a queue or from the other end of a pipe.
+    Item,
+    /// Room in a queue or pipe.
+    Room,
+    /// A queue without items and leases.
+    Empty,
+}
+
+impl WaitFor {
+    /// In words, after "waits for".
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Lock => "the holder of",
+            Self::Permit => "a permit of",
+            Self::Event => "the setting of",
+            Self::Notify => "a notification of",
+            Self::Parties => "the other parties of",
+            Self::Item => "an item of",
+            Self::Room => "room in",
+            Self::Empty => "the end of all work of",
+        }
+    }
+}
+
+/// Why a wait ends before what is waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    TimedOut,
+    /// The guest was interrupted or asked to stop.
+    Cancelled,
+    Deadlock(String),
+}
+
+impl From<Stop> for SyncError {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::TimedOut => Self::TimedOut,
+            Stop::Cancelled => Self::Cancelled,
+            Stop::Deadlock(cycle) => Self::Deadlock(cycle),
+        }
+    }
+}
+
+/// How one operation waits. An operation that need not wait never asks.
+pub(crate) trait Waits {
+    /// Called before each sleep, the first one included: the longest time to sleep before asking again.
+    /// A sleep may also end early, for no reason or by a signal.
+    fn sleep_at_most(&mut self, what: WaitFor) -> Result<Duration, Stop>;
+}
+
+/// Waits until a point in time, or for ever. What a thread of the host program does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline(Option<Instant>);
+
+impl Deadline {
+    pub(crate) fn never() -> Self {
+        Self(None)
+    }
+
+    /// `Duration::ZERO` does not wait at all.
+    pub(crate) fn after(time: Duration) -> Self {
+        Self(Instant::now().checked_add(time))
+    }
+
+    pub(crate) fn of(time: Option<Duration>) -> Self {
+        time.map_or(Self::never(), Self::after)
+    }
+}
+
+impl Waits for Deadline {
+    fn sleep_at_most(&mut self, _: WaitFor) -> Result<Duration, Stop> {
+        const LOOK_AGAIN: Duration = Duration::from_secs(1);
+        let Some(at) = self.0 else { return Ok(LOOK_AGAIN) };
+        let left = at.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(Stop::TimedOut) } else { Ok(left.min(LOOK_AGAIN)) }
+    }
+}
