@@ -17,6 +17,7 @@ mod object;
 mod operation;
 mod shared;
 mod spec;
+pub(crate) mod tokens;
 mod wait;
 
 pub use error::SyncError;
