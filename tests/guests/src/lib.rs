@@ -14,6 +14,7 @@ mod outside;
 mod secret;
 mod selective;
 mod state;
+mod sync;
 mod time;
 mod values;
 
