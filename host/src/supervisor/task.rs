@@ -164,6 +164,7 @@ impl Task {
             argv: self.argv.clone(),
             env: self.env.clone(),
             stdin: self.stdin.clone(),
+            grants: Vec::new(),
             priority: self.priority,
         }
     }
@@ -179,7 +180,8 @@ impl Task {
         };
         let name = Arc::clone(&self.name);
         let (output, retries) = (self.output.clone(), self.retries);
-        let call = Call { task, name, attempt: 1, input, output, reply: Some(reply), retries, room: None };
+        let call =
+            Call { task, name, attempt: 1, input, output, reply: Some(reply), retries, depth: 0, room: None };
         let Some(reason) = refused else { return Some(call) };
         let record = call.record_without_worker(Outcome::NotRun(NotRun::Argument(reason)));
         call.finish(record);
