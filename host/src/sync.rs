@@ -15,6 +15,8 @@ mod guard;
 mod memory;
 mod object;
 mod operation;
+mod pipe;
+mod queue;
 mod shared;
 mod spec;
 pub(crate) mod tokens;
