@@ -11,7 +11,7 @@
 #![forbid(unsafe_code)]
 
 use super::super::guard::{self, Seized};
-use super::super::memory::Memory;
+use super::super::memory::{EVERYBODY, Memory};
 use super::super::{Recovery, Token};
 use super::Queue;
 use super::layout::{
@@ -59,7 +59,8 @@ impl<M: Memory> Queue<'_, M> {
         close: bool,
         is_alive: &dyn Fn(Token) -> bool,
     ) -> Recovery {
-        let seized = guard::seize(self.memory, self.base + GUARD, is_alive);
+        let keeps = |token| token != gone && is_alive(token);
+        let seized = guard::seize(self.memory, self.base + GUARD, &keeps);
         if seized == Seized::Busy {
             return Recovery::Busy;
         }
@@ -68,13 +69,15 @@ impl<M: Memory> Queue<'_, M> {
         }
         let mut wakes = Wakes::default();
         if seized == Seized::Torn || self.anything_held() {
-            self.rebuild(&|token| token != gone && is_alive(token), &mut wakes);
+            self.rebuild(&keeps, &mut wakes);
         } else {
             // The dead may have slept, or was woken in somebody else's place.
             self.announce_new_epoch(&mut wakes);
         }
         guard::leave(self.memory, self.base + GUARD);
         self.send(wakes);
+        // Who was woken for the guard may have died of it.
+        self.memory.wake(self.base + GUARD, EVERYBODY);
         Recovery::Done
     }
 

@@ -13,16 +13,11 @@
 
 use std::time::Duration;
 
-use super::super::memory::Memory;
+use super::super::memory::{EVERYBODY, Memory, spin};
 use super::super::{SyncError, Token, WaitFor, Waits, guard};
 use super::Queue;
 use super::layout::{BEHIND, EMPTY, EPOCH, GUARD, ITEMS, ROOM, Signal};
 use super::lists::Unsound;
-
-/// Looks at the signal before the first sleep: a few microseconds. The other side of a running hand-over takes less
-/// than one.
-const SPINS: u32 = if cfg!(test) { 20 } else { 150 };
-const ALL: u32 = u32::MAX;
 
 /// How many to wake, once outside the guard.
 #[derive(Clone, Copy, Debug, Default)]
@@ -113,15 +108,9 @@ impl<M: Memory> Queue<'_, M> {
         attempt(wakes)
     }
 
-    /// Spins for a moment.
+    /// Spins for a moment: the other side of a running hand-over takes less.
     fn changes_soon(&self, signal: Signal, seen: u32) -> bool {
-        for _ in 0..SPINS {
-            if self.word(signal.word) != seen {
-                return true;
-            }
-            self.memory.pause();
-        }
-        false
+        spin(self.memory, || (self.word(signal.word) != seen).then_some(())).is_some()
     }
 
     fn register(&self, signal: Signal) -> Registration {
@@ -155,7 +144,7 @@ impl<M: Memory> Queue<'_, M> {
         self.add(signal.word, 1);
         let sleepers = self.word(signal.sleepers);
         self.set(signal.pending, sleepers);
-        if sleepers > 0 { ALL } else { 0 }
+        if sleepers > 0 { EVERYBODY } else { 0 }
     }
 
     /// Forgets who sleeps, and lets everybody look again.
@@ -166,7 +155,7 @@ impl<M: Memory> Queue<'_, M> {
             self.set(signal.pending, 0);
             self.add(signal.word, 1);
         }
-        *wakes = Wakes { items: ALL, room: ALL, empty: ALL };
+        *wakes = Wakes { items: EVERYBODY, room: EVERYBODY, empty: EVERYBODY };
     }
 
     /// Wakes, from outside the guard, so that who is woken finds it free.

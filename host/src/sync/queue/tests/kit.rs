@@ -186,8 +186,9 @@ impl Memory for TestMemory {
     fn sleep(&self, _: u64, _: u32, _: Duration) {
         self.step();
     }
-    fn wake(&self, _: u64, _: u32) {
+    fn wake(&self, _: u64, _: u32) -> u32 {
         self.step();
+        0
     }
 }
 
