@@ -11,3 +11,6 @@ mod neighbours;
 mod starting;
 mod stopping;
 mod transfer;
+mod locks;
+mod queues;
+mod waiting;
