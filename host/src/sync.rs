@@ -8,16 +8,27 @@
 //! Callers see one narrow trait, [`Object`]: an operation in, an answer out. A backend over several machines
 //! would be a second implementation of it.
 
+mod array;
+mod barrier;
+mod condition;
 mod dict;
 mod error;
+mod event;
 mod grant;
 mod guard;
+mod lock;
 mod memory;
 mod object;
 mod operation;
+mod pipe;
+mod queue;
+mod recovery;
+mod semaphore;
 mod shared;
 mod spec;
+mod table;
 pub(crate) mod tokens;
+mod value;
 mod wait;
 
 pub use error::SyncError;
@@ -25,7 +36,8 @@ pub use grant::Grant;
 pub(crate) use grant::Granted;
 pub(crate) use object::{Object, Token};
 pub(crate) use operation::{Answer, DictAnswer, DictOperation, Item, Operation};
-pub(crate) use shared::{Blockers, Departure, Recovery, SharedObject};
+pub(crate) use recovery::{Blockers, Departure, Recovery};
+pub(crate) use shared::SharedObject;
 pub use spec::{ElementType, ObjectKind};
 pub(crate) use spec::{QueueSpec, Spec};
 pub(crate) use wait::{Deadline, Stop, WaitFor, Waits};
