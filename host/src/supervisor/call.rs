@@ -17,6 +17,7 @@ use crate::supervisor::event::ModuleSourceBytes;
 use crate::supervisor::handle::HandleState;
 use crate::supervisor::output::Output;
 use crate::supervisor::pool::StartMethod;
+use crate::sync::Grant;
 use crate::task::Stdin;
 
 /// What the calls of one assignment have in common.
@@ -32,6 +33,8 @@ pub(super) struct CallShape {
     pub(super) argv: Vec<String>,
     pub(super) env: Vec<(String, String)>,
     pub(super) stdin: Stdin,
+    /// The shared objects that they may use, by name, each once.
+    pub(super) grants: Vec<Grant>,
     pub(super) priority: i32,
 }
 
