@@ -38,17 +38,28 @@
 //! # }
 //! ```
 
+mod array;
+mod barrier;
+mod condition;
 mod dict;
 mod error;
+mod event;
 mod grant;
 mod guard;
 mod host;
+mod lock;
 mod memory;
 mod object;
 mod operation;
+mod pipe;
+mod queue;
+mod recovery;
+mod semaphore;
 mod shared;
 mod spec;
+mod table;
 pub(crate) mod tokens;
+mod value;
 mod wait;
 
 pub use error::SyncError;
@@ -57,11 +68,12 @@ pub(crate) use grant::{GrantError, Granted, collect, merge};
 pub use host::{
     Array, Barrier, BoundedSemaphore, Condition, ConditionGuard, Connection, DeadLetters, Dict, Element,
     Event, Got, Guard, Items, Lease, Leases, Lock, Number, OwnedConditionGuard, OwnedGuard, Pipe,
-    PipeBuilder, Queue, QueueBuilder, RLock, Semaphore, Value,
+    PipeBuilder, Queue, QueueBuilder, RLock, Received, Semaphore, Value,
 };
 pub(crate) use object::{Object, Token};
 pub(crate) use operation::{Answer, DictAnswer, DictOperation, Item, Operation};
-pub(crate) use shared::{Blockers, Departure, Recovery, SharedObject};
+pub(crate) use recovery::{Blockers, Departure, Recovery};
+pub(crate) use shared::SharedObject;
 pub use spec::{ElementType, ObjectKind};
 pub(crate) use spec::{QueueSpec, Spec};
 pub(crate) use wait::{Deadline, Stop, WaitFor, Waits};

@@ -46,7 +46,7 @@ pub use event::Event;
 pub use guard::{Guard, OwnedGuard};
 pub use lease::Lease;
 pub use lock::{Lock, RLock};
-pub use pipe::{Connection, Pipe};
+pub use pipe::{Connection, Pipe, Received};
 pub use queue::{DeadLetters, Got, Items, Leases, Queue};
 pub use semaphore::{BoundedSemaphore, Semaphore};
 pub use value::{Number, Value};
@@ -85,6 +85,11 @@ impl Base {
         self.perform(tokens::of_this_thread(), operation, &mut Deadline::never())
     }
 
+    /// What there is, as a hint: 0 also when it cannot be known.
+    fn len_hint(&self) -> u64 {
+        self.act(Operation::Len).as_ref().map_or(0, hint)
+    }
+
     /// Acts for this thread; `None` when the time was over.
     fn act_within(&self, operation: Operation<'_>, time: Duration) -> Result<Option<Answer>, SyncError> {
         let result = self.perform(tokens::of_this_thread(), operation, &mut Deadline::after(time));
@@ -110,6 +115,10 @@ fn count(answer: &Answer) -> Result<u64, SyncError> {
         Answer::Count(count) => Ok(*count),
         other => Err(unexpected(other)),
     }
+}
+
+fn hint(answer: &Answer) -> u64 {
+    count(answer).unwrap_or(0)
 }
 
 fn flag(answer: &Answer) -> Result<bool, SyncError> {

@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::ops::Range;
+use std::ops::{Bound, RangeBounds};
 
 use super::{Base, handle, unexpected};
 use crate::sync::{Answer, ElementType, Operation, Spec, SyncError};
@@ -58,7 +58,7 @@ elements! {
 /// let row = Array::<i32>::new(5)?;
 /// row.write(1, &[7, 8])?;
 /// row.set(4, -1)?;
-/// assert_eq!(row.read(0..5)?, [0, 7, 8, 0, -1]);
+/// assert_eq!(row.read(..)?, [0, 7, 8, 0, -1]);
 /// assert!(row.get(5).is_err());
 /// # Ok::<(), wasmpool::sync::SyncError>(())
 /// ```
@@ -125,13 +125,23 @@ impl<N: Element> Array<N> {
         self.write(index, &[number])
     }
 
-    /// These elements.
+    /// These elements; `..` is all of them.
     ///
     /// # Errors
     ///
     /// [`SyncError::OutOfRange`].
-    pub fn read(&self, range: Range<u64>) -> Result<Vec<N>, SyncError> {
-        let bytes = self.bytes(range.start, range.end.saturating_sub(range.start))?;
+    pub fn read(&self, range: impl RangeBounds<u64>) -> Result<Vec<N>, SyncError> {
+        let start = match range.start_bound() {
+            Bound::Included(start) => *start,
+            Bound::Excluded(before) => before.saturating_add(1),
+            Bound::Unbounded => 0,
+        };
+        let end = match range.end_bound() {
+            Bound::Included(last) => last.saturating_add(1),
+            Bound::Excluded(end) => *end,
+            Bound::Unbounded => self.length,
+        };
+        let bytes = self.bytes(start, end.saturating_sub(start))?;
         Ok(bytes.chunks_exact(std::mem::size_of::<N>()).map(N::read).collect())
     }
 

@@ -64,7 +64,7 @@ impl Barrier {
     /// # Errors
     ///
     /// [`SyncError::Broken`].
-    pub fn wait(&self) -> Result<u64, SyncError> {
+    pub fn wait(&self) -> Result<u32, SyncError> {
         meet(&self.base, tokens::of_this_thread(), &mut Deadline::never())
     }
 
@@ -73,7 +73,7 @@ impl Barrier {
     /// # Errors
     ///
     /// [`SyncError::Broken`].
-    pub fn wait_timeout(&self, time: Duration) -> Result<Option<u64>, SyncError> {
+    pub fn wait_timeout(&self, time: Duration) -> Result<Option<u32>, SyncError> {
         unless_timed_out(meet(&self.base, tokens::of_this_thread(), &mut Deadline::after(time)))
     }
 
@@ -84,7 +84,7 @@ impl Barrier {
     /// # Errors
     ///
     /// [`SyncError::Broken`].
-    pub fn wait_async(&self) -> impl Future<Output = Result<u64, SyncError>> + Send + use<> {
+    pub fn wait_async(&self) -> impl Future<Output = Result<u32, SyncError>> + Send + use<> {
         let base = self.base.clone();
         // To try first without waiting would break the barrier.
         waiting::wait_elsewhere(move |waits| {
@@ -121,12 +121,9 @@ impl Barrier {
     }
 
     /// How many wait: a hint, it may be old when it arrives.
-    ///
-    /// # Errors
-    ///
-    /// As [`reset`](Self::reset).
-    pub fn waiting_hint(&self) -> Result<u64, SyncError> {
-        count(&self.base.act(Operation::Len)?)
+    #[must_use]
+    pub fn n_waiting(&self) -> u64 {
+        self.base.len_hint()
     }
 
     /// How many must wait for all to go on.
@@ -137,10 +134,11 @@ impl Barrier {
 }
 
 /// One meeting, from registering as a party to leaving.
-fn meet(base: &Base, who: Token, waits: &mut dyn Waits) -> Result<u64, SyncError> {
+fn meet(base: &Base, who: Token, waits: &mut dyn Waits) -> Result<u32, SyncError> {
     base.perform(who, Operation::Open, &mut Deadline::never())?;
     let met = base.perform(who, Operation::Wait, waits).and_then(|answer| count(&answer));
     let left = base.perform(who, Operation::Leave, &mut Deadline::never());
     let index = met?;
-    left.map(|_| index)
+    // There are as many indexes as parties.
+    left.map(|_| u32::try_from(index).unwrap_or(u32::MAX))
 }

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::cell::Cell;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
@@ -28,7 +29,7 @@ use crate::sync::{Deadline, Operation, Spec, SyncError, Token, tokens};
 ///         value.set(7);
 ///         held.notify_all()
 ///     });
-///     let mut held = changed.lock()?;
+///     let held = changed.lock()?;
 ///     held.wait_for(|| value.get() == 7)
 /// })?;
 /// # Ok::<(), wasmpool::sync::SyncError>(())
@@ -111,14 +112,14 @@ impl Condition {
 pub struct ConditionGuard<'a> {
     base: &'a Base,
     who: Token,
-    abandoned_by: Option<u64>,
+    abandoned_by: Cell<Option<u64>>,
     stays_on_thread: PhantomData<*const ()>,
 }
 
 impl<'a> ConditionGuard<'a> {
     fn take(base: &'a Base, waits: &mut Deadline) -> Result<Self, SyncError> {
         let who = tokens::of_this_thread();
-        let abandoned_by = abandoned_by(&base.perform(who, Operation::Acquire, waits)?)?;
+        let abandoned_by = Cell::new(abandoned_by(&base.perform(who, Operation::Acquire, waits)?)?);
         Ok(Self { base, who, abandoned_by, stays_on_thread: PhantomData })
     }
 
@@ -126,7 +127,7 @@ impl<'a> ConditionGuard<'a> {
     /// a wait, which takes the lock again, may bring another one.
     #[must_use]
     pub fn abandoned_by(&self) -> Option<u64> {
-        self.abandoned_by
+        self.abandoned_by.get()
     }
 
     /// Gives the lock back, waits for a notification (or for no reason), and takes the lock again.
@@ -134,7 +135,7 @@ impl<'a> ConditionGuard<'a> {
     /// # Errors
     ///
     /// [`SyncError::Damaged`] when another participant broke the object.
-    pub fn wait(&mut self) -> Result<(), SyncError> {
+    pub fn wait(&self) -> Result<(), SyncError> {
         self.wait_until(&mut Deadline::never())
     }
 
@@ -143,7 +144,7 @@ impl<'a> ConditionGuard<'a> {
     /// # Errors
     ///
     /// As [`wait`](Self::wait).
-    pub fn wait_timeout(&mut self, time: Duration) -> Result<bool, SyncError> {
+    pub fn wait_timeout(&self, time: Duration) -> Result<bool, SyncError> {
         unless_timed_out(self.wait_until(&mut Deadline::after(time))).map(|notified| notified.is_some())
     }
 
@@ -152,7 +153,7 @@ impl<'a> ConditionGuard<'a> {
     /// # Errors
     ///
     /// As [`wait`](Self::wait).
-    pub fn wait_for(&mut self, mut is_true: impl FnMut() -> bool) -> Result<(), SyncError> {
+    pub fn wait_for(&self, mut is_true: impl FnMut() -> bool) -> Result<(), SyncError> {
         while !is_true() {
             self.wait()?;
         }
@@ -165,7 +166,7 @@ impl<'a> ConditionGuard<'a> {
     ///
     /// As [`wait`](Self::wait).
     pub fn wait_for_timeout(
-        &mut self,
+        &self,
         time: Duration,
         mut is_true: impl FnMut() -> bool,
     ) -> Result<bool, SyncError> {
@@ -178,21 +179,12 @@ impl<'a> ConditionGuard<'a> {
         Ok(true)
     }
 
-    /// Wakes one who waits, once this thread gives the lock back.
+    /// Wakes at most so many who wait; they go on once this thread gives the lock back.
     ///
     /// # Errors
     ///
     /// As [`wait`](Self::wait).
-    pub fn notify(&self) -> Result<(), SyncError> {
-        self.notify_many(1)
-    }
-
-    /// Wakes at most so many who wait.
-    ///
-    /// # Errors
-    ///
-    /// As [`wait`](Self::wait).
-    pub fn notify_many(&self, count: u32) -> Result<(), SyncError> {
+    pub fn notify(&self, count: u32) -> Result<(), SyncError> {
         self.base.perform(self.who, Operation::Notify(count), &mut Deadline::never()).map(drop)
     }
 
@@ -202,12 +194,12 @@ impl<'a> ConditionGuard<'a> {
     ///
     /// As [`wait`](Self::wait).
     pub fn notify_all(&self) -> Result<(), SyncError> {
-        self.notify_many(u32::MAX)
+        self.notify(u32::MAX)
     }
 
-    fn wait_until(&mut self, waits: &mut Deadline) -> Result<(), SyncError> {
+    fn wait_until(&self, waits: &mut Deadline) -> Result<(), SyncError> {
         let answer = self.base.perform(self.who, Operation::Wait, waits)?;
-        self.abandoned_by = abandoned_by(&answer)?;
+        self.abandoned_by.set(abandoned_by(&answer)?);
         Ok(())
     }
 }
@@ -254,7 +246,7 @@ impl OwnedConditionGuard {
     /// # Errors
     ///
     /// As [`ConditionGuard::wait`].
-    pub fn notify_many(&self, count: u32) -> Result<(), SyncError> {
+    pub fn notify(&self, count: u32) -> Result<(), SyncError> {
         let notify = Operation::Notify(count);
         self.held.base().perform(self.held.who(), notify, &mut Deadline::never()).map(drop)
     }

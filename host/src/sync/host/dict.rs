@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::PoisonError;
 
@@ -25,7 +26,7 @@ use crate::sync::{DictAnswer, DictOperation, Granted, Spec, SyncError};
 /// use wasmpool::sync::Dict;
 ///
 /// let scores = Dict::<u64>::new()?;
-/// assert_eq!(scores.insert("ada", &3)?, None);
+/// assert_eq!(scores.insert("ada", 3)?, None);
 /// assert!(scores.compare_and_swap("ada", Some(&3), Some(&4))?);
 /// assert!(!scores.compare_and_swap("ada", Some(&3), Some(&5))?);
 /// assert_eq!(scores.get("ada")?, Some(4));
@@ -86,8 +87,8 @@ impl<V> Dict<V> {
     ///
     /// [`SyncError::TooMany`] and [`SyncError::TooLarge`] when it does not fit, and as [`get`](Self::get) for
     /// the value before.
-    pub fn insert(&self, key: &str, value: &V) -> Result<Option<V>, SyncError> {
-        let value = self.codec.encode(value)?.into();
+    pub fn insert(&self, key: &str, value: impl Borrow<V>) -> Result<Option<V>, SyncError> {
+        let value = self.codec.encode(value.borrow())?.into();
         self.value(DictOperation::Set { key: key.to_owned(), value })
     }
 
@@ -141,30 +142,24 @@ impl<V> Dict<V> {
     }
 
     /// How many keys there are.
-    ///
-    /// # Errors
-    ///
-    /// None that this version knows.
-    pub fn len(&self) -> Result<u64, SyncError> {
-        self.count(DictOperation::Len)
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.count(DictOperation::Len).unwrap_or(0)
     }
 
     /// Whether there is no key.
-    ///
-    /// # Errors
-    ///
-    /// None that this version knows.
-    pub fn is_empty(&self) -> Result<bool, SyncError> {
-        self.len().map(|keys| keys == 0)
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
-    /// Removes every key; how many there were.
+    /// Removes every key.
     ///
     /// # Errors
     ///
     /// None that this version knows.
-    pub fn clear(&self) -> Result<u64, SyncError> {
-        self.count(DictOperation::Clear)
+    pub fn clear(&self) -> Result<(), SyncError> {
+        self.count(DictOperation::Clear).map(drop)
     }
 
     fn count(&self, operation: DictOperation) -> Result<u64, SyncError> {

@@ -12,8 +12,7 @@ use crate::sync::{Deadline, Operation, SyncError, Token, tokens};
 
 /// A lock, or a permit of a semaphore, that this thread holds. Dropping it gives it back.
 ///
-/// It stays on the thread that took it. `std::mem::forget` keeps a permit taken for good, as a semaphore that
-/// counts something may want.
+/// It stays on the thread that took it.
 #[derive(Debug)]
 #[must_use = "dropping it gives back what was taken"]
 pub struct Guard<'a> {
@@ -51,6 +50,11 @@ impl<'a> Guard<'a> {
         // Nothing that it owns is lost with it.
         std::mem::forget(self);
         base.perform(who, Operation::Release, &mut Deadline::never()).map(drop)
+    }
+
+    /// Lets go of the guard and keeps what was taken: a permit that was consumed.
+    pub fn keep(self) {
+        std::mem::forget(self);
     }
 }
 

@@ -32,6 +32,16 @@ impl<T> Lease<T> {
         self.raw.acknowledge()
     }
 
+    /// The item, which is done and leaves the queue.
+    ///
+    /// # Errors
+    ///
+    /// As [`ack`](Self::ack).
+    pub fn into_item(mut self) -> Result<T, SyncError> {
+        self.raw.acknowledge()?;
+        Ok(self.item)
+    }
+
     /// Gives the item back to its place, for somebody else or another time. When it was delivered as often as it
     /// may be, it becomes a dead letter.
     ///

@@ -81,6 +81,16 @@ impl Lock {
         self.acquire_timeout(Duration::ZERO)
     }
 
+    /// Does `action` while this thread holds it.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire), and then nothing is done.
+    pub fn with<R>(&self, action: impl FnOnce() -> R) -> Result<R, SyncError> {
+        let _guard = self.acquire()?;
+        Ok(action())
+    }
+
     /// Waits without blocking the thread. The guard belongs to no thread: a second `acquire_async` waits for
     /// the first one's guard, also in the same task.
     ///
@@ -160,5 +170,15 @@ impl RLock {
     /// As [`acquire`](Self::acquire).
     pub fn try_acquire(&self) -> Result<Option<Guard<'_>>, SyncError> {
         self.acquire_timeout(Duration::ZERO)
+    }
+
+    /// Does `action` while this thread holds it.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire), and then nothing is done.
+    pub fn with<R>(&self, action: impl FnOnce() -> R) -> Result<R, SyncError> {
+        let _guard = self.acquire()?;
+        Ok(action())
     }
 }

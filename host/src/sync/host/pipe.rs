@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -13,9 +14,9 @@ use serde::de::DeserializeOwned;
 
 use super::codec::Codec;
 use super::waiting::{self, OwnToken};
-use super::{Base, Got, PipeBuilder, count, handle, unexpected, unless_timed_out};
+use super::{Base, Got, PipeBuilder, handle, hint, unexpected, unless_timed_out};
 use crate::sync::grant::EndKeeper;
-use crate::sync::{Answer, Deadline, Granted, Object, Operation, SharedObject, SyncError, Waits};
+use crate::sync::{Answer, Deadline, Granted, Object, Operation, SharedObject, SyncError, Waits, tokens};
 
 /// Makes pairs of connections. Python's `Pipe`.
 #[derive(Clone, Copy, Debug)]
@@ -152,8 +153,8 @@ impl<S, R> Connection<S, R> {
     ///
     /// [`SyncError::Closed`] when this end was closed or the other one is gone; [`SyncError::TooLarge`];
     /// [`SyncError::AlreadyOwned`] when this end is somebody else's.
-    pub fn send(&self, message: S) -> Result<(), SyncError> {
-        self.send_until(&message, &mut Deadline::never())
+    pub fn send(&self, message: impl Borrow<S>) -> Result<(), SyncError> {
+        self.send_until(message.borrow(), &mut Deadline::never())
     }
 
     /// Waits for room for at most this long; `false` when the time was over.
@@ -161,8 +162,18 @@ impl<S, R> Connection<S, R> {
     /// # Errors
     ///
     /// As [`send`](Self::send).
-    pub fn send_timeout(&self, message: S, time: Duration) -> Result<bool, SyncError> {
-        unless_timed_out(self.send_until(&message, &mut Deadline::after(time))).map(|sent| sent.is_some())
+    pub fn send_timeout(&self, message: impl Borrow<S>, time: Duration) -> Result<bool, SyncError> {
+        unless_timed_out(self.send_until(message.borrow(), &mut Deadline::after(time)))
+            .map(|sent| sent.is_some())
+    }
+
+    /// Does not wait; `false` when there is no room.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub fn try_send(&self, message: impl Borrow<S>) -> Result<bool, SyncError> {
+        self.send_timeout(message, Duration::ZERO)
     }
 
     /// Sends a message; waits for room without blocking the thread.
@@ -173,8 +184,12 @@ impl<S, R> Connection<S, R> {
     /// # Errors
     ///
     /// As [`send`](Self::send).
-    pub fn send_async(&self, message: S) -> impl Future<Output = Result<(), SyncError>> + Send + use<S, R> {
-        let ready = self.holder().cloned().and_then(|holder| Ok((holder, self.send.encode(&message)?)));
+    pub fn send_async<M: Borrow<S>>(
+        &self,
+        message: M,
+    ) -> impl Future<Output = Result<(), SyncError>> + Send + use<S, R, M> {
+        let bytes = self.send.encode(message.borrow());
+        let ready = self.holder().cloned().and_then(|holder| Ok((holder, bytes?)));
         async move {
             let (holder, bytes) = ready?;
             waiting::wait(move |waits| holder.perform(Operation::Put(&bytes), waits).map(drop)).await
@@ -248,12 +263,36 @@ impl<S, R> Connection<S, R> {
     }
 
     /// How many messages can be received: a hint, it may be old when it arrives.
-    ///
-    /// # Errors
-    ///
-    /// As [`close`](Self::close).
-    pub fn len_hint(&self) -> Result<u64, SyncError> {
-        count(&self.holder()?.perform(Operation::Len, &mut Deadline::never())?)
+    #[must_use]
+    pub fn len_hint(&self) -> u64 {
+        let answer = self.view.perform(tokens::of_this_thread(), Operation::Len, &mut Deadline::never());
+        answer.as_ref().map_or(0, hint)
+    }
+
+    /// Receives message after message, to the end.
+    pub fn iter(&self) -> Received<'_, S, R> {
+        Received(self)
+    }
+}
+
+/// The messages that one end of a pipe receives, to the end.
+#[derive(Debug)]
+pub struct Received<'a, S, R>(&'a Connection<S, R>);
+
+impl<S, R> Iterator for Received<'_, S, R> {
+    type Item = Result<R, SyncError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.recv().transpose()
+    }
+}
+
+impl<'a, S, R> IntoIterator for &'a Connection<S, R> {
+    type Item = Result<R, SyncError>;
+    type IntoIter = Received<'a, S, R>;
+
+    fn into_iter(self) -> Received<'a, S, R> {
+        self.iter()
     }
 }
 

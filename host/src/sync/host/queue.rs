@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::future::Future;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use serde::de::DeserializeOwned;
 
 use super::codec::Codec;
 use super::lease::{Lease, RawLease};
-use super::{Base, QueueBuilder, count, handle, unexpected, unless_timed_out, waiting};
+use super::{Base, QueueBuilder, handle, unexpected, unless_timed_out, waiting};
 use crate::sync::{Answer, Deadline, Operation, SyncError, Waits, tokens};
 
 /// A bounded queue of items, for many producers and many consumers. Python's `Queue`, and with leases its
@@ -40,7 +41,7 @@ use crate::sync::{Answer, Deadline, Operation, SyncError, Waits, tokens};
 ///     queue.put(number)?;
 /// }
 /// queue.close()?;
-/// let items: Vec<u64> = queue.into_iter().collect::<Result<_, _>>()?;
+/// let items: Vec<u64> = queue.iter().collect::<Result<_, _>>()?;
 /// assert_eq!(items, [1, 2, 3]);
 /// # Ok::<(), wasmpool::sync::SyncError>(())
 /// ```
@@ -108,7 +109,7 @@ impl Queue<Bytes> {
     /// use wasmpool::sync::Queue;
     ///
     /// let queue = Queue::raw(10)?;
-    /// queue.put(vec![0, 255].into())?;
+    /// queue.put(bytes::Bytes::from_static(&[0, 255]))?;
     /// assert_eq!(queue.get()?.as_deref(), Some(&[0, 255][..]));
     /// # Ok::<(), wasmpool::sync::SyncError>(())
     /// ```
@@ -147,8 +148,8 @@ impl<T> Queue<T> {
     /// # Errors
     ///
     /// [`SyncError::Closed`]; [`SyncError::TooLarge`] when the item is over the limit for one.
-    pub fn put(&self, item: T) -> Result<(), SyncError> {
-        self.put_until(&item, &mut Deadline::never())
+    pub fn put(&self, item: impl Borrow<T>) -> Result<(), SyncError> {
+        self.put_until(item.borrow(), &mut Deadline::never())
     }
 
     /// Waits for room for at most this long; `false` when the time was over.
@@ -156,8 +157,8 @@ impl<T> Queue<T> {
     /// # Errors
     ///
     /// As [`put`](Self::put).
-    pub fn put_timeout(&self, item: T, time: Duration) -> Result<bool, SyncError> {
-        unless_timed_out(self.put_until(&item, &mut Deadline::after(time))).map(|put| put.is_some())
+    pub fn put_timeout(&self, item: impl Borrow<T>, time: Duration) -> Result<bool, SyncError> {
+        unless_timed_out(self.put_until(item.borrow(), &mut Deadline::after(time))).map(|put| put.is_some())
     }
 
     /// Does not wait; `false` when the queue is full.
@@ -165,7 +166,7 @@ impl<T> Queue<T> {
     /// # Errors
     ///
     /// As [`put`](Self::put).
-    pub fn try_put(&self, item: T) -> Result<bool, SyncError> {
+    pub fn try_put(&self, item: impl Borrow<T>) -> Result<bool, SyncError> {
         self.put_timeout(item, Duration::ZERO)
     }
 
@@ -177,8 +178,11 @@ impl<T> Queue<T> {
     /// # Errors
     ///
     /// As [`put`](Self::put).
-    pub fn put_async(&self, item: T) -> impl Future<Output = Result<(), SyncError>> + Send + use<T> {
-        let (base, bytes) = (self.base.clone(), self.codec.encode(&item));
+    pub fn put_async<I: Borrow<T>>(
+        &self,
+        item: I,
+    ) -> impl Future<Output = Result<(), SyncError>> + Send + use<T, I> {
+        let (base, bytes) = (self.base.clone(), self.codec.encode(item.borrow()));
         async move {
             let bytes = bytes?;
             let put = move |waits: &mut dyn Waits| {
@@ -249,6 +253,11 @@ impl<T> Queue<T> {
             Answer::End => Ok(None),
             other => Err(unexpected(&other)),
         }
+    }
+
+    /// Takes item after item for good, to the end. What `for item in &queue` does.
+    pub fn iter(&self) -> Items<'_, T> {
+        Items(self)
     }
 
     /// Leases the next item; waits for one. `None` is the end.
@@ -355,12 +364,9 @@ impl<T> Queue<T> {
     }
 
     /// How many items can be taken: a hint, it may be old when it arrives.
-    ///
-    /// # Errors
-    ///
-    /// As [`close`](Self::close).
-    pub fn len_hint(&self) -> Result<u64, SyncError> {
-        count(&self.base.act(Operation::Len)?)
+    #[must_use]
+    pub fn len_hint(&self) -> u64 {
+        self.base.len_hint()
     }
 
     /// Takes the items that were delivered as often as they may be, the oldest first. Does not wait.
@@ -406,7 +412,7 @@ impl<'a, T> IntoIterator for &'a Queue<T> {
     type IntoIter = Items<'a, T>;
 
     fn into_iter(self) -> Items<'a, T> {
-        Items(self)
+        self.iter()
     }
 }
 

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use super::guard::{Guard, OwnedGuard};
-use super::{Base, count, handle};
+use super::{Base, handle};
 use crate::sync::{Deadline, Operation, Spec, SyncError};
 
 /// What both kinds of semaphores have.
@@ -77,12 +77,9 @@ macro_rules! semaphore {
             }
 
             /// How many permits are free: a hint, it may be old when it arrives.
-            ///
-            /// # Errors
-            ///
-            /// [`SyncError::Damaged`] when another participant broke the object.
-            pub fn available_hint(&self) -> Result<u64, SyncError> {
-                count(&self.base.act(Operation::Len)?)
+            #[must_use]
+            pub fn free_hint(&self) -> u64 {
+                self.base.len_hint()
             }
         }
     };

@@ -103,8 +103,13 @@ impl<N: Number> Value<N> {
         self.word(Operation::Load)
     }
 
+    /// Stores another one.
+    pub fn set(&self, number: N) {
+        self.swap(number);
+    }
+
     /// Stores another one; the one before.
-    pub fn set(&self, number: N) -> N {
+    pub fn swap(&self, number: N) -> N {
         self.word(Operation::Store(number.to_bits()))
     }
 
