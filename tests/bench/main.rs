@@ -82,11 +82,39 @@ use ours::Measurement::{CoreLock, HandOver, Lock, Queue};
 /// What is measured.
 const ROWS: &[RowPlan] = &[
     row("lock pair, alone, component", Lock { workers: 1 }, "lock-alone", Figure::PerSecond, 3_000_000, 1.0),
-    row("lock pair, alone, core module", CoreLock { workers: 1 }, "lock-alone", Figure::PerSecond, 3_000_000, 1.0),
-    row("lock pair, 2 workers, component", Lock { workers: 2 }, "lock-contended", Figure::PerSecond, 2_000_000, 1.0),
-    row("lock pair, 2 workers, core module", CoreLock { workers: 2 }, "lock-contended", Figure::PerSecond, 2_000_000, 1.0),
+    row(
+        "lock pair, alone, core module",
+        CoreLock { workers: 1 },
+        "lock-alone",
+        Figure::PerSecond,
+        3_000_000,
+        1.0,
+    ),
+    row(
+        "lock pair, 2 workers, component",
+        Lock { workers: 2 },
+        "lock-contended",
+        Figure::PerSecond,
+        2_000_000,
+        1.0,
+    ),
+    row(
+        "lock pair, 2 workers, core module",
+        CoreLock { workers: 2 },
+        "lock-contended",
+        Figure::PerSecond,
+        2_000_000,
+        1.0,
+    ),
     row("queue, items of 8 bytes", Queue { item_bytes: 8 }, "queue-8", Figure::PerSecond, 1_000_000, 4.0),
-    row("queue, items of 64 KiB", Queue { item_bytes: 65_536 }, "queue-65536", Figure::BytesPerSecond(65_536), 50_000, 4.0),
+    row(
+        "queue, items of 64 KiB",
+        Queue { item_bytes: 65_536 },
+        "queue-65536",
+        Figure::BytesPerSecond(65_536),
+        50_000,
+        4.0,
+    ),
     row("queue hand-over, median", HandOver, "hand-over", Figure::Median, 20_000, 1.0),
     row("queue hand-over, 99th percentile", HandOver, "hand-over", Figure::Percentile99, 20_000, 1.0),
 ];

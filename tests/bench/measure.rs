@@ -85,8 +85,7 @@ impl Row {
     pub fn new(plan: &RowPlan, own: &[Measured], peer: &[Measured]) -> Self {
         let of = |measured: &[Measured]| Spread::of(measured.iter().map(|one| plan.figure.of(one)).collect());
         let (own, peer) = (of(own), of(peer));
-        let ratio =
-            if plan.figure.is_rate() { own.median / peer.median } else { peer.median / own.median };
+        let ratio = if plan.figure.is_rate() { own.median / peer.median } else { peer.median / own.median };
         Self { plan: *plan, own, peer, ratio }
     }
 }

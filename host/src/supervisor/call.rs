@@ -33,6 +33,7 @@ pub(super) struct CallShape {
     pub(super) argv: Vec<String>,
     pub(super) env: Vec<(String, String)>,
     pub(super) stdin: Stdin,
+    /// The shared objects that they may use, by name, each once.
     pub(super) grants: Vec<Grant>,
     pub(super) priority: i32,
 }

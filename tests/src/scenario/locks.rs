@@ -54,7 +54,8 @@ pub fn holders(args: &[String]) {
             let handle = pool.submit(holder(&module, way, "hold_lock", (&lock,))).await.expect("a handle");
             ends.watch(&handle);
             support::until_running(&handle).await;
-            let waiter = pool.submit(call(&module, "increments", (&lock, &Value::integer(0).expect("a value"), 1)));
+            let waiter =
+                pool.submit(call(&module, "increments", (&lock, &Value::integer(0).expect("a value"), 1)));
             let waiter = waiter.await.expect("a handle");
             ends.watch(&waiter);
             end(way, &handle).await;
@@ -63,7 +64,11 @@ pub fn holders(args: &[String]) {
             let record = support::patiently("the waiter", async { waiter.await }).await;
             assert!(record.outcome.is_success(), "{way}: {}", record.outcome);
             // The first of the two that waited was told; this thread was not among them, and the lock is whole.
-            assert_eq!(lock.try_acquire().expect("no error").expect("it is free").abandoned_by(), None, "{way}");
+            assert_eq!(
+                lock.try_acquire().expect("no error").expect("it is free").abandoned_by(),
+                None,
+                "{way}"
+            );
             permits(&pool, &module, way, &mut ends).await;
             told(&pool, &module, way).await;
             ends.expect_one_each().await;
@@ -101,7 +106,8 @@ async fn told(pool: &Pool, module: &Module, way: &str) {
 /// Tasks that increment one number under a lock, and are killed at random: no two hold it at once, so the number
 /// is what those that ended say, and at most one more for each that was killed.
 pub fn races(args: &[String]) {
-    let (rounds, workers): (u64, usize) = (args[0].parse().expect("rounds"), args[1].parse().expect("workers"));
+    let (rounds, workers): (u64, usize) =
+        (args[0].parse().expect("rounds"), args[1].parse().expect("workers"));
     let supervisor = support::supervisor();
     support::block_on(async {
         let module = support::guests(&supervisor).await;
@@ -115,7 +121,9 @@ pub fn races(args: &[String]) {
             running.push(pool.submit(task).await.expect("a handle"));
             if running.len() > 2 * workers {
                 let handle = running.remove(0);
-                if random.below(2) == 0 && let Some(pid) = handle.pid() {
+                if random.below(2) == 0
+                    && let Some(pid) = handle.pid()
+                {
                     support::try_signal(pid, 9);
                 }
                 match support::patiently("a task", async { handle.await }).await.outcome {

@@ -57,7 +57,11 @@ pub fn leases(args: &[String]) {
             let handle = pool.submit(call(&module, "lease_and_spin", (&queue,))).await.expect("a handle");
             let pid = support::until_running(&handle).await;
             let (number, _) = handle.progress().expect("it told the delivery");
-            assert_eq!(number, u64::from(delivery), "the item came back to its place, before the younger one");
+            assert_eq!(
+                number,
+                u64::from(delivery),
+                "the item came back to its place, before the younger one"
+            );
             support::signal(pid, 9);
             assert_eq!(handle.await.outcome, Outcome::Killed(9));
         }
@@ -82,7 +86,8 @@ pub fn killed_producers(args: &[String]) {
             // A letter a round, from one byte to ten pages.
             let bytes = 1 + random.below(40_000);
             let letter = char::from(b'a' + u8::try_from(round % 26).expect("below 26"));
-            let handle = pool.submit(call(&module, "put_letters", (&queue, letter, bytes))).await.expect("a handle");
+            let handle =
+                pool.submit(call(&module, "put_letters", (&queue, letter, bytes))).await.expect("a handle");
             let pid = support::until_running(&handle).await;
             for _ in 0..random.below(4) {
                 let Got::Item(item) = queue.get_timeout(Duration::from_secs(10)).expect("no error") else {
@@ -92,7 +97,10 @@ pub fn killed_producers(args: &[String]) {
                 items += 1;
             }
             support::signal(pid, 9);
-            assert_eq!(support::patiently("a producer", async { handle.await }).await.outcome, Outcome::Killed(9));
+            assert_eq!(
+                support::patiently("a producer", async { handle.await }).await.outcome,
+                Outcome::Killed(9)
+            );
             while let Got::Item(item) = queue.try_get().expect("no error") {
                 check(&item, &mut seen);
                 items += 1;

@@ -42,7 +42,11 @@ pub fn nested(args: &[String]) {
         // What was submitted and not joined ends with its submitter.
         let (records, time) = all(&pool, vec![call(&module, "submit_and_leave", ())]).await;
         assert!(records[0].outcome.is_success(), "{}", records[0].outcome);
-        support::patiently("the pool is joined", async { pool.close(); pool.join().await }).await;
+        support::patiently("the pool is joined", async {
+            pool.close();
+            pool.join().await
+        })
+        .await;
         say(&json!({ "left_after_ms": support::ms(time) }));
     });
 }
@@ -76,7 +80,11 @@ pub fn deadlocks(args: &[String]) {
             let (records, time) = all(&pool, tasks).await;
             let dead: Vec<&Record> =
                 records.iter().filter(|record| matches!(record.outcome, Outcome::Deadlock(_))).collect();
-            assert!(!dead.is_empty(), "{name}: {:?}", records.iter().map(|record| record.outcome.to_string()).collect::<Vec<_>>());
+            assert!(
+                !dead.is_empty(),
+                "{name}: {:?}",
+                records.iter().map(|record| record.outcome.to_string()).collect::<Vec<_>>()
+            );
             assert!(records.iter().all(|record| matches!(record.outcome.exit_code(), 0 | 1 | 233)), "{name}");
             say(&json!({
                 "cycle": name, "tasks": expected, "dead": dead.len(), "ms": support::ms(time),
@@ -121,7 +129,11 @@ pub fn no_false_alarms(_: &[String]) {
         let handle = pool.submit(call(&module, "wait_event", (&event,))).await.expect("a handle");
         support::until_running(&handle).await;
         // Several looks long, the host does nothing; it could.
-        support::until("a while has passed", { let begun = Instant::now(); move || begun.elapsed() > Duration::from_secs(1) }).await;
+        support::until("a while has passed", {
+            let begun = Instant::now();
+            move || begun.elapsed() > Duration::from_secs(1)
+        })
+        .await;
         assert!(!handle.is_finished(), "the host can still set it");
         event.set().expect("no error");
         let record = support::patiently("the waiter", async { handle.await }).await;
