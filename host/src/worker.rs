@@ -3,6 +3,7 @@
 //! Never names `supervisor`, `batch` or `report`: what these processes need arrives in frames.
 //! `unsafe` is allowed in `engine` alone.
 
+mod body;
 mod child;
 mod compile;
 mod control;

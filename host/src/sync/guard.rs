@@ -11,14 +11,12 @@
 
 use std::time::Duration;
 
-use super::memory::Memory;
-use super::{Stop, Token, WaitFor, Waits};
+use super::memory::{EVERYBODY, Memory, spin};
+use super::{Recovery, Stop, Token, WaitFor, Waits};
 
 /// Somebody sleeps, or slept.
 const CONTENDED: u32 = 1 << 31;
 const TOKEN_BITS: u32 = CONTENDED - 1;
-/// Looks at the word before the first sleep. A holder is inside for less than a microsecond.
-const SPINS: u32 = 200;
 /// The holder may be off its CPU for this long before the caller's own time-out is asked.
 const PATIENCE: Duration = Duration::from_millis(2);
 
@@ -34,11 +32,9 @@ pub(super) fn enter(
     waits: &mut dyn Waits,
 ) -> Result<(), Stop> {
     let own = who.get();
-    for _ in 0..SPINS {
-        if memory.load32(at) == 0 && memory.swap32_if(at, 0, own) == 0 {
-            return Ok(());
-        }
-        memory.pause();
+    let entered = || (memory.load32(at) == 0 && memory.swap32_if(at, 0, own) == 0).then_some(());
+    if spin(memory, entered).is_some() {
+        return Ok(());
     }
     let mut patient = true;
     // Whoever slept must assume that others sleep too.
@@ -59,6 +55,11 @@ pub(super) fn leave(memory: &impl Memory, at: u64) {
     if memory.swap32(at, 0) & CONTENDED != 0 {
         memory.wake(at, 1);
     }
+}
+
+/// Who is inside.
+pub(super) fn holder(memory: &impl Memory, at: u64) -> Option<Token> {
+    Token::new(memory.load32(at) & TOKEN_BITS)
 }
 
 /// How the repairer found the guard.
@@ -84,4 +85,27 @@ pub(super) fn seize(memory: &impl Memory, at: u64, is_alive: &dyn Fn(Token) -> b
         return Seized::Busy;
     }
     if found & TOKEN_BITS == 0 { Seized::Whole } else { Seized::Torn }
+}
+
+/// Repairs an object: calls `repair` inside its guard. What it returns are words that somebody may sleep on;
+/// everybody who does is woken, also those that wait for the guard.
+///
+/// `gone` counts as dead whatever `is_alive` says: its token is given back only after this.
+pub(super) fn recover(
+    memory: &impl Memory,
+    at: u64,
+    gone: Token,
+    is_alive: &dyn Fn(Token) -> bool,
+    repair: impl FnOnce(Seized) -> Vec<u64>,
+) -> Recovery {
+    let seized = seize(memory, at, &|token| token != gone && is_alive(token));
+    if seized == Seized::Busy {
+        return Recovery::Busy;
+    }
+    let words = repair(seized);
+    leave(memory, at);
+    for word in words.into_iter().chain([at]) {
+        memory.wake(word, EVERYBODY);
+    }
+    Recovery::Done
 }

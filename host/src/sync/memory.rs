@@ -13,6 +13,8 @@ use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags};
 use rustix::thread::futex;
 
+use super::SyncError;
+
 /// What the protocols need of shared memory. Offsets are in bytes; a word's is a multiple of its size.
 ///
 /// What lies outside reads as zero and is never written, so no index from the memory can do harm. Loads
@@ -37,12 +39,53 @@ pub(super) trait Memory {
     fn copy_in(&self, at: u64, from: &[u8]);
     /// Sleeps while the word is `expected`, at most this long. May return early.
     fn sleep(&self, at: u64, expected: u32, time: Duration);
-    /// Wakes this many that sleep on the word.
-    fn wake(&self, at: u64, count: u32);
+    /// Wakes this many that sleep on the word, and tells how many there were.
+    fn wake(&self, at: u64, count: u32) -> u32;
     /// Lets a neighbouring hardware thread go first, in a loop that spins.
     fn pause(&self) {
         std::hint::spin_loop();
     }
+    /// How often [`spin`] looks before it gives up. A change that takes no system call is over by then.
+    fn looks(&self) -> u32 {
+        7
+    }
+}
+
+/// For [`Memory::wake`]: all that sleep.
+pub(super) const EVERYBODY: u32 = u32::MAX;
+
+/// Looks again for a moment, ever more rarely so that the cache line stays with who works on it.
+pub(super) fn spin<T>(memory: &impl Memory, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    for round in 0..memory.looks() {
+        if let Some(found) = look() {
+            return Some(found);
+        }
+        for _ in 0..1u32 << round {
+            memory.pause();
+        }
+    }
+    look()
+}
+
+/// Changes a word to what `new` makes of it, or leaves it with `None`; the word as it was.
+///
+/// Somebody hostile could change the word for ever, so the attempts are counted. Honest participants that
+/// meet here each need one.
+pub(super) fn update32(
+    memory: &impl Memory,
+    at: u64,
+    new: impl Fn(u32) -> Option<u32>,
+) -> Result<u32, SyncError> {
+    const ATTEMPTS: u32 = 100_000;
+    for _ in 0..ATTEMPTS {
+        let found = memory.load32(at);
+        let Some(new) = new(found) else { return Ok(found) };
+        if memory.swap32_if(at, found, new) == found {
+            return Ok(found);
+        }
+        memory.pause();
+    }
+    Err(SyncError::Damaged("a word of it never stands still".to_owned()))
 }
 
 /// A memory file of fixed size, mapped for reading and writing by everybody who was given it.
@@ -178,10 +221,10 @@ impl Memory for SharedMemory {
         let _ = futex::wait(word, futex::Flags::empty(), expected, time.as_ref());
     }
 
-    fn wake(&self, at: u64, count: u32) {
-        if let Some(word) = self.word32(at) {
-            let _ = futex::wake(word, futex::Flags::empty(), count.min(i32::MAX as u32));
-        }
+    fn wake(&self, at: u64, count: u32) -> u32 {
+        let Some(word) = self.word32(at) else { return 0 };
+        let woken = futex::wake(word, futex::Flags::empty(), count.min(i32::MAX as u32));
+        woken.map_or(0, |woken| u32::try_from(woken).unwrap_or(u32::MAX))
     }
 }
 

@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{ObjectKind, SyncError};
+
 /// One operation. Which kinds take which is in the comments; every other is [`SyncError::WrongKind`].
 ///
 /// [`SyncError::WrongKind`]: super::SyncError::WrongKind
@@ -67,6 +69,45 @@ pub(crate) enum Operation<'a> {
     WaitEmpty,
     /// Queue: takes the oldest dead letter: `Item`, or `End` when there is none. Does not wait.
     TakeDead,
+}
+
+impl Operation<'_> {
+    /// Its name in messages.
+    pub(crate) fn label(&self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Leave => "leave",
+            Self::Acquire => "acquire",
+            Self::Release => "release",
+            Self::Set => "set",
+            Self::Clear => "clear",
+            Self::IsSet => "is_set",
+            Self::Wait => "wait",
+            Self::Notify(_) => "notify",
+            Self::Reset => "reset",
+            Self::Abort => "abort",
+            Self::Len => "len",
+            Self::Load => "load",
+            Self::Store(_) => "store",
+            Self::AddInteger(_) => "add_integer",
+            Self::AddFloat(_) => "add_float",
+            Self::CompareExchange { .. } => "compare_exchange",
+            Self::Read { .. } => "read",
+            Self::Write { .. } => "write",
+            Self::Put(_) => "put",
+            Self::Get { .. } => "get",
+            Self::Acknowledge { .. } => "acknowledge",
+            Self::GiveBack { .. } => "give_back",
+            Self::Close => "close",
+            Self::WaitEmpty => "wait_empty",
+            Self::TakeDead => "take_dead",
+        }
+    }
+
+    /// The error for an object of a kind that does not take it.
+    pub(crate) fn wrong_for(&self, kind: ObjectKind) -> SyncError {
+        SyncError::WrongKind(format!("{} is not for objects of kind {}", self.label(), kind.label()))
+    }
 }
 
 /// What an operation answers.

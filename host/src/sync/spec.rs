@@ -4,7 +4,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{DELIVERIES, MESSAGE_BYTES, QUEUE_BYTES, QUEUE_CAPACITY};
+use super::SyncError;
+use crate::limits::{
+    ARRAY_BYTES_MAX, DELIVERIES, HOLDERS_MAX, MESSAGE_BYTES, MESSAGE_BYTES_MAX_OPTION, PERMITS_MAX,
+    QUEUE_BYTES, QUEUE_BYTES_MAX, QUEUE_CAPACITY, QUEUE_CAPACITY_MAX,
+};
 
 macro_rules! kinds {
     ($($(#[doc = $doc:literal])* $name:ident = $number:literal, $label:literal;)*) => {
@@ -153,4 +157,34 @@ impl Spec {
             Self::Dict => ObjectKind::Dict,
         }
     }
+
+    /// Whether there can be such an object; the error says what would be right.
+    pub(crate) fn check(&self) -> Result<(), SyncError> {
+        match *self {
+            Self::Semaphore { permits, .. } => within("permits", permits.into(), 0, PERMITS_MAX.into()),
+            Self::Barrier { parties } => within("parties", parties.into(), 1, HOLDERS_MAX.into()),
+            Self::Array { element, length } => {
+                within("elements of the array", length, 1, ARRAY_BYTES_MAX / element.bytes())
+            }
+            Self::Queue(queue) | Self::Pipe(queue) => queue.check(),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl QueueSpec {
+    fn check(&self) -> Result<(), SyncError> {
+        let item_bytes_max = u64::from(self.item_bytes_max);
+        within("capacity", self.capacity.into(), 1, QUEUE_CAPACITY_MAX.into())?;
+        within("bytes of one item", item_bytes_max, 1, MESSAGE_BYTES_MAX_OPTION.into())?;
+        within("bytes of all items", self.bytes_max, item_bytes_max, QUEUE_BYTES_MAX)?;
+        within("deliveries of one item", self.deliveries_max.into(), 1, u32::MAX.into())
+    }
+}
+
+fn within(what: &str, number: u64, least: u64, most: u64) -> Result<(), SyncError> {
+    if (least..=most).contains(&number) {
+        return Ok(());
+    }
+    Err(SyncError::OutOfRange(format!("{number} for the {what}, which goes from {least} to {most}")))
 }

@@ -98,3 +98,16 @@ impl Waits for Deadline {
         if left.is_zero() { Err(Stop::TimedOut) } else { Ok(left.min(LOOK_AGAIN)) }
     }
 }
+
+/// The waits of somebody whose time may be over, but who has to finish: only the other reasons stop it.
+pub(super) struct Untimed<'w>(pub(super) &'w mut dyn Waits);
+
+impl Waits for Untimed<'_> {
+    fn sleep_at_most(&mut self, what: WaitFor) -> Result<Duration, Stop> {
+        const LOOK_AGAIN: Duration = Duration::from_millis(100);
+        match self.0.sleep_at_most(what) {
+            Err(Stop::TimedOut) => Ok(LOOK_AGAIN),
+            other => other,
+        }
+    }
+}

@@ -12,6 +12,7 @@
 
 use std::num::NonZeroUsize;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use rustix::mm::MprotectFlags;
@@ -27,6 +28,9 @@ const HOST_STACK_BYTES: usize = 1 << 20;
 
 /// The engine of this process, for the signal handler.
 static ENGINE: OnceLock<Engine> = OnceLock::new();
+
+/// How often [`interrupt`] was called.
+static INTERRUPTS: AtomicU32 = AtomicU32::new(0);
 
 /// What an engine is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,11 +74,18 @@ pub(crate) fn make_interruptible(engine: &Engine) {
     let _ = ENGINE.set(engine.clone());
 }
 
-/// Ends the running guest at its next look at the epoch. Async-signal-safe: two atomics.
+/// Ends the running guest at its next look at the epoch. Async-signal-safe: atomics, and nothing else.
 pub(crate) fn interrupt() {
     if let Some(engine) = ENGINE.get() {
         engine.increment_epoch();
     }
+    INTERRUPTS.fetch_add(1, Ordering::SeqCst);
+}
+
+/// How often this process was interrupted. A host function that waits compares it with what it was when the
+/// assignment began, so that no interrupt is ever taken for one of a later assignment.
+pub(crate) fn interrupts() -> u32 {
+    INTERRUPTS.load(Ordering::SeqCst)
 }
 
 /// Loads the artifact of a component from a mapping, which stays for the rest of the process's life.
@@ -132,6 +143,33 @@ pub(crate) enum TaskError {
     Failed(String),
     #[component(name = "invalid-arguments")]
     InvalidArguments(String),
+    #[component(name = "other")]
+    Other(String),
+}
+
+/// `wasmpool:task/pool.failure`.
+#[derive(Clone, Debug, PartialEq, Eq, ComponentType, Lift, Lower)]
+#[component(record)]
+pub(crate) struct Failure {
+    #[component(name = "exit-code")]
+    pub(crate) exit_code: u32,
+    pub(crate) message: String,
+}
+
+/// `wasmpool:task/pool.join-error`.
+#[derive(Clone, Debug, PartialEq, Eq, ComponentType, Lift, Lower)]
+#[component(variant)]
+pub(crate) enum JoinError {
+    #[component(name = "timed-out")]
+    TimedOut,
+    #[component(name = "failed")]
+    Failed(Failure),
+    #[component(name = "not-found")]
+    NotFound,
+    #[component(name = "cancelled")]
+    Cancelled,
+    #[component(name = "deadlock")]
+    Deadlock(String),
     #[component(name = "other")]
     Other(String),
 }

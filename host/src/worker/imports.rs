@@ -14,6 +14,7 @@ mod poll_oneoff;
 mod random;
 mod stdin;
 mod stdout;
+mod sync;
 mod task;
 
 #[cfg(test)]
@@ -28,6 +29,7 @@ use wasmtime::error::Context as _;
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder, WasiCtxView, WasiView};
 
+pub(crate) use self::sync::{Grants, Shared};
 use crate::limits::{RANDOM_BYTES_MAX, RESOURCES_MAX};
 use crate::outcome::Panic;
 use crate::protocol::worker::{LogLevel, Stream};
@@ -53,6 +55,7 @@ pub(crate) struct HostConfig {
     pub(crate) dirs: Vec<GrantedDir>,
     /// The lowest level of log records that the host wants; `None` when it wants none.
     pub(crate) log_level: Option<LogLevel>,
+    pub(crate) shared: Shared,
     pub(crate) link: Arc<Link>,
     pub(crate) limiter: Limiter,
 }
@@ -72,6 +75,7 @@ pub(crate) struct HostState {
     /// Shared with the WASI context, for `poll_oneoff`.
     stdin: stdin::Stdin,
     task: task::TaskContext,
+    shared: sync::Session,
     panic: Option<Panic>,
     pub(crate) limiter: Limiter,
 }
@@ -116,6 +120,8 @@ impl HostState {
         }
         let mut wasi = builder.build_p1();
         wasi.ctx().table.set_max_capacity(RESOURCES_MAX);
+        let result_bytes = config.limiter.limits().result_bytes;
+        let shared = sync::Session::new(config.shared, config.task, config.link.clone(), result_bytes);
         let task = task::TaskContext {
             id: config.task,
             attempt: config.attempt,
@@ -124,7 +130,13 @@ impl HostState {
             log_level: config.log_level,
             link: config.link,
         };
-        Ok(Self { wasi, stdin, task, panic: None, limiter: config.limiter })
+        Ok(Self { wasi, stdin, task, shared, panic: None, limiter: config.limiter })
+    }
+
+    /// Interrupts until now were for earlier assignments. Call it after the epoch's deadline was set: an
+    /// interrupt in between is the epoch's.
+    pub(crate) fn forget_interrupts(&self) {
+        self.shared.forget_interrupts();
     }
 
     /// The panic that the guest announced, if it did.
@@ -150,7 +162,8 @@ pub(crate) fn link_component(linker: &mut wasmtime::component::Linker<HostState>
     linker.allow_shadowing(true);
     file_stream::link(linker)?;
     linker.allow_shadowing(false);
-    task::link(linker)
+    task::link(linker)?;
+    sync::link_component(linker)
 }
 
 /// Offers a core module everything there is. Only asynchronous calls work with what was linked.
@@ -165,5 +178,5 @@ pub(crate) fn link_core(linker: &mut wasmtime::Linker<HostState>) -> wasmtime::R
             .func_wrap(module, "proc_exit", |code: u32| -> wasmtime::Result<()> { Err(Exit(code).into()) })?;
     }
     linker.allow_shadowing(false);
-    Ok(())
+    sync::link_core(linker)
 }

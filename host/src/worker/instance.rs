@@ -249,6 +249,7 @@ pub(crate) fn store(
     let mut store = Store::try_new(engine, host)?;
     store.limiter(|host| &mut host.limiter);
     store.set_epoch_deadline(1);
+    store.data().forget_interrupts();
     // Bounds what one call may copy between guest and host, results among it.
     let result_bytes = usize::try_from(limits.result_bytes).unwrap_or(usize::MAX);
     store.set_hostcall_fuel(result_bytes.saturating_add(CALL_BYTES));

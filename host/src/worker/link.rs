@@ -2,18 +2,29 @@
 //!
 //! The worker has one thread, so a send may wait for the supervisor: that is the back-pressure on a
 //! guest that writes faster than it is read. A supervisor that is gone ends the worker at once.
+//!
+//! While a task runs, frames of several kinds arrive in any order. Whoever looks for one kind takes all
+//! that are there and puts each in its place (see [`inbox`]), so no look ever loses what another one
+//! waits for.
 
 #![forbid(unsafe_code)]
+
+mod inbox;
 
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec};
+
+use self::inbox::Inbox;
 use crate::limits::FRAME_BYTES_MAX;
 use crate::os::hardening::exit_now;
 use crate::os::socket::{PacketSocket, Received};
 use crate::protocol::frame;
-use crate::protocol::worker::{FromWorker, ToWorker};
+use crate::protocol::worker::{Ask, FromWorker, Reply, ToWorker, WaitOn};
+use crate::sync::Stop;
 
 /// Exit code of a worker whose supervisor closed the socket: nobody is left to read it.
 const SUPERVISOR_GONE: i32 = 0;
@@ -21,13 +32,13 @@ const SUPERVISOR_GONE: i32 = 0;
 /// The task socket of this worker.
 pub(crate) struct Link {
     socket: PacketSocket,
-    inbox: Mutex<Inbox>,
+    receiver: Mutex<Receiver>,
 }
 
 /// What receiving needs. The async linkers demand `Sync`; there is one thread, so the lock is free.
-struct Inbox {
+struct Receiver {
     buffer: Vec<u8>,
-    cancelled: Option<u64>,
+    inbox: Inbox,
 }
 
 impl fmt::Debug for Link {
@@ -47,7 +58,7 @@ impl Link {
     /// one would have to be zeroed, page by page, each a fault.
     pub(crate) fn with_buffer(socket: PacketSocket, buffer: Vec<u8>) -> Self {
         debug_assert!(buffer.len() >= FRAME_BYTES_MAX, "a frame must fit");
-        Self { socket, inbox: Mutex::new(Inbox { buffer, cancelled: None }) }
+        Self { socket, receiver: Mutex::new(Receiver { buffer, inbox: Inbox::default() }) }
     }
 
     /// Sends one frame. Ends the process when the supervisor is gone.
@@ -63,32 +74,88 @@ impl Link {
         }
     }
 
-    /// Waits for the next frame. Ends the process when the supervisor is gone or speaks garbage.
+    /// Waits for the next frame between assignments. Ends the process when the supervisor is gone or speaks
+    /// garbage. With a start, what arrived for earlier assignments is forgotten.
     pub(crate) fn receive(&self) -> (ToWorker, Vec<OwnedFd>) {
-        let mut inbox = self.inbox();
-        let received = self.socket.receive(&mut inbox.buffer);
-        decoded(received, &inbox.buffer).unwrap_or_else(|| exit_now(SUPERVISOR_GONE))
+        let Receiver { buffer, inbox } = &mut *self.receiver();
+        let received = self.socket.receive(buffer);
+        let (message, descriptors) = decoded(received, buffer).unwrap_or_else(|| exit_now(SUPERVISOR_GONE));
+        if matches!(message, ToWorker::Start(_)) {
+            inbox.begin_assignment();
+        }
+        (message, descriptors)
     }
 
     /// True once the supervisor asked for the end of the attempt at `task`.
     pub(crate) fn is_cancelled(&self, task: u64) -> bool {
-        let inbox = &mut *self.inbox();
-        while inbox.cancelled != Some(task) {
-            match self.socket.try_receive(&mut inbox.buffer) {
-                Ok(Received::Empty) => return false,
-                received => match decoded(received, &inbox.buffer) {
-                    Some((ToWorker::Cancel { task }, _)) => inbox.cancelled = Some(task),
-                    // A start while a task runs is a supervisor that lost its mind.
-                    _ => exit_now(SUPERVISOR_GONE),
-                },
-            }
-        }
-        true
+        self.receiver().inbox.is_cancelled(task) || self.looked().inbox.is_cancelled(task)
     }
 
-    fn inbox(&self) -> MutexGuard<'_, Inbox> {
+    /// Asks the supervisor for something; the request's number, for [`Link::take_reply`].
+    pub(crate) fn request(&self, ask: Ask, descriptors: &[BorrowedFd<'_>]) -> u64 {
+        let request = self.receiver().inbox.new_request(true);
+        self.send(&FromWorker::Request { request, ask }, descriptors);
+        request
+    }
+
+    /// Asks the supervisor for something that has no reply.
+    pub(crate) fn tell(&self, ask: Ask) {
+        let request = self.receiver().inbox.new_request(false);
+        self.send(&FromWorker::Request { request, ask }, &[]);
+    }
+
+    /// The reply to a request, if it has arrived, with its descriptors. Given once.
+    pub(crate) fn take_reply(&self, request: u64) -> Option<(Reply, Vec<OwnedFd>)> {
+        self.looked().inbox.take_reply(request)
+    }
+
+    /// Tells the supervisor of a wait; its number.
+    pub(crate) fn begin_wait(&self, on: WaitOn, timed: bool) -> u64 {
+        let wait = self.receiver().inbox.new_wait();
+        self.send(&FromWorker::WaitBegan { wait, on, timed }, &[]);
+        wait
+    }
+
+    /// Tells the supervisor that it is over.
+    pub(crate) fn end_wait(&self, wait: u64) {
+        self.receiver().inbox.end_wait(wait);
+        self.send(&FromWorker::WaitEnded { wait }, &[]);
+    }
+
+    /// What the supervisor has to say against this wait of the attempt at `task`.
+    pub(crate) fn stop_of(&self, task: u64, wait: u64) -> Option<Stop> {
+        self.looked().inbox.stop_of(task, wait)
+    }
+
+    /// Waits until a frame arrives, a signal does, or the time is over.
+    pub(crate) fn sleep(&self, time: Duration) {
+        let mut polled = [PollFd::new(&self.socket, PollFlags::IN)];
+        let time = Timespec::try_from(time).ok();
+        // Each way in which it ends is one to look again.
+        let _ = rustix::event::poll(&mut polled, time.as_ref());
+    }
+
+    /// Takes every frame that has arrived and puts it in its place.
+    fn looked(&self) -> MutexGuard<'_, Receiver> {
+        let mut receiver = self.receiver();
+        let Receiver { buffer, inbox } = &mut *receiver;
+        loop {
+            match self.socket.try_receive(buffer) {
+                Ok(Received::Empty) => return receiver,
+                received => {
+                    let sorted = decoded(received, buffer)
+                        .is_some_and(|(message, descriptors)| inbox.sort(message, descriptors));
+                    if !sorted {
+                        exit_now(SUPERVISOR_GONE);
+                    }
+                }
+            }
+        }
+    }
+
+    fn receiver(&self) -> MutexGuard<'_, Receiver> {
         // A panic while receiving leaves the buffer's bytes undefined, not the socket.
-        self.inbox.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.receiver.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

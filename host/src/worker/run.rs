@@ -7,7 +7,6 @@
 #![forbid(unsafe_code)]
 
 use std::fs::File;
-use std::io::Write;
 use std::ops::Deref;
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,16 +15,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use wasmtime::Store;
 
-use crate::limits::INLINE_BYTES_MAX;
 use crate::os::hardening::{self, exit_now};
 use crate::os::memory_file::{self, SealedFile};
 use crate::outcome::{Encoding, LimitKind, StartFailure};
 use crate::protocol::worker::{Body, Claim, FromWorker, Initializer, Start, ToWorker};
-use crate::worker::imports::{HostConfig, HostState};
+use crate::sync::Token;
+use crate::worker::imports::{Grants, HostConfig, HostState, Shared};
 use crate::worker::instance::{self, Ended, Live, Loaded};
 use crate::worker::limiter::Limiter;
 use crate::worker::link::Link;
-use crate::worker::{fault, panics, trap};
+use crate::worker::{body, fault, panics, trap};
 
 /// Exit code of a worker whose own code panicked, after it has said so.
 const PANICKED: i32 = 70;
@@ -66,6 +65,7 @@ struct Assignment {
     start: Start,
     inputs: InputBytes,
     stdin: std::cell::Cell<Option<OwnedFd>>,
+    shared: std::cell::Cell<Option<Shared>>,
     /// The call that runs.
     index: AtomicU32,
 }
@@ -100,12 +100,15 @@ impl Assignment {
             }
         };
         let stdin = if start.stdin { Some(descriptors.next()?) } else { None };
+        let grants = Grants::new(std::mem::take(&mut start.grants), &mut descriptors)?;
+        let shared = Shared { who: Token::new(start.token)?, grants };
         let sum = start.inputs.lengths.iter().try_fold(0_u64, |sum, length| sum.checked_add(*length))?;
         (sum == inputs.len() as u64).then(|| Self {
             link,
             start,
             inputs,
             stdin: std::cell::Cell::new(stdin),
+            shared: std::cell::Cell::new(Some(shared)),
             index: AtomicU32::new(0),
         })
     }
@@ -169,6 +172,7 @@ impl Assignment {
             stdin: self.stdin.take(),
             dirs: Vec::new(),
             log_level: start.log_level,
+            shared: self.shared.take().expect("an assignment makes one instance"),
             limiter: Limiter::new(start.limits),
         }
     }
@@ -266,21 +270,11 @@ fn returned(encoding: Encoding, bytes: Vec<u8>, bytes_max: u64) -> (Claim, Optio
         let detail = format!("the result has {length} bytes, the limit is {bytes_max}");
         return (Claim::LimitExceeded { kind: LimitKind::Result, detail }, None);
     }
-    if bytes.len() <= INLINE_BYTES_MAX {
-        return (Claim::Returned { encoding, body: Body::Inline(bytes) }, None);
-    }
-    match stored(&bytes) {
-        Ok(file) => (Claim::Returned { encoding, body: Body::Memory { length } }, Some(file)),
+    match body::outgoing(bytes) {
+        Ok((body, file)) => (Claim::Returned { encoding, body }, file),
         Err(error) => {
             let detail = format!("a result of {length} bytes could not be stored: {error}");
             (Claim::NotStarted { kind: StartFailure::Worker, detail }, None)
         }
     }
-}
-
-/// Written, not mapped: the supervisor can seal only a file that nobody has mapped for writing.
-fn stored(bytes: &[u8]) -> std::io::Result<File> {
-    let mut file = memory_file::create("wasmpool-result")?;
-    file.write_all(bytes)?;
-    Ok(file)
 }

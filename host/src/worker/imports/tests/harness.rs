@@ -21,8 +21,9 @@ use crate::os::socket::{PacketSocket, Received};
 use crate::protocol::fork_server::EngineSettings;
 use crate::protocol::frame;
 use crate::protocol::worker::{FromWorker, Stream, WorkerLimits};
+use crate::sync::Token;
 use crate::worker::engine::{Purpose, engine};
-use crate::worker::imports::HostConfig;
+use crate::worker::imports::{Grants, HostConfig, Shared};
 use crate::worker::limiter::Limiter;
 use crate::worker::link::Link;
 
@@ -56,6 +57,7 @@ pub(super) fn config() -> (HostConfig, PacketSocket) {
         stdin: None,
         dirs: Vec::new(),
         log_level: None,
+        shared: Shared { who: Token::new(9).unwrap(), grants: Grants::default() },
         link: Arc::new(Link::new(theirs)),
         limiter: Limiter::new(limits),
     };

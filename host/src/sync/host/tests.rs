@@ -1,0 +1,3 @@
+//! What the handles promise, among threads of one program.
+
+#![forbid(unsafe_code)]
