@@ -11,7 +11,11 @@ use wasmpool_guest::{Bytes, context, task};
 
 /// Says that it is where it was to be, and stays there.
 fn spin() -> ! {
-    context::progress(0, None);
+    spin_at(0)
+}
+
+fn spin_at(place: u64) -> ! {
+    context::progress(place, None);
     loop {
         black_box(());
     }
@@ -108,11 +112,11 @@ fn take_many(queue: Queue<u64>, n: u64) -> Result<u64, SyncError> {
     Ok(sum)
 }
 
-/// Leases an item and never acknowledges it.
+/// Leases an item and never acknowledges it; its progress is how often the item was delivered.
 #[task]
 fn lease_and_spin(queue: Queue<u64>) -> Result<(), SyncError> {
-    let _lease = queue.lease()?;
-    spin()
+    let lease = queue.lease()?;
+    spin_at(lease.as_ref().map_or(0, |lease| lease.deliveries().into()))
 }
 
 /// Leases an item and acknowledges it: the item, and how often it was delivered.

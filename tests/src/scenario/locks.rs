@@ -55,7 +55,7 @@ pub fn holders(args: &[String]) {
             ends.watch(&handle);
             support::until_running(&handle).await;
             let waiter =
-                pool.submit(call(&module, "increments", (&lock, &Value::integer(0).expect("a value"), 1)));
+                pool.submit(call(&module, "increments", (&lock, &Value::new(0_i64).expect("a value"), 1)));
             let waiter = waiter.await.expect("a handle");
             ends.watch(&waiter);
             end(way, &handle).await;
@@ -112,7 +112,7 @@ pub fn races(args: &[String]) {
     support::block_on(async {
         let module = support::guests(&supervisor).await;
         let pool = support::pool(&supervisor, workers).build().expect("a pool");
-        let (lock, value) = (Lock::new().expect("a lock"), Value::integer(0).expect("a value"));
+        let (lock, value) = (Lock::new().expect("a lock"), Value::new(0_i64).expect("a value"));
         let mut random = support::Random::new(rounds);
         let (mut done, mut killed, mut running) = (0_i64, 0_i64, Vec::new());
         let each = 50;
