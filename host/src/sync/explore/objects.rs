@@ -1,0 +1,1 @@
+//! Semaphore, event, condition and barrier, explored.
