@@ -51,6 +51,8 @@ pub(super) struct Exploration<'s> {
     deaths: u32,
     prepare: Part<'s>,
     participants: Vec<Part<'s>>,
+    /// Those that do not die.
+    survivors: Vec<usize>,
     recovery: Recover<'s>,
     check: Part<'s>,
 }
@@ -64,6 +66,7 @@ impl<'s> Exploration<'s> {
             deaths: 0,
             prepare: Box::new(|_| {}),
             participants: Vec::new(),
+            survivors: Vec::new(),
             recovery: Box::new(|_, _, _, _| Recovery::Done),
             check: Box::new(|_| {}),
         }
@@ -78,6 +81,12 @@ impl<'s> Exploration<'s> {
     pub(super) fn participant(mut self, participant: impl Fn(&Virtual<'_>) + Sync + 's) -> Self {
         self.participants.push(Box::new(participant));
         self
+    }
+
+    /// One that does not die, because the others could rightly wait for it for ever.
+    pub(super) fn survivor(mut self, participant: impl Fn(&Virtual<'_>) + Sync + 's) -> Self {
+        self.survivors.push(self.participants.len());
+        self.participant(participant)
     }
 
     /// What the supervisor does for one that died, until it is `Done`.
@@ -149,7 +158,7 @@ impl<'s> Exploration<'s> {
     fn explore(&self, engine: &Engine, controller: &Virtual<'_>) -> Result<u64, Violation> {
         let mut executions = 0;
         loop {
-            engine.begin();
+            engine.begin(&self.survivors);
             // A `require` of the controller's notes the violation, like everybody's.
             let prepared = engine::unwound(|| (self.prepare)(controller));
             if prepared {

@@ -86,6 +86,7 @@ struct Actor {
     status: Status,
     /// Its sleep may end by a time-out.
     timed: bool,
+    survives: bool,
     /// It has done something that others can see since its death was last an option.
     mortal: bool,
     /// All that it has seen, as a hash. What it does next depends on nothing else.
@@ -185,13 +186,16 @@ impl Engine {
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    pub(super) fn begin(&self) {
+    pub(super) fn begin(&self, survivors: &[usize]) {
         let state = &mut *self.state();
         state.memory = vec![0; self.bytes];
         state.actors = (0..=self.supervisor)
-            .map(|_| Actor { status: Status::Ready, timed: false, mortal: true, history: 0 })
+            .map(|_| Actor { status: Status::Ready, timed: false, survives: false, mortal: true, history: 0 })
             .collect();
         state.actors[self.supervisor].status = Status::Finished;
+        for &survivor in survivors {
+            state.actors[survivor].survives = true;
+        }
         state.sleepers.clear();
         state.depth = 0;
         state.ends_known = false;
@@ -283,7 +287,9 @@ impl Engine {
                 options.extend(sleepers.copied().map(Way::TimeOut));
             }
         }
-        let mortal = me.filter(|&me| me + 1 < state.actors.len() && state.actors[me].mortal);
+        let mortal = me.filter(|&me| {
+            me + 1 < state.actors.len() && state.actors[me].mortal && !state.actors[me].survives
+        });
         let mortal = mortal.filter(|&me| matches!(status(me), Status::Ready | Status::Asleep(_)));
         options.extend(mortal.filter(|_| state.deaths > 0).map(Way::Kill));
         options
@@ -381,7 +387,7 @@ impl Engine {
         self.over.notify_all();
     }
 
-    fn token(actor: usize) -> Token {
+    pub(super) fn token(actor: usize) -> Token {
         Token::new(u32::try_from(actor).unwrap() + 1).unwrap()
     }
 
