@@ -99,7 +99,9 @@ impl Bench {
         let mut values = Vec::new();
         for handle in handles {
             let record = handle.await;
-            if std::env::var_os("SHOW_CPU").is_some() { eprintln!("{} cpu {:?} wall {:?}", record.name, record.cpu_time, record.wall_time); }
+            if std::env::var_os("SHOW_CPU").is_some() {
+                eprintln!("{} cpu {:?} wall {:?}", record.name, record.cpu_time, record.wall_time);
+            }
             match &record.outcome {
                 wasmpool::Outcome::Succeeded(value) => values.push(value.to().expect("a value")),
                 outcome => panic!("{}: {outcome}", record.name),
