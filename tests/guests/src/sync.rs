@@ -130,7 +130,7 @@ fn lease_and_ack(queue: Queue<u64>) -> Result<Option<(u64, u32)>, SyncError> {
 /// Puts one item of this many bytes.
 #[task]
 fn put_huge(queue: Queue<Bytes>, bytes: usize) -> Result<(), SyncError> {
-    queue.put(Bytes::from(vec![b'x'; bytes]))
+    queue.put(Bytes::from(vec![0; bytes]))
 }
 
 /// Puts items until it is stopped.

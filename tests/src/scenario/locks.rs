@@ -206,13 +206,17 @@ pub fn wrong_uses(_: &[String]) {
         let pool = support::pool(&supervisor, 2).build().expect("a pool");
         let lock = Lock::new().expect("a lock");
         let guard = lock.acquire().expect("the lock");
-        for name in ["acquire_twice", "release_foreign"] {
+        for name in ["acquire_twice", "release_twice", "release_foreign"] {
             let own = Lock::new().expect("a lock");
-            let lock = if name == "acquire_twice" { &own } else { &lock };
+            let lock = if name == "release_foreign" { &lock } else { &own };
             let handle = pool.submit(call(&module, name, (lock,))).await.expect("a handle");
             let record = support::patiently("a task", async { handle.await }).await;
-            let Outcome::Succeeded(value) = &record.outcome else { panic!("{name}: {}", record.outcome) };
-            say(&json!({ "use": name, "error": value.to::<String>().expect("a text") }));
+            let Outcome::Failed(error) = &record.outcome else { panic!("{name}: {}", record.outcome) };
+            say(&json!({ "use": name, "error": error }));
+            // The next one finds it as it was.
+            if name == "acquire_twice" {
+                drop(lock.acquire_timeout(Duration::from_secs(10)).expect("no error").expect("it is free"));
+            }
         }
         guard.release().expect("it is still ours");
     });

@@ -129,7 +129,9 @@ pub fn floods(_: &[String]) {
         let module = support::guests(&supervisor).await;
         let pool = support::pool(&supervisor, 1).build().expect("a pool");
         let queue = Queue::builder().capacity(4).build::<String>().expect("a queue");
-        let handle = pool.submit(call(&module, "put_huge", (&queue, 1_u64 << 30))).await.expect("a handle");
+        let limits = Limits { memory_bytes: 3 << 30, ..Limits::default() };
+        let task = call(&module, "put_huge", (&queue, 1_u64 << 30)).limits(limits);
+        let handle = pool.submit(task).await.expect("a handle");
         let record = support::patiently("a huge item", async { handle.await }).await;
         say(&support::record(&record));
         queue.put("small".to_owned()).expect("the queue is usable");
