@@ -236,7 +236,7 @@ impl Dispatcher {
             Some(WaitOn::Task { task }) => format!("the end of task {task}, which it submitted"),
             Some(WaitOn::Object { grant, what }) => {
                 let grant = running.shape.grants.get(grant as usize);
-                let object = grant.map(|grant| (grant.name.to_string(), kind(&grant.object)));
+                let object = grant.map(|grant| (grant.name.to_string(), grant.object.spec().kind().label()));
                 let (object, kind) = object.unwrap_or_default();
                 let owner = self.owner_of(entry, waiting_grant(entry), what);
                 format!("{} {kind} `{object}`{owner}", what.label())
@@ -284,12 +284,5 @@ fn waiting_grant(entry: &WorkerHandle) -> Option<usize> {
     match entry.waiting?.on {
         WaitOn::Object { grant, .. } => Some(grant as usize),
         WaitOn::Task { .. } => None,
-    }
-}
-
-fn kind(object: &Granted) -> &'static str {
-    match object {
-        Granted::Memory(object) => crate::sync::Object::spec(object).kind().label(),
-        Granted::Dict(_) => crate::sync::ObjectKind::Dict.label(),
     }
 }
