@@ -5,13 +5,19 @@
 #![forbid(unsafe_code)]
 
 use std::hint::black_box;
-use wasmpool_guest::pool::{self, JoinError};
+use std::time::{Duration, Instant};
+use wasmpool_guest::pool::{self, JoinError, SubmitError};
 use wasmpool_guest::sync::{Barrier, Event, Lock, Queue, Semaphore, SyncError, Value};
 use wasmpool_guest::{Bytes, context, task};
 
 /// Says that it is where it was to be, and stays there.
 fn spin() -> ! {
-    context::progress(0, None);
+    spin_after(0)
+}
+
+/// Tells a number, and spins.
+fn spin_after(number: u64) -> ! {
+    context::progress(number, None);
     loop {
         black_box(());
     }
@@ -28,6 +34,7 @@ fn hold_lock_and_spin(lock: Lock) -> Result<(), SyncError> {
 #[task]
 fn hold_lock_and_trap(lock: Lock) -> Result<(), SyncError> {
     let _held = lock.acquire()?;
+    context::progress(0, None);
     crate::trap()
 }
 
@@ -53,25 +60,45 @@ fn lock_in_order(first: Lock, second: Lock, meet: Barrier) -> Result<(), SyncErr
     Ok(())
 }
 
-/// Takes the lock twice.
+/// Takes and gives back the lock for so long, once all parties are there: how often it had it.
 #[task]
-fn acquire_twice(lock: Lock) -> Result<(), SyncError> {
-    let _held = lock.acquire()?;
-    let _again = lock.acquire()?;
-    Ok(())
+fn lock_for_a_while(lock: Lock, start: Barrier, ms: u64) -> Result<u64, SyncError> {
+    start.wait()?;
+    let (begin, mut times) = (Instant::now(), 0);
+    while begin.elapsed() < Duration::from_millis(ms) {
+        lock.with(|| times += 1)?;
+    }
+    Ok(times)
 }
 
-/// Gives back a lock that it did not take.
+/// Takes the lock twice: what the second time says, after which it still holds it once.
 #[task]
-fn release_foreign(lock: Lock) -> Result<(), SyncError> {
-    lock.release()
+fn acquire_twice(lock: Lock) -> Result<String, SyncError> {
+    let held = lock.acquire()?;
+    let error = wrong(lock.acquire());
+    held.release()?;
+    error
 }
 
-/// Gives a lock back twice.
+/// Gives back a lock that it did not take: what that says.
 #[task]
-fn release_twice(lock: Lock) -> Result<(), SyncError> {
+fn release_foreign(lock: Lock) -> Result<String, SyncError> {
+    wrong(lock.release())
+}
+
+/// Gives a lock back twice: what the second time says.
+#[task]
+fn release_twice(lock: Lock) -> Result<String, SyncError> {
     lock.acquire()?.release()?;
-    lock.release()
+    wrong(lock.release())
+}
+
+/// The text of an error that must be.
+fn wrong<T>(result: Result<T, SyncError>) -> Result<String, SyncError> {
+    match result {
+        Ok(_) => Err(SyncError::Damaged("it was allowed".to_owned())),
+        Err(error) => Ok(error.to_string()),
+    }
 }
 
 /// Takes a permit and never gives it back.
@@ -97,6 +124,16 @@ fn put_many(queue: Queue<u64>, n: u64) -> Result<(), SyncError> {
     (1..=n).try_for_each(|number| queue.put(number))
 }
 
+/// Puts items of so many of the letter until it is stopped. Its first progress says that there is one.
+#[task]
+fn put_letters(queue: Queue<String>, letter: char, bytes: usize) -> Result<(), SyncError> {
+    let item = letter.to_string().repeat(bytes);
+    loop {
+        queue.put(&item)?;
+        context::progress(1, None);
+    }
+}
+
 /// Takes `n` numbers, or as many as there are to the end: their sum.
 #[task]
 fn take_many(queue: Queue<u64>, n: u64) -> Result<u64, SyncError> {
@@ -108,11 +145,19 @@ fn take_many(queue: Queue<u64>, n: u64) -> Result<u64, SyncError> {
     Ok(sum)
 }
 
-/// Leases an item and never acknowledges it.
+/// Takes everything to the end.
+#[task]
+fn take_all(queue: Queue<u64>) -> Result<Vec<u64>, SyncError> {
+    queue.iter().collect()
+}
+
+/// Leases an item and never acknowledges it. Its progress says how often the item was delivered.
 #[task]
 fn lease_and_spin(queue: Queue<u64>) -> Result<(), SyncError> {
-    let _lease = queue.lease()?;
-    spin()
+    match queue.lease()? {
+        Some(lease) => spin_after(lease.deliveries().into()),
+        None => Ok(()),
+    }
 }
 
 /// Leases an item and acknowledges it: the item, and how often it was delivered.
@@ -145,6 +190,12 @@ fn wait_event(event: Event) -> Result<(), SyncError> {
     event.wait()
 }
 
+/// Waits for the event for so long: whether it was set.
+#[task]
+fn wait_event_for(event: Event, ms: u64) -> Result<bool, SyncError> {
+    event.wait_timeout(Duration::from_millis(ms))
+}
+
 /// Meets the other parties: its place among them.
 #[task]
 fn meet_barrier(barrier: Barrier) -> Result<u32, SyncError> {
@@ -157,6 +208,21 @@ fn meet_barrier(barrier: Barrier) -> Result<u32, SyncError> {
 fn nested_sum(depth: u64) -> Result<u64, JoinError> {
     let Some(below) = depth.checked_sub(1) else { return Ok(0) };
     Ok(depth + pool::submit::<u64>("nested_sum", (below,))?.join()?)
+}
+
+/// Waits, with the lock, for a task that needs the lock.
+#[task]
+fn nested_under_lock(lock: Lock) -> Result<(), String> {
+    let _held = lock.acquire().map_err(|error| error.to_string())?;
+    let needs_it = pool::submit::<Option<u64>>("ask_who_abandoned", (&lock,));
+    needs_it.map_err(JoinError::from).and_then(pool::Task::join).map_err(|error| error.to_string())?;
+    Ok(())
+}
+
+/// Submits a task that never ends, and does not wait for it.
+#[task]
+fn submit_and_leave() -> Result<(), SubmitError> {
+    pool::submit::<()>("ignore_cancelled", ()).map(drop)
 }
 
 /// Fills one queue before it takes from the other. Two of them, crosswise, wait for each other.
