@@ -4,7 +4,7 @@
   (import "wasmpool" "open" (func $open (param i32 i32 i32) (result i64)))
   (import "wasmpool" "acquire" (func $acquire (param i32 i32) (result i32)))
   (import "wasmpool" "release" (func $release (param i32) (result i32)))
-  (import "wasmpool" "meet" (func $meet (param i32 i32 i32) (result i32)))
+  (import "wasmpool" "meet" (func $meet (param i32 i32) (result i64)))
   (import "wasi_snapshot_preview1" "clock_time_get" (func $clock (param i32 i64 i32) (result i32)))
   (memory (export "memory") 1)
   (data (i32.const 0) "lock")
@@ -16,7 +16,7 @@
     (local $lock i32) (local $start i32) (local $began i64)
     (local.set $lock (i32.wrap_i64 (call $open (i32.const 0) (i32.const 0) (i32.const 4))))
     (local.set $start (i32.wrap_i64 (call $open (i32.const 5) (i32.const 8) (i32.const 5))))
-    (if (call $meet (local.get $start) (i32.const -1) (i32.const 72)) (then (unreachable)))
+    (if (i64.lt_s (call $meet (local.get $start) (i32.const -1)) (i64.const 0)) (then (unreachable)))
     (local.set $began (call $now))
     (loop $again
       (if (call $acquire (local.get $lock) (i32.const -1)) (then (unreachable)))

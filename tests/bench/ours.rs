@@ -5,7 +5,6 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use wasmpool::sync::{Barrier, Lock, Queue};
 use wasmpool::{Args, Module, Pool, Supervisor, Task, TaskHandle};
@@ -60,8 +59,8 @@ impl Bench {
     }
 
     async fn core_lock(&self, workers: u32, n: u64) -> Measured {
-        let lock = Lock::builder().name("lock").build().expect("a lock");
-        let start = Barrier::builder(workers).name("start").build().expect("a barrier");
+        let lock = Lock::named("lock").expect("a lock");
+        let start = Barrier::named("start", workers).expect("a barrier");
         let target = self.core.task("pairs").expect("an export");
         let args = Args::of(&(n,)).expect("a number");
         let task = Task::new(&target).args(args).grant(lock.grant()).grant(start.grant());
@@ -70,7 +69,7 @@ impl Bench {
     }
 
     async fn queue(&self, item_bytes: u32, n: u64) -> Measured {
-        let queue = Queue::<Bytes>::bounded(CAPACITY).expect("a queue");
+        let queue = Queue::raw(CAPACITY).expect("a queue");
         let start = Barrier::new(2).expect("a barrier");
         let produce = self.task("produce", Args::of(&(&queue, &start, n, item_bytes)));
         let consume = self.task("consume", Args::of(&(&queue, &start, n)));
@@ -79,8 +78,8 @@ impl Bench {
     }
 
     async fn hand_over(&self, n: u64) -> Measured {
-        let there = Queue::<Bytes>::bounded(CAPACITY).expect("a queue");
-        let back = Queue::<Bytes>::bounded(CAPACITY).expect("a queue");
+        let there = Queue::raw(CAPACITY).expect("a queue");
+        let back = Queue::raw(CAPACITY).expect("a queue");
         let ping = self.task("ping", Args::of(&(&there, &back, n)));
         let pong = self.task("pong", Args::of(&(&there, &back, n)));
         let mut times: Vec<Vec<u64>> = self.all(vec![ping, pong]).await;
@@ -99,7 +98,10 @@ impl Bench {
         }
         let mut values = Vec::new();
         for handle in handles {
-            let record = handle.wait().await;
+            let record = handle.await;
+            if std::env::var_os("SHOW_CPU").is_some() {
+                eprintln!("{} cpu {:?} wall {:?}", record.name, record.cpu_time, record.wall_time);
+            }
             match &record.outcome {
                 wasmpool::Outcome::Succeeded(value) => values.push(value.to().expect("a value")),
                 outcome => panic!("{}: {outcome}", record.name),

@@ -7,4 +7,5 @@ mod harness;
 pub(super) mod hostile;
 mod loading;
 mod signals;
+mod sync;
 mod tasks;

@@ -17,6 +17,7 @@ mod state;
 mod sync;
 mod time;
 mod values;
+mod waiting;
 
 /// Ends the guest with an `unreachable` trap, without a word.
 fn trap() -> ! {

@@ -5,19 +5,17 @@
 #![forbid(unsafe_code)]
 
 use std::hint::black_box;
-use std::time::{Duration, Instant};
-use wasmpool_guest::pool::{self, JoinError, SubmitError};
+use wasmpool_guest::pool::{self, JoinError};
 use wasmpool_guest::sync::{Barrier, Event, Lock, Queue, Semaphore, SyncError, Value};
 use wasmpool_guest::{Bytes, context, task};
 
 /// Says that it is where it was to be, and stays there.
 fn spin() -> ! {
-    spin_after(0)
+    spin_at(0)
 }
 
-/// Tells a number, and spins.
-fn spin_after(number: u64) -> ! {
-    context::progress(number, None);
+fn spin_at(place: u64) -> ! {
+    context::progress(place, None);
     loop {
         black_box(());
     }
@@ -34,7 +32,6 @@ fn hold_lock_and_spin(lock: Lock) -> Result<(), SyncError> {
 #[task]
 fn hold_lock_and_trap(lock: Lock) -> Result<(), SyncError> {
     let _held = lock.acquire()?;
-    context::progress(0, None);
     crate::trap()
 }
 
@@ -60,45 +57,25 @@ fn lock_in_order(first: Lock, second: Lock, meet: Barrier) -> Result<(), SyncErr
     Ok(())
 }
 
-/// Takes and gives back the lock for so long, once all parties are there: how often it had it.
+/// Takes the lock twice.
 #[task]
-fn lock_for_a_while(lock: Lock, start: Barrier, ms: u64) -> Result<u64, SyncError> {
-    start.wait()?;
-    let (begin, mut times) = (Instant::now(), 0);
-    while begin.elapsed() < Duration::from_millis(ms) {
-        lock.with(|| times += 1)?;
-    }
-    Ok(times)
+fn acquire_twice(lock: Lock) -> Result<(), SyncError> {
+    let _held = lock.acquire()?;
+    let _again = lock.acquire()?;
+    Ok(())
 }
 
-/// Takes the lock twice: what the second time says, after which it still holds it once.
+/// Gives back a lock that it did not take.
 #[task]
-fn acquire_twice(lock: Lock) -> Result<String, SyncError> {
-    let held = lock.acquire()?;
-    let error = wrong(lock.acquire());
-    held.release()?;
-    error
+fn release_foreign(lock: Lock) -> Result<(), SyncError> {
+    lock.release()
 }
 
-/// Gives back a lock that it did not take: what that says.
+/// Gives a lock back twice.
 #[task]
-fn release_foreign(lock: Lock) -> Result<String, SyncError> {
-    wrong(lock.release())
-}
-
-/// Gives a lock back twice: what the second time says.
-#[task]
-fn release_twice(lock: Lock) -> Result<String, SyncError> {
+fn release_twice(lock: Lock) -> Result<(), SyncError> {
     lock.acquire()?.release()?;
-    wrong(lock.release())
-}
-
-/// The text of an error that must be.
-fn wrong<T>(result: Result<T, SyncError>) -> Result<String, SyncError> {
-    match result {
-        Ok(_) => Err(SyncError::Damaged("it was allowed".to_owned())),
-        Err(error) => Ok(error.to_string()),
-    }
+    lock.release()
 }
 
 /// Takes a permit and never gives it back.
@@ -124,16 +101,6 @@ fn put_many(queue: Queue<u64>, n: u64) -> Result<(), SyncError> {
     (1..=n).try_for_each(|number| queue.put(number))
 }
 
-/// Puts items of so many of the letter until it is stopped. Its first progress says that there is one.
-#[task]
-fn put_letters(queue: Queue<String>, letter: char, bytes: usize) -> Result<(), SyncError> {
-    let item = letter.to_string().repeat(bytes);
-    loop {
-        queue.put(&item)?;
-        context::progress(1, None);
-    }
-}
-
 /// Takes `n` numbers, or as many as there are to the end: their sum.
 #[task]
 fn take_many(queue: Queue<u64>, n: u64) -> Result<u64, SyncError> {
@@ -145,19 +112,11 @@ fn take_many(queue: Queue<u64>, n: u64) -> Result<u64, SyncError> {
     Ok(sum)
 }
 
-/// Takes everything to the end.
-#[task]
-fn take_all(queue: Queue<u64>) -> Result<Vec<u64>, SyncError> {
-    queue.iter().collect()
-}
-
-/// Leases an item and never acknowledges it. Its progress says how often the item was delivered.
+/// Leases an item and never acknowledges it; its progress is how often the item was delivered.
 #[task]
 fn lease_and_spin(queue: Queue<u64>) -> Result<(), SyncError> {
-    match queue.lease()? {
-        Some(lease) => spin_after(lease.deliveries().into()),
-        None => Ok(()),
-    }
+    let lease = queue.lease()?;
+    spin_at(lease.as_ref().map_or(0, |lease| lease.deliveries().into()))
 }
 
 /// Leases an item and acknowledges it: the item, and how often it was delivered.
@@ -171,7 +130,7 @@ fn lease_and_ack(queue: Queue<u64>) -> Result<Option<(u64, u32)>, SyncError> {
 /// Puts one item of this many bytes.
 #[task]
 fn put_huge(queue: Queue<Bytes>, bytes: usize) -> Result<(), SyncError> {
-    queue.put(Bytes::from(vec![b'x'; bytes]))
+    queue.put(Bytes::from(vec![0; bytes]))
 }
 
 /// Puts items until it is stopped.
@@ -190,12 +149,6 @@ fn wait_event(event: Event) -> Result<(), SyncError> {
     event.wait()
 }
 
-/// Waits for the event for so long: whether it was set.
-#[task]
-fn wait_event_for(event: Event, ms: u64) -> Result<bool, SyncError> {
-    event.wait_timeout(Duration::from_millis(ms))
-}
-
 /// Meets the other parties: its place among them.
 #[task]
 fn meet_barrier(barrier: Barrier) -> Result<u32, SyncError> {
@@ -208,21 +161,6 @@ fn meet_barrier(barrier: Barrier) -> Result<u32, SyncError> {
 fn nested_sum(depth: u64) -> Result<u64, JoinError> {
     let Some(below) = depth.checked_sub(1) else { return Ok(0) };
     Ok(depth + pool::submit::<u64>("nested_sum", (below,))?.join()?)
-}
-
-/// Waits, with the lock, for a task that needs the lock.
-#[task]
-fn nested_under_lock(lock: Lock) -> Result<(), String> {
-    let _held = lock.acquire().map_err(|error| error.to_string())?;
-    let needs_it = pool::submit::<Option<u64>>("ask_who_abandoned", (&lock,));
-    needs_it.map_err(JoinError::from).and_then(pool::Task::join).map_err(|error| error.to_string())?;
-    Ok(())
-}
-
-/// Submits a task that never ends, and does not wait for it.
-#[task]
-fn submit_and_leave() -> Result<(), SubmitError> {
-    pool::submit::<()>("ignore_cancelled", ()).map(drop)
 }
 
 /// Fills one queue before it takes from the other. Two of them, crosswise, wait for each other.

@@ -36,4 +36,5 @@ fn wrong_uses_of_a_lock_are_errors() {
     let error = |index: usize| said[index]["error"].as_str().expect("a text").to_owned();
     assert!(error(0).contains("already"), "{}", error(0));
     assert!(error(1).contains("does not hold"), "{}", error(1));
+    assert!(error(2).contains("does not hold"), "{}", error(2));
 }

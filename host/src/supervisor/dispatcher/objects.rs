@@ -51,14 +51,11 @@ pub(super) fn files(grants: &[Grant]) -> impl Iterator<Item = BorrowedFd<'_>> {
 }
 
 impl Holding {
-    /// Who the assignment that begins with this task is; nobody, if it shares nothing.
-    pub(super) fn new(shape: &Arc<CallShape>, task: u64) -> Option<Self> {
-        let shares = !shape.grants.is_empty();
-        shares.then(|| {
-            let (token, shape) = (tokens::take(), Arc::clone(shape));
-            // Until it has said otherwise.
-            Self { token, task, shape, departure: Departure::Died }
-        })
+    /// Who the assignment that begins with this task is.
+    pub(super) fn new(shape: &Arc<CallShape>, task: u64) -> Self {
+        let (token, shape) = (tokens::take(), Arc::clone(shape));
+        // Until it has said otherwise.
+        Self { token, task, shape, departure: Departure::Died }
     }
 }
 

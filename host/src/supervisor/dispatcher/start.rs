@@ -20,7 +20,7 @@ pub(super) struct StartPacket {
     pub(super) bytes: Vec<u8>,
     pub(super) inputs: Option<Arc<SealedFile>>,
     pub(super) stdin: Option<Arc<File>>,
-    pub(super) holding: Option<Holding>,
+    pub(super) holding: Holding,
 }
 
 /// The start frame of an assignment, with everything that goes beside it.
@@ -66,13 +66,13 @@ pub(super) fn start_packet(
         argv: shape.argv.clone(),
         env: shape.env.clone(),
         stdin: stdin.is_some(),
-        token: holding.as_ref().map_or(0, |holding| holding.token.get()),
+        token: holding.token.get(),
         grants: super::objects::on_the_wire(&shape.grants),
         log_level: super::frames::log_level_max(),
         last,
     };
     let bytes = frame::encode(&ToWorker::Start(Box::new(start))).map_err(|error| {
-        holding.iter().for_each(|holding| tokens::give_back(holding.token));
+        tokens::give_back(holding.token);
         format!("its arguments and environment cannot be sent: {error}")
     })?;
     Ok(StartPacket { bytes, inputs, stdin, holding })

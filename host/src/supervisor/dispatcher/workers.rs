@@ -57,7 +57,7 @@ impl Dispatcher {
             asked: None,
             deadlock: None,
         };
-        entry.holding = packet.holding;
+        entry.holding = Some(packet.holding);
         entry.stage = Stage::Running(Box::new(running));
         let phase = entry.next_phase();
         let descriptors: Vec<BorrowedFd<'_>> = packet

@@ -75,7 +75,7 @@ impl Pipe {
 ///   then the end, and cannot send any more. The same happens when an end that nobody holds is dropped
 ///   everywhere: the connection, and every task that it was granted to.
 pub struct Connection<S, R> {
-    base: Base,
+    pub(super) base: Base,
     view: Arc<SharedObject>,
     send: Codec<S>,
     receive: Codec<R>,

@@ -46,7 +46,7 @@ use crate::sync::{Answer, Deadline, Operation, SyncError, Waits, tokens};
 /// # Ok::<(), wasmpool::sync::SyncError>(())
 /// ```
 pub struct Queue<T> {
-    base: Base,
+    pub(super) base: Base,
     codec: Codec<T>,
 }
 

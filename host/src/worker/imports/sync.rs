@@ -18,6 +18,9 @@ mod handles;
 mod pool;
 mod waits;
 
+#[cfg(test)]
+mod tests;
+
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::sync::Arc;

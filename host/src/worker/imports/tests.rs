@@ -9,7 +9,7 @@ use super::*;
 use crate::protocol::worker::{FromWorker, ToWorker};
 use crate::worker::engine::{self, Purpose, engine};
 
-mod harness;
+pub(super) mod harness;
 
 use harness::{
     artifact, built, compiling_engine, config, forbid_threads, frames, output, passes_alone,

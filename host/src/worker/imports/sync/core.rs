@@ -21,7 +21,7 @@ use super::flat::{self, numeric, numeric_functions};
 use crate::sync::SyncError;
 
 /// The import module's name.
-pub(super) const MODULE: &str = "wasmpool";
+pub(in crate::worker::imports) const MODULE: &str = "wasmpool";
 
 type Core<'a> = Caller<'a, HostState>;
 /// A code. An error of it ends the guest.

@@ -145,10 +145,7 @@ impl Session {
         match operation {
             Operation::Open | Operation::Leave => Ok(Answer::Done),
             Operation::Len => self.dict_len(grant).map(Answer::Count),
-            _ => {
-                let (name, _) = self.grants.describe(grant as usize);
-                Err(SyncError::WrongKind(format!("`{name}` is a dict, which has no such operation")))
-            }
+            other => Err(other.wrong_for(ObjectKind::Dict)),
         }
     }
 

@@ -75,9 +75,6 @@ impl<'a> Patience<'a> {
     /// How long to sleep before asking again. `bounded`: the time-out counts.
     pub(super) fn sleep_at_most(&mut self, on: WaitOn, bounded: bool) -> Result<Duration, Stop> {
         let bounded = bounded && self.timeout_ms != NEVER;
-        if bounded && self.timeout_ms == 0 && self.told.is_none() {
-            return Err(Stop::TimedOut);
-        }
         if self.waiter.is_interrupted() {
             return Err(Stop::Cancelled);
         }

@@ -33,12 +33,12 @@ pub(super) fn settings() -> EngineSettings {
     EngineSettings { fuel: false, stack_bytes: 512 * 1024 }
 }
 
-pub(super) fn compiling_engine() -> Engine {
+pub(in crate::worker::imports) fn compiling_engine() -> Engine {
     engine(settings(), Purpose::Compile).unwrap()
 }
 
 /// A configuration that grants nothing, and the supervisor's end of its link.
-pub(super) fn config() -> (HostConfig, PacketSocket) {
+pub(in crate::worker::imports) fn config() -> (HostConfig, PacketSocket) {
     let (ours, theirs) = PacketSocket::pair().unwrap();
     let limits = WorkerLimits {
         fuel: None,
