@@ -94,8 +94,8 @@ fn host() -> Host {
         .task("double", |(n,): (u64,)| n * 2)
         .task("nothing", |()| ())
         .task("upper", |(text,): (String,)| Bytes::from(text.to_uppercase()))
-        .task("panics", |()| panic!("on purpose"))
-        .task("exits", |()| exit(300))
+        .task("panics", |()| -> u64 { panic!("on purpose") })
+        .task("exits", |()| -> u64 { exit(300) })
         .fallible_task("fails", |()| Err::<u64, _>("no luck"))
 }
 

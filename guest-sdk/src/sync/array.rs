@@ -47,7 +47,7 @@ mod sealed {
 ///
 /// - **Order.** A read sees all of a write or nothing of it, in one call of [`read`](Self::read) and
 ///   [`write`](Self::write) each; what belongs together over several calls needs a [`Lock`](super::Lock).
-/// - **Death.** A task that dies inside a `write` may leave the front part of it.
+/// - **Death.** A task that dies inside a `write` may leave a part of it: each byte is the old one or the new one.
 ///
 /// ```
 /// use wasmpool_guest::sync::{Array, SyncError};

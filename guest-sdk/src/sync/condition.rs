@@ -13,9 +13,10 @@ use super::{Handle, Kind, SyncError};
 /// A lock with a way to wait for a change of what it protects, as `multiprocessing.Condition`.
 ///
 /// - **The lock** is its own, and as [`Lock`](super::Lock) in fairness, owner and death.
+/// - **Fairness.** Those who have waited longest are woken first; which of them has the lock first is another matter.
 /// - **Waking.** A wait may end without a notification, so wait [for something](ConditionGuard::wait_for) and not
-///   just once. Who is woken of several is not said.
-/// - **Death.** A task that dies while it waits takes no notification with it: others are woken in its place.
+///   just once.
+/// - **Death.** A task that dies while it waits takes no notification with it: all others are woken, to look again.
 ///
 /// ```
 /// use wasmpool_guest::sync::{Condition, SyncError, Value};

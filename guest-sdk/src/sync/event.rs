@@ -10,8 +10,7 @@ use super::{Handle, Kind, SyncError};
 /// A flag that can be waited for, as `multiprocessing.Event`. It is clear at first.
 ///
 /// - **Order.** What a task did before [`set`](Self::set) is done for whoever sees the flag set.
-/// - **Fairness.** Setting it wakes all who wait. One that is cleared again at once may be missed by those who wait
-///   for it; an event is for what happens once, or stays.
+/// - **Fairness.** Setting it releases all who wait, also when it is cleared again at once.
 /// - **Death.** A task that dies does not change it.
 ///
 /// ```

@@ -39,13 +39,21 @@ struct Object {
 enum Body {
     Lock(Lock),
     Semaphore(Semaphore),
-    Event(Room<bool>),
+    Event(Room<Event>),
     Barrier(Barrier),
     Value(Room<u64>),
     Array { bytes: Room<Vec<u8>>, element_bytes: usize },
     Queue(Queue),
     Pipe(Pipe),
     Dict(Room<BTreeMap<String, Vec<u8>>>),
+}
+
+/// An event.
+#[derive(Debug, Default)]
+struct Event {
+    is_set: bool,
+    /// How often it was set, so that who waits sees it also when it is cleared again at once.
+    times: u64,
 }
 
 impl Object {
@@ -96,7 +104,7 @@ impl Handle {
     }
 
     pub(crate) fn event() -> Self {
-        Self::new(Kind::Event, Body::Event(Room::new(false)))
+        Self::new(Kind::Event, Body::Event(Room::default()))
     }
 
     pub(crate) fn barrier(parties: u32) -> Self {
@@ -183,24 +191,30 @@ impl Handle {
     }
 
     pub(crate) fn set(&self) -> Result<(), SyncError> {
-        body!(self, Event)?.change(|set| *set = true);
+        body!(self, Event)?.change(|event| {
+            event.is_set = true;
+            event.times += 1;
+        });
         Ok(())
     }
 
     pub(crate) fn clear(&self) -> Result<(), SyncError> {
-        body!(self, Event)?.change(|set| *set = false);
+        body!(self, Event)?.change(|event| event.is_set = false);
         Ok(())
     }
 
     pub(crate) fn is_set(&self) -> Result<bool, SyncError> {
         match &self.object.body {
             Body::Barrier(barrier) => Ok(barrier.is_broken()),
-            _ => Ok(body!(self, Event)?.change(|set| *set)),
+            _ => Ok(body!(self, Event)?.change(|event| event.is_set)),
         }
     }
 
     pub(crate) fn wait_event(&self, patience: Patience) -> Result<bool, SyncError> {
-        Ok(body!(self, Event)?.wait(patience, |set| set.then_some(())).is_some())
+        let room = body!(self, Event)?;
+        let before = room.change(|event| event.times);
+        let waited = room.wait(patience, |event| (event.is_set || event.times != before).then_some(()));
+        Ok(waited.is_some())
     }
 
     pub(crate) fn wait_condition(&self, patience: Patience) -> Result<Woken, SyncError> {

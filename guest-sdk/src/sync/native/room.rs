@@ -8,7 +8,7 @@ use std::time::Instant;
 use crate::sync::handle::Patience;
 
 /// A state, and a way to wait until it is right.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Room<S> {
     state: Mutex<S>,
     changed: Condvar,

@@ -137,6 +137,19 @@ fn an_event_is_waited_for_and_cleared() {
 }
 
 #[test]
+fn who_waits_for_an_event_sees_it_also_when_it_is_cleared_at_once() {
+    let event = Event::stand_in();
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| event.wait_timeout(LONG));
+        while !waiting.is_finished() {
+            event.set().unwrap();
+            event.clear().unwrap();
+        }
+        assert_eq!(waiting.join().unwrap(), Ok(true));
+    });
+}
+
+#[test]
 fn a_condition_wakes_as_many_as_it_is_told() {
     let (condition, waiting, woken) = (Condition::stand_in(), Value::stand_in(0), Value::stand_in(0));
     thread::scope(|scope| {
