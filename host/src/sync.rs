@@ -44,6 +44,8 @@ mod condition;
 mod dict;
 mod error;
 mod event;
+#[cfg(test)]
+mod explore;
 mod grant;
 mod guard;
 mod host;

@@ -31,7 +31,7 @@ mod put;
 mod rebuild;
 mod signals;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use self::layout::{
     CLOSED, HELD, ITEMS, Kind, NEXT_SEQUENCE, READY, ROOM, ROOM_FOR_BLOCKS, WRITING, blocks_for,
@@ -92,9 +92,7 @@ impl<M: Memory> Queue<'_, M> {
 
     /// Gives back what `gone` held, repairs, and wakes everybody. Never waits.
     pub(super) fn recover(&self, gone: Token, how: Departure, is_alive: &dyn Fn(Token) -> bool) -> Recovery {
-        // What was leased by one that returned goes back as from one that died.
-        let _ = how;
-        self.recover_from(gone, false, is_alive)
+        self.recover_from(gone, how, false, is_alive)
     }
 
     /// Who could end this wait. Reads without the guard, so it may be old at once.

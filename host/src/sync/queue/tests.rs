@@ -1,7 +1,7 @@
 //! The queue on a memory in which a participant can die at each access.
 
 mod deaths;
-mod kit;
+pub(in crate::sync) mod kit;
 mod model;
 mod scribble;
 mod threads;
