@@ -108,3 +108,32 @@ proptest! {
         prop_assert!(usable);
     }
 }
+
+#[test]
+fn a_scribbler_at_work_stops_neither_participants_nor_recovery() {
+    for spec in contract::SPECS {
+        let object = object(spec);
+        let file = object.file().unwrap().try_clone_to_owned().unwrap();
+        let length = rustix::fs::fstat(&file).unwrap().st_size as u64;
+        let memory = SharedMemory::open(file, length).unwrap();
+        let ended = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut random = 1u32;
+                while !ended.load(std::sync::atomic::Ordering::Relaxed) {
+                    random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    memory.store32(u64::from(random >> 8) % 24 * 4, random >> (random % 32));
+                }
+            });
+            for round in 0..200 {
+                let who = round % 4 + 1;
+                for operation in [Operation::Acquire, Operation::Wait, Operation::Set, Operation::Release] {
+                    let _ = object.perform(token(who), operation, &mut Short(1));
+                }
+                object.recover(token(who), 1, Departure::Died, &|token| token.get() < 5);
+                object.blockers(token(who), WaitFor::Lock);
+            }
+            ended.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+    }
+}
