@@ -64,6 +64,9 @@ pub(crate) mod tokens;
 mod value;
 mod wait;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::SyncError;
 pub use grant::Grant;
 pub(crate) use grant::{GrantError, Granted, collect, merge};

@@ -25,6 +25,8 @@
 //!     .sound(1000); // Or `.run()`, which gives the violation.
 //! ```
 //!
+//! `EXPLORE_DEEPER=1` in the environment allows one preemption more everywhere, which takes minutes.
+//!
 //! Closures must do the same each time: no clock, no random numbers. What they note outside the memory, say in
 //! a `Mutex`, `prepare` must reset.
 
@@ -139,7 +141,9 @@ impl<'s> Exploration<'s> {
     }
 
     fn run_here(&self) -> Result<u64, Violation> {
-        let engine = Engine::new(self.bytes, self.participants.len(), self.preemptions, self.deaths);
+        let deeper = std::env::var("EXPLORE_DEEPER").ok().and_then(|more| more.parse().ok()).unwrap_or(0);
+        let preemptions = self.preemptions + deeper;
+        let engine = Engine::new(self.bytes, self.participants.len(), preemptions, self.deaths);
         let engine = &engine;
         let controller = Virtual::controller(engine);
         std::thread::scope(|scope| {

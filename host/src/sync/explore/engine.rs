@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::sync::memory::Memory;
@@ -21,7 +21,32 @@ pub(super) const SUPERVISOR_TURNS: u32 = 1000;
 const STEPS_TOLD: usize = 120;
 
 /// What is thrown through a participant that is to stop where it is.
-struct Unwound;
+struct Unwound {
+    /// Somebody else has the turn already.
+    passed: bool,
+}
+
+/// What a thread waits for.
+#[derive(Debug, Default)]
+struct Signal {
+    given: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Signal {
+    fn give(&self) {
+        *self.given.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_one();
+    }
+
+    fn take(&self) {
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        while !*given {
+            given = self.changed.wait(given).unwrap_or_else(PoisonError::into_inner);
+        }
+        *given = false;
+    }
+}
 
 /// Runs it; false if it was unwound.
 pub(super) fn unwound(run: impl FnOnce()) -> bool {
@@ -140,8 +165,8 @@ impl State {
 #[derive(Debug)]
 pub(super) struct Engine {
     state: Mutex<State>,
-    turns: Vec<Condvar>,
-    over: Condvar,
+    /// For each participant, for the supervisor, and for who explores.
+    signals: Vec<Signal>,
     bytes: usize,
     supervisor: usize,
     preemptions: u32,
@@ -172,8 +197,7 @@ impl Engine {
         };
         Self {
             state: Mutex::new(state),
-            turns: (0..=participants).map(|_| Condvar::new()).collect(),
-            over: Condvar::new(),
+            signals: (0..participants + 2).map(|_| Signal::default()).collect(),
             bytes: usize::try_from(bytes).unwrap(),
             supervisor: participants,
             preemptions,
@@ -183,7 +207,7 @@ impl Engine {
 
     fn state(&self) -> Locked<'_> {
         // Participants unwind with the lock held.
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn begin(&self, survivors: &[usize]) {
@@ -208,9 +232,15 @@ impl Engine {
     pub(super) fn execute(&self) {
         let mut state = self.state();
         self.choose(&mut state, None);
-        while !state.over {
-            state = self.over.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner);
-        }
+        self.pass(state);
+        self.signals[self.supervisor + 1].take();
+    }
+
+    /// Lets go on who has the turn, or who explores when it is over. Without the lock, or they would meet at it.
+    fn pass(&self, state: Locked<'_>) {
+        let next = state.turn.unwrap_or(self.supervisor + 1);
+        drop(state);
+        self.signals[next].give();
     }
 
     /// Goes back to the last choice that has another option.
@@ -237,37 +267,42 @@ impl Engine {
 
     pub(super) fn shut_down(&self) {
         self.state().shut_down = true;
-        for turn in &self.turns {
-            turn.notify_all();
+        for signal in &self.signals {
+            signal.give();
         }
     }
 
     /// The thread of one participant, for all executions.
     pub(super) fn act(&self, actor: usize, body: &dyn Fn(&Virtual<'_>)) {
         let me = Virtual { engine: self, actor: Some(actor) };
-        while let Some(state) = self.await_turn(self.state(), actor) {
+        while let Some(state) = self.await_turn(actor) {
             drop(state);
             let ended = catch_unwind(AssertUnwindSafe(|| body(&me)));
             let mut state = self.state();
-            match ended {
-                // Whoever unwound it has passed the turn on.
-                Err(thrown) if thrown.is::<Unwound>() => continue,
-                Err(thrown) => {
-                    let message = thrown.downcast_ref::<String>().cloned();
-                    let message = message.or_else(|| thrown.downcast_ref::<&str>().map(ToString::to_string));
-                    self.violate(&mut state, message.as_deref().unwrap_or("a panic"));
-                    continue;
+            match ended.map_err(|thrown| thrown.downcast::<Unwound>()) {
+                Err(Ok(unwound)) if unwound.passed => continue,
+                Err(Ok(_)) => {}
+                Err(Err(thrown)) => {
+                    let message = thrown.downcast_ref::<String>().map(String::as_str);
+                    let message = message.or_else(|| thrown.downcast_ref::<&str>().copied());
+                    self.violate(&mut state, message.unwrap_or("a panic"));
                 }
-                Ok(()) => state.actors[actor].status = Status::Finished,
+                Ok(()) => {
+                    state.actors[actor].status = Status::Finished;
+                    self.choose(&mut state, Some(actor));
+                }
             }
-            self.choose(&mut state, Some(actor));
+            self.pass(state);
         }
     }
 
-    fn await_turn<'e>(&'e self, mut state: Locked<'e>, actor: usize) -> Option<Locked<'e>> {
-        while state.turn != Some(actor) && !state.shut_down {
-            state = self.turns[actor].wait(state).unwrap_or_else(std::sync::PoisonError::into_inner);
+    /// Waits for the turn; `None` at the end of the exploration.
+    fn await_turn(&self, actor: usize) -> Option<Locked<'_>> {
+        // Whoever was unwound at the end has taken its last signal already.
+        if !self.state().shut_down {
+            self.signals[actor].take();
         }
+        let state = self.state();
         (!state.shut_down).then_some(state)
     }
 
@@ -368,12 +403,13 @@ impl Engine {
     fn give_turn(&self, state: &mut State, actor: usize) {
         state.chosen = state.turn != Some(actor);
         state.turn = Some(actor);
-        self.turns[actor].notify_all();
     }
 
     fn rouse(state: &mut State, actor: usize) {
         state.sleepers.retain(|&sleeper| sleeper != actor);
         state.actors[actor].status = Status::Ready;
+        // It may die before it does anything with it.
+        state.actors[actor].mortal = true;
     }
 
     fn violate(&self, state: &mut State, what: &str) {
@@ -384,7 +420,6 @@ impl Engine {
     fn finish(&self, state: &mut State) {
         state.turn = None;
         state.over = true;
-        self.over.notify_all();
     }
 
     pub(super) fn token(actor: usize) -> Token {
@@ -459,7 +494,7 @@ impl<'e> Virtual<'e> {
         if !so {
             let what = format!("{otherwise} ({})", std::panic::Location::caller());
             self.engine.violate(&mut self.engine.state(), &what);
-            resume_unwind(Box::new(Unwound));
+            resume_unwind(Box::new(Unwound { passed: false }));
         }
     }
 
@@ -472,17 +507,13 @@ impl<'e> Virtual<'e> {
 
     /// Waits until it is chosen, or unwinds if it died.
     fn resume(&self, state: Locked<'e>, actor: usize) -> Locked<'e> {
-        let mut state = state;
-        // Its thread may get a turn again only in the next execution.
-        if state.actors[actor].status == Status::Dead {
-            drop(state);
-            resume_unwind(Box::new(Unwound));
+        if state.turn == Some(actor) {
+            return state;
         }
-        state = match self.engine.await_turn(state, actor) {
-            Some(state) => state,
-            None => resume_unwind(Box::new(Unwound)),
-        };
-        state
+        let dead = state.actors[actor].status == Status::Dead;
+        self.engine.pass(state);
+        let turn = if dead { None } else { self.engine.await_turn(actor) };
+        turn.unwrap_or_else(|| resume_unwind(Box::new(Unwound { passed: true })))
     }
 
     fn step<T: Copy + Into<u64>>(
@@ -506,7 +537,7 @@ impl<'e> Virtual<'e> {
     fn note(&self, state: &mut State, actor: usize, what: &'static str, at: u64) {
         if state.steps.len() >= STEPS_MAX as usize {
             self.engine.violate(state, "it never ends");
-            resume_unwind(Box::new(Unwound));
+            resume_unwind(Box::new(Unwound { passed: false }));
         }
         state.steps.push(Step { actor, what, at, value: 0 });
         for (other, their) in state.actors.iter_mut().enumerate() {
