@@ -14,8 +14,6 @@ mod condition;
 mod dict;
 mod error;
 mod event;
-#[cfg(test)]
-mod explore;
 mod grant;
 mod guard;
 mod lock;
@@ -31,9 +29,6 @@ pub(crate) mod tokens;
 mod value;
 mod wait;
 
-#[cfg(test)]
-mod tests;
-
 pub use error::SyncError;
 pub use grant::Grant;
 pub(crate) use grant::Granted;
@@ -44,3 +39,8 @@ pub(crate) use shared::SharedObject;
 pub use spec::{ElementType, ObjectKind};
 pub(crate) use spec::{QueueSpec, Spec};
 pub(crate) use wait::{Deadline, Stop, WaitFor, Waits};
+
+#[cfg(test)]
+mod explore;
+#[cfg(test)]
+mod tests;
