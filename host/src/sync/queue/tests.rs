@@ -9,7 +9,6 @@ mod threads;
 
 use self::kit::{Now, TestMemory, bytes_of, get, item, lease, put, spec, token};
 use super::super::{Answer, Blockers, Departure, Operation, QueueSpec, Recovery, SyncError, WaitFor};
-use super::Queue;
 use super::layout::{FIRST_BLOCK, ITEMS, State};
 
 const EVERYBODY_ALIVE: &dyn Fn(super::Token) -> bool = &|_| true;
