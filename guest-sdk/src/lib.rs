@@ -52,6 +52,9 @@
 //! [`context`] tells a task its name and attempt and whether it should stop, and takes its progress; [`exit`] ends it
 //! with a code; the macros of [`log`] reach the host's log with the task's name; `println!` reaches its output.
 //!
+//! [`sync`] has queues, locks and the like, which tasks share with each other and with the host program; they can be
+//! parameters of a task. [`pool`] lets a task submit other tasks of its module.
+//!
 //! # Tests
 //!
 //! A task stays a function: `cargo test` in the plugin's crate calls it natively. [`testing`] stands in for the host.
@@ -62,7 +65,9 @@ mod arguments;
 mod bytes;
 pub mod context;
 mod error;
+pub mod pool;
 mod returned;
+pub mod sync;
 
 #[cfg(any(target_arch = "wasm32", test))]
 mod logger;
@@ -74,6 +79,13 @@ mod panics;
 mod raw;
 #[cfg(target_arch = "wasm32")]
 use raw as host;
+// Here, and not in the modules that they are for: those forbid unsafe code.
+#[cfg(target_arch = "wasm32")]
+#[path = "sync/raw.rs"]
+mod flat;
+#[cfg(target_arch = "wasm32")]
+#[path = "pool/raw.rs"]
+mod raw_pool;
 
 #[cfg(not(target_arch = "wasm32"))]
 mod native;

@@ -7,7 +7,8 @@ use std::cell::RefCell;
 use std::panic;
 use std::thread;
 
-use crate::testing::{Exited, Host, Recorded};
+use crate::sync::Handle;
+use crate::testing::{Exited, Host, Recorded, TaskFunction};
 
 thread_local! {
     /// The stand-in that runs a task on this thread, with what the task has told it.
@@ -52,10 +53,21 @@ pub fn cancelled() -> bool {
     ask(
         |host, recorded| {
             recorded.cancelled_questions += 1;
-            host.cancel_after.is_some_and(|questions| recorded.cancelled_questions > questions)
+            host.is_cancelled()
+                || host.cancel_after.is_some_and(|questions| recorded.cancelled_questions > questions)
         },
         || false,
     )
+}
+
+/// The shared object that was granted under this name.
+pub fn granted(name: &str) -> Option<Handle> {
+    ask(|host, _| host.granted(name), || None)
+}
+
+/// The task of this name that can be submitted, with the host that is to run it.
+pub fn task(name: &str) -> Option<(TaskFunction, Host)> {
+    ask(|host, _| host.submittable(name).map(|task| (task, host.clone())), || None)
 }
 
 pub fn progress(done: u64, total: Option<u64>) {

@@ -1,8 +1,9 @@
 //! The boundary between the guest and the host: the imports of `task.wit`, called by the canonical ABI, and the way
-//! in and out of an exported task. The only unsafe code of this crate.
+//! in and out of an exported task. With `sync/raw.rs` and `pool/raw.rs`, which have the imports of `sync.wit`, the only
+//! unsafe code of this crate.
 //!
 //! Written by hand and not by `wit-bindgen`, because every plugin's build would have to compile its generator first;
-//! the world that the component linker needs to know (`wit/guest.component-type`) is encoded from `task.wit`, and a
+//! the world that the component linker needs to know (`wit/guest.component-type`) is encoded from the WIT files, and a
 //! test holds the two against each other.
 //!
 //! Three rules of the canonical ABI carry the safety here. What the host passes to the guest lies in memory that it
@@ -17,7 +18,7 @@ use std::alloc::{self, Layout};
 use crate::error::TaskError;
 use crate::{logger, output, panics};
 
-/// The world `guest` of `task.wit`, for the component linker.
+/// The world `guest` of the WIT files, for the component linker.
 #[used]
 #[unsafe(link_section = "component-type:wasmpool:guest")]
 static WORLD: [u8; include_bytes!("../wit/guest.component-type").len()] =
@@ -25,9 +26,26 @@ static WORLD: [u8; include_bytes!("../wit/guest.component-type").len()] =
 
 /// A string that an import returned: where it lies.
 #[repr(C)]
-struct ReturnedText {
+pub struct ReturnedText {
     pointer: *mut u8,
     length: usize,
+}
+
+impl ReturnedText {
+    /// No text yet.
+    pub const EMPTY: Self = Self { pointer: std::ptr::null_mut(), length: 0 };
+
+    /// The text.
+    ///
+    /// # Safety
+    ///
+    /// The host allocated it with `cabi_realloc`, and this is the only use of it.
+    pub unsafe fn into_string(self) -> String {
+        // SAFETY: the caller vouches for the pointer and the length.
+        let bytes = unsafe { adopt(self.pointer, self.length) };
+        // A host checks that its strings are UTF-8.
+        String::from_utf8(bytes).unwrap_or_default()
+    }
 }
 
 /// An `option<level>` that an import returned.
@@ -147,14 +165,12 @@ pub fn log_max_level() -> LevelFilter {
 /// # Safety
 ///
 /// `import` writes a text that the host allocated with `cabi_realloc` to its argument.
-unsafe fn returned_text(import: unsafe extern "C" fn(*mut ReturnedText)) -> String {
-    let mut returned = ReturnedText { pointer: std::ptr::null_mut(), length: 0 };
+pub unsafe fn returned_text(import: unsafe extern "C" fn(*mut ReturnedText)) -> String {
+    let mut returned = ReturnedText::EMPTY;
     // SAFETY: the place lives until the call returns, and it is of the shape that a returned string has.
     unsafe { import(&raw mut returned) };
     // SAFETY: the text was allocated with `cabi_realloc` for this call and belongs to nobody else.
-    let bytes = unsafe { adopt(returned.pointer, returned.length) };
-    // A host checks that its strings are UTF-8.
-    String::from_utf8(bytes).unwrap_or_default()
+    unsafe { returned.into_string() }
 }
 
 /// The bytes that the host put at `pointer`.
@@ -162,7 +178,7 @@ unsafe fn returned_text(import: unsafe extern "C" fn(*mut ReturnedText)) -> Stri
 /// # Safety
 ///
 /// `pointer` is what `cabi_realloc` returned for `length` bytes at alignment 1, and is used for nothing else.
-unsafe fn adopt(pointer: *mut u8, length: usize) -> Vec<u8> {
+pub unsafe fn adopt(pointer: *mut u8, length: usize) -> Vec<u8> {
     if length == 0 {
         return Vec::new();
     }

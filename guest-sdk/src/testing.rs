@@ -1,5 +1,6 @@
 //! A stand-in for the host, for the tests of a plugin: it answers [`context`](crate::context), catches
-//! [`exit`](crate::exit) and keeps the progress that was told.
+//! [`exit`](crate::exit), keeps the progress that was told, grants queues, locks and the like, and runs the tasks that
+//! a task submits.
 //!
 //! A task that uses none of them needs nothing from here. Without a stand-in, a task's name is the thread's (which is
 //! the test's name), its attempt is the first, nothing is cancelled, progress is ignored, and `exit` panics.
@@ -21,9 +22,18 @@
 
 #![forbid(unsafe_code)]
 
+mod submitted;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::native;
+use crate::sync::Handle;
+pub(crate) use submitted::TaskFunction;
 
 /// What the stand-in answers.
 #[derive(Debug, Clone)]
@@ -33,6 +43,10 @@ pub struct Host {
     pub(crate) attempt: u32,
     pub(crate) worker_name: String,
     pub(crate) cancel_after: Option<u64>,
+    /// Of a submitted task: whether who submitted it wants it to stop.
+    cancelled: Arc<AtomicBool>,
+    grants: Vec<Handle>,
+    tasks: Vec<(String, TaskFunction)>,
     #[cfg(test)]
     pub(crate) log_level: log::LevelFilter,
 }
@@ -45,6 +59,9 @@ impl Default for Host {
             attempt: 1,
             worker_name: "native".to_owned(),
             cancel_after: None,
+            cancelled: Arc::default(),
+            grants: Vec::new(),
+            tasks: Vec::new(),
             #[cfg(test)]
             log_level: log::LevelFilter::Trace,
         }
@@ -92,6 +109,83 @@ impl Host {
         self
     }
 
+    /// Grants the task a shared object under this name. A later grant of the same name replaces an earlier one.
+    ///
+    /// ```
+    /// use wasmpool_guest::sync::{Queue, SyncError};
+    /// use wasmpool_guest::testing::Host;
+    ///
+    /// fn first() -> Result<Option<u64>, SyncError> {
+    ///     Queue::<u64>::open("jobs")?.get()
+    /// }
+    ///
+    /// let jobs = Queue::stand_in(8);
+    /// jobs.put(7)?;
+    /// assert_eq!(Host::new().grant("jobs", &jobs).run(first).returned(), Ok(Some(7)));
+    /// assert!(matches!(Host::new().run(first).returned(), Err(SyncError::AccessDenied(_))));
+    /// # Ok::<(), SyncError>(())
+    /// ```
+    pub fn grant(mut self, name: impl Into<String>, object: &impl Shared) -> Self {
+        let name = name.into();
+        self.grants.retain(|granted| granted.name() != name);
+        self.grants.push(object.handle().named(name));
+        self
+    }
+
+    /// Adds a task that can be [submitted](crate::pool::submit) under this name. `function` takes its arguments as a
+    /// tuple; it runs in a thread of its own, under this host.
+    pub fn task<A, R>(
+        self,
+        name: impl Into<String>,
+        function: impl Fn(A) -> R + Send + Sync + 'static,
+    ) -> Self
+    where
+        A: DeserializeOwned,
+        R: Serialize + 'static,
+    {
+        self.with_task(name.into(), TaskFunction::new(function))
+    }
+
+    /// The same for a task that returns a `Result`.
+    pub fn fallible_task<A, R, E>(
+        self,
+        name: impl Into<String>,
+        function: impl Fn(A) -> Result<R, E> + Send + Sync + 'static,
+    ) -> Self
+    where
+        A: DeserializeOwned,
+        R: Serialize + 'static,
+        E: fmt::Display,
+    {
+        self.with_task(name.into(), TaskFunction::fallible(function))
+    }
+
+    fn with_task(mut self, name: String, function: TaskFunction) -> Self {
+        self.tasks.retain(|(known, _)| *known != name);
+        self.tasks.push((name, function));
+        self
+    }
+
+    pub(crate) fn granted(&self, name: &str) -> Option<Handle> {
+        self.grants.iter().find(|granted| granted.name() == name).cloned()
+    }
+
+    pub(crate) fn submittable(&self, name: &str) -> Option<TaskFunction> {
+        self.tasks.iter().find(|(known, _)| known == name).map(|(_, function)| function.clone())
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+
+    /// The host of a task that was submitted under this one.
+    pub(crate) fn for_submitted(mut self, name: &str, id: u64, cancelled: Arc<AtomicBool>) -> Self {
+        self = self.name(name).id(id).attempt(1);
+        self.cancel_after = None;
+        self.cancelled = cancelled;
+        self
+    }
+
     #[cfg(test)]
     pub(crate) fn log_level(mut self, level: log::LevelFilter) -> Self {
         self.log_level = level;
@@ -116,6 +210,18 @@ impl Host {
             #[cfg(test)]
             log_level_questions: recorded.log_level_questions,
         }
+    }
+}
+
+/// A stand-in for a shared object: every type of [`sync`](crate::sync).
+pub trait Shared: sealed::Shared {}
+
+pub(crate) mod sealed {
+    use crate::sync::Handle;
+
+    pub trait Shared {
+        #[expect(private_interfaces, reason = "nobody else calls it: the trait is sealed")]
+        fn handle(&self) -> &Handle;
     }
 }
 

@@ -1,6 +1,6 @@
-//! The world that every guest carries is the one that `task.wit` says.
+//! The world that every guest carries is the one that the WIT files say.
 //!
-//! After a change of `task.wit`: `WASMPOOL_BLESS=1 cargo test -p wasmpool-guest --test world`.
+//! After a change of one of them: `WASMPOOL_BLESS=1 cargo test -p wasmpool-guest --test world`.
 
 #![forbid(unsafe_code)]
 
@@ -9,10 +9,10 @@ use wit_component::StringEncoding;
 use wit_parser::Resolve;
 
 #[test]
-fn the_encoded_world_is_that_of_task_wit() {
+fn the_encoded_world_is_that_of_the_wit_files() {
     let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("wit");
     let mut resolve = Resolve::default();
-    let package = resolve.push_path(wit.join("task.wit")).unwrap().0;
+    let package = resolve.push_dir(&wit).unwrap().0;
     let world = resolve.select_world(&[package], Some("guest")).unwrap();
     let encoded = wit_component::metadata::encode(&resolve, world, StringEncoding::UTF8, None).unwrap();
 

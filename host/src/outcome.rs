@@ -36,6 +36,9 @@ pub enum Outcome {
     Killed(i32),
     /// The task was stopped before its end.
     Cancelled(CancelledBy),
+    /// The task waited for something that nobody could bring about any more, and did not handle the error that
+    /// its wait ended with: the cycle.
+    Deadlock(String),
     /// The task never ran.
     NotRun(NotRun),
     /// The worker, the module or the instance could not be made.
@@ -217,6 +220,7 @@ impl Outcome {
             Self::Cancelled(CancelledBy::Caller) => exit_code::CANCELLED,
             Self::Cancelled(CancelledBy::Batch) => exit_code::HALTED,
             Self::Cancelled(CancelledBy::Shutdown) => exit_code::SHUT_DOWN,
+            Self::Deadlock(_) => exit_code::DEADLOCK,
             Self::NotRun(NotRun::Argument(_)) => exit_code::TOO_LARGE,
             Self::NotRun(NotRun::DependencyFailed(_)) => exit_code::DEPENDENCY_FAILED,
             Self::NotRun(NotRun::Quarantined) => exit_code::QUARANTINED,
@@ -246,6 +250,7 @@ impl Outcome {
             Self::LimitExceeded(_) => "limit_exceeded",
             Self::Killed(_) => "killed",
             Self::Cancelled(_) => "cancelled",
+            Self::Deadlock(_) => "deadlock",
             Self::NotRun(_) => "not_run",
             Self::StartFailed(_) => "start_failed",
             Self::Protocol(_) => "protocol",
@@ -261,7 +266,8 @@ impl Outcome {
             | Self::Failed(_)
             | Self::Exited(_)
             | Self::Trapped(_)
-            | Self::LimitExceeded(_) => Blame::Guest,
+            | Self::LimitExceeded(_)
+            | Self::Deadlock(_) => Blame::Guest,
             Self::Cancelled(_) | Self::NotRun(_) => Blame::Host,
             Self::StartFailed(failed) => failed.kind.blame(),
             Self::Killed(_) | Self::Protocol(_) | Self::Unknown => Blame::Unknown,
@@ -282,6 +288,7 @@ impl fmt::Display for Outcome {
             Self::Cancelled(CancelledBy::Caller) => f.write_str("cancelled"),
             Self::Cancelled(CancelledBy::Batch) => f.write_str("cancelled: the batch was halted"),
             Self::Cancelled(CancelledBy::Shutdown) => f.write_str("cancelled: the pool was shut down"),
+            Self::Deadlock(cycle) => write!(f, "deadlock: {cycle}"),
             Self::NotRun(NotRun::Argument(reason)) => write!(f, "not run: {reason}"),
             Self::NotRun(NotRun::DependencyFailed(name)) => {
                 write!(f, "not run: `{name}`, which it depends on, failed")

@@ -8,6 +8,7 @@
 mod artifact_store;
 mod background;
 mod call;
+mod deadlock;
 mod dispatcher;
 mod event;
 mod fork_client;
@@ -25,7 +26,6 @@ mod worker_handle;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -145,19 +145,13 @@ impl SupervisorBuilder {
         let dispatcher = Dispatcher::new(settings, Arc::clone(&inbox)).map_err(system)?;
         let thread = std::thread::Builder::new().name("wasmpool-dispatcher".to_owned());
         let thread = thread.spawn(move || dispatcher.run()).map_err(system)?;
-        let inner = Inner {
-            inbox,
-            next_id: AtomicU64::new(1),
-            process_pool: OnceLock::new(),
-            thread: Mutex::new(Some(thread)),
-        };
+        let inner = Inner { inbox, process_pool: OnceLock::new(), thread: Mutex::new(Some(thread)) };
         Ok(Supervisor(Arc::new(inner)))
     }
 }
 
 struct Inner {
     inbox: Arc<Inbox>,
-    next_id: AtomicU64,
     process_pool: OnceLock<PoolId>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -269,7 +263,7 @@ impl Supervisor {
 
     /// A number that names a task or a pool.
     fn new_id(&self) -> u64 {
-        self.0.next_id.fetch_add(1, Ordering::Relaxed)
+        self.0.inbox.new_task()
     }
 
     fn command(&self, command: Command) {

@@ -7,6 +7,36 @@
 //!
 //! Callers see one narrow trait, [`Object`]: an operation in, an answer out. A backend over several machines
 //! would be a second implementation of it.
+//!
+//! A host program makes objects, uses them, and grants them to tasks by passing them as arguments. With this
+//! plugin task
+//!
+//! ```ignore
+//! #[task]
+//! fn square_all(numbers: Queue<i64>, squares: Queue<i64>) -> Result<(), SyncError> { /* ... */ }
+//! ```
+//!
+//! the program is Python's, with the queues among the arguments:
+//!
+//! ```no_run
+//! use wasmpool::{Args, Module, Process, Task, sync::Queue};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let module = Module::load("squares.wasm").await?;
+//! let (numbers, squares) = (Queue::<i64>::bounded(100)?, Queue::<i64>::bounded(100)?);
+//! let task = Task::new(&module.task("square_all")?).args(Args::of(&(&numbers, &squares))?);
+//! let process = Process::new(task).start()?;
+//! for number in 1..=5 {
+//!     numbers.put_async(number).await?;
+//! }
+//! numbers.close()?;
+//! for _ in 1..=5 {
+//!     println!("{:?}", squares.get_async().await?);
+//! }
+//! process.join().await;
+//! # Ok(())
+//! # }
+//! ```
 
 mod array;
 mod barrier;
@@ -14,8 +44,11 @@ mod condition;
 mod dict;
 mod error;
 mod event;
+#[cfg(test)]
+mod explore;
 mod grant;
 mod guard;
+mod host;
 mod lock;
 mod memory;
 mod object;
@@ -31,9 +64,17 @@ pub(crate) mod tokens;
 mod value;
 mod wait;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::SyncError;
 pub use grant::Grant;
-pub(crate) use grant::Granted;
+pub(crate) use grant::{GrantError, Granted, collect, merge};
+pub use host::{
+    Array, Barrier, BoundedSemaphore, Condition, ConditionGuard, Connection, DeadLetters, Dict, Element,
+    Event, Got, Guard, Items, Lease, Leases, Lock, Number, OwnedConditionGuard, OwnedGuard, Pipe,
+    PipeBuilder, Queue, QueueBuilder, RLock, Received, Semaphore, Value,
+};
 pub(crate) use object::{Object, Token};
 pub(crate) use operation::{Answer, DictAnswer, DictOperation, Item, Operation};
 pub(crate) use recovery::{Blockers, Departure, Recovery};

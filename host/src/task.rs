@@ -10,8 +10,11 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::outcome::Encoding;
+use crate::sync::{self, Grant, GrantError};
 
 /// The arguments of one call.
+///
+/// A queue, a lock or the like among them is passed as its name, and granted to the task with it.
 ///
 /// ```
 /// use serde_json::json;
@@ -23,8 +26,22 @@ use crate::outcome::Encoding;
 /// let bytes = Args::raw(vec![0_u8, 255]);
 /// # let _ = (by_position, by_name, from_rust, bytes);
 /// ```
+///
+/// Python's `args=(queue, 5)`:
+///
+/// ```
+/// use wasmpool::{Args, sync::Queue};
+///
+/// let queue = Queue::<u64>::bounded(10).unwrap();
+/// let args = Args::of(&(&queue, 5)).unwrap();
+/// # let _ = args;
+/// ```
 #[derive(Clone, Debug, PartialEq)]
-pub struct Args(Repr);
+pub struct Args {
+    repr: Repr,
+    /// What was among the values.
+    grants: Vec<Grant>,
+}
 
 #[derive(Clone, Debug, PartialEq)]
 enum Repr {
@@ -47,6 +64,15 @@ pub enum ArgsError {
     /// A Rust value that has no JSON.
     #[error("the arguments have no JSON: {0}")]
     Json(String),
+    /// Queues, locks and the like that cannot be granted together: too many, or two of one name.
+    #[error("{0}")]
+    Grants(String),
+}
+
+impl From<GrantError> for ArgsError {
+    fn from(error: GrantError) -> Self {
+        Self::Grants(error.to_string())
+    }
 }
 
 impl Args {
@@ -59,19 +85,25 @@ impl Args {
     /// Arguments by position.
     #[must_use]
     pub fn positional(values: Vec<Value>) -> Self {
-        Self(Repr::Values { positional: values, keyword: Map::new() })
+        Self::without_grants(Repr::Values { positional: values, keyword: Map::new() })
+    }
+
+    fn without_grants(repr: Repr) -> Self {
+        Self { repr, grants: Vec::new() }
     }
 
     /// The elements of a tuple (or list) as arguments by position, as in Python's `args=(1, 2)`; `()` is no
-    /// arguments.
+    /// arguments. Queues, locks and the like among them are granted to the task.
     ///
     /// # Errors
     ///
-    /// When the value has no JSON, or is no tuple or list.
+    /// When the value has no JSON, or is no tuple or list; when two different objects of one name are in it.
     pub fn of<T: Serialize>(tuple: &T) -> Result<Self, ArgsError> {
-        let text = serde_json::to_vec(tuple).map_err(|error| ArgsError::Json(error.to_string()))?;
+        let (text, grants) = sync::collect(|| serde_json::to_vec(tuple));
+        let text = text.map_err(|error| ArgsError::Json(error.to_string()))?;
+        let grants = sync::merge(grants.iter())?;
         match text.first() {
-            Some(b'[') => Ok(Self(Repr::Text(text.into()))),
+            Some(b'[') => Ok(Self { repr: Repr::Text(text.into()), grants }),
             // The tuple without elements, `()`.
             _ if text == b"null" && std::mem::size_of::<T>() == 0 => Ok(Self::none()),
             _ => Err(ArgsError::Json("a tuple was expected, such as `(1,)`".to_owned())),
@@ -82,45 +114,50 @@ impl Args {
     ///
     /// # Errors
     ///
-    /// When the value has no JSON.
+    /// As [`of`](Self::of).
     pub fn one<T: Serialize>(value: &T) -> Result<Self, ArgsError> {
         Self::of(&(value,))
     }
 
     /// Arguments that will be refused with this error when the task is submitted.
     pub(crate) fn invalid(error: ArgsError) -> Self {
-        Self(Repr::Invalid(error))
+        Self::without_grants(Repr::Invalid(error))
     }
 
     /// JSON text of an array, or of an object with `args` and `kwargs`. It is not looked at here.
     #[must_use]
     pub fn json_text(text: impl Into<Bytes>) -> Self {
-        Self(Repr::Text(text.into()))
+        Self::without_grants(Repr::Text(text.into()))
     }
 
     /// One byte string, for a task whose parameter is `Bytes`.
     #[must_use]
     pub fn raw(bytes: impl Into<Bytes>) -> Self {
-        Self(Repr::Raw(bytes.into()))
+        Self::without_grants(Repr::Raw(bytes.into()))
     }
 
     /// Adds an argument by name, as in Python's `kwargs={"b": 2}`.
     #[must_use]
     pub fn keyword(mut self, name: impl Into<String>, value: Value) -> Self {
-        if let Repr::Text(text) = &self.0
+        if let Repr::Text(text) = &self.repr
             && let Ok(positional) = serde_json::from_slice(text)
         {
-            self.0 = Repr::Values { positional, keyword: Map::new() };
+            self.repr = Repr::Values { positional, keyword: Map::new() };
         }
-        if let Repr::Values { keyword, .. } = &mut self.0 {
+        if let Repr::Values { keyword, .. } = &mut self.repr {
             keyword.insert(name.into(), value);
         }
         self
     }
 
+    /// What was among the arguments, by name.
+    pub(crate) fn grants(&self) -> &[Grant] {
+        &self.grants
+    }
+
     /// The bytes that the guest gets, for a task that takes its arguments like this.
     pub(crate) fn encode(&self, encoding: Encoding) -> Result<Bytes, ArgsError> {
-        match (&self.0, encoding) {
+        match (&self.repr, encoding) {
             (Repr::Invalid(error), _) => Err(error.clone()),
             (Repr::Raw(bytes), Encoding::Raw) => Ok(bytes.clone()),
             (Repr::Raw(_), Encoding::Json) => Err(ArgsError::RawForJson),
@@ -187,6 +224,33 @@ mod tests {
         assert_eq!(Args::raw("hi").encode(Encoding::Raw).unwrap(), "hi");
         assert_eq!(Args::positional(vec![json!(1)]).encode(Encoding::Raw), Err(ArgsError::NotOneByteString));
         assert_eq!(Args::raw("hi").encode(Encoding::Json), Err(ArgsError::RawForJson));
+    }
+
+    #[test]
+    fn a_handle_is_its_name_and_grants_itself() {
+        let (queue, lock) = (sync::Queue::<u64>::bounded(1).unwrap(), sync::Lock::named("turn").unwrap());
+        let args = Args::of(&(&queue, vec![&lock, &lock.clone()], 5)).unwrap();
+        assert_eq!(text(&args), format!(r#"["{}",["turn","turn"],5]"#, queue.name()));
+        assert_eq!(args.grants(), [queue.grant(), lock.grant()]);
+        let named = args.keyword("b", json!(2));
+        assert_eq!(named.grants().len(), 2, "a name does not lose what was granted");
+        assert_eq!(Args::one(&Some(&lock)).unwrap().grants(), [lock.grant()]);
+        assert_eq!(Args::of(&(lock.name(),)).unwrap().grants(), [], "a name alone grants nothing");
+    }
+
+    #[test]
+    fn two_objects_of_one_name_are_an_error_that_says_so() {
+        let (lock, event) = (sync::Lock::named("x").unwrap(), sync::Event::named("x").unwrap());
+        let error = Args::of(&(&lock, &event)).unwrap_err();
+        assert!(error.to_string().contains("under the name `x`"), "{error}");
+    }
+
+    #[test]
+    fn what_is_serialized_after_an_error_is_not_granted_by_it() {
+        let lock = sync::Lock::new().unwrap();
+        let no_json = std::collections::BTreeMap::from([((1, 2), &lock)]);
+        assert!(matches!(Args::one(&(&lock, no_json)), Err(ArgsError::Json(_))));
+        assert_eq!(Args::one(&1).unwrap().grants(), []);
     }
 
     #[test]

@@ -94,7 +94,9 @@ fn embed_names_a_module_that_is_not_there() {
 
 #[test]
 fn plugins_pass_their_own_tests() {
-    for name in ["squares", "primes", "word_count", "tutorial"] {
+    let names = ["squares", "primes", "word_count", "tutorial"];
+    let sharing = ["producer_consumer", "shared_counter", "print_lock", "pipeline"];
+    for name in names.into_iter().chain(sharing) {
         test_natively(name);
     }
 }

@@ -6,8 +6,11 @@
 mod deaths;
 mod garbage;
 mod host_death;
+mod locks;
 mod many;
 mod neighbours;
+mod queues;
 mod starting;
 mod stopping;
 mod transfer;
+mod waiting;

@@ -13,10 +13,11 @@ use crate::os::memory_file::SealedFile;
 use crate::outcome::{CancelledBy, Outcome, Record};
 use crate::policy::Policy;
 use crate::protocol::worker::{Entry, Initializer};
-use crate::supervisor::event::ModuleSourceBytes;
+use crate::supervisor::event::{ModuleSourceBytes, WorkerId};
 use crate::supervisor::handle::HandleState;
 use crate::supervisor::output::Output;
 use crate::supervisor::pool::StartMethod;
+use crate::sync::Grant;
 use crate::task::Stdin;
 
 /// What the calls of one assignment have in common.
@@ -32,6 +33,8 @@ pub(super) struct CallShape {
     pub(super) argv: Vec<String>,
     pub(super) env: Vec<(String, String)>,
     pub(super) stdin: Stdin,
+    /// The shared objects that they may use, by name, each once.
+    pub(super) grants: Vec<Grant>,
     pub(super) priority: i32,
 }
 
@@ -42,6 +45,8 @@ pub(super) enum Reply {
     Handle(Arc<HandleState>),
     /// To a stream of records, with the call's index.
     Stream { index: u64, records: mpsc::UnboundedSender<(u64, Record)> },
+    /// To the task that submitted it, in this worker.
+    Nested { parent: WorkerId },
 }
 
 /// What the guest gets as its arguments.
@@ -85,6 +90,8 @@ pub(super) struct Call {
     pub(super) reply: Option<Reply>,
     /// The attempts that are left after this one fails.
     pub(super) retries: u32,
+    /// How many tasks stand above it that submitted it, one the other.
+    pub(super) depth: u32,
     /// The call's place among what may wait in the pool; free again once it runs.
     pub(super) room: Option<OwnedSemaphorePermit>,
 }
@@ -124,6 +131,8 @@ impl Call {
             Reply::Handle(handle) => handle.finish(record),
             // A stream that was dropped wants no records.
             Reply::Stream { index, records } => drop(records.send((index, record))),
+            // The dispatcher answers those; one that is gone has no worker left that could ask.
+            Reply::Nested { .. } => {}
         }
     }
 

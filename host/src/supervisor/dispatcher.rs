@@ -8,10 +8,14 @@
 #![forbid(unsafe_code)]
 
 mod artifacts;
+mod deadlocks;
 mod frames;
+mod nested;
+mod objects;
 mod pools;
 mod processes;
 mod servers;
+mod start;
 mod workers;
 
 use std::collections::HashMap;
@@ -32,6 +36,8 @@ use crate::supervisor::timers::{Timer, Timers};
 use crate::supervisor::worker_handle::{Stage, WorkerHandle};
 
 use artifacts::Artifacts;
+use deadlocks::Suspects;
+use objects::Unrecovered;
 use pools::Pool;
 
 /// Poll tokens: what a descriptor is, in the lowest bits, and whose it is.
@@ -95,6 +101,10 @@ pub(super) struct Dispatcher {
     workers: HashMap<WorkerId, WorkerHandle>,
     paused: Vec<WorkerId>,
     doctors: HashMap<ProcessId, DoctorReply>,
+    /// What attempts that are over may still hold in shared memory.
+    unrecovered: Vec<Unrecovered>,
+    /// Waits that looked endless at the last look.
+    suspects: Suspects,
     ending: bool,
 }
 
@@ -119,6 +129,8 @@ impl Dispatcher {
             workers: HashMap::new(),
             paused: Vec::new(),
             doctors: HashMap::new(),
+            unrecovered: Vec::new(),
+            suspects: Suspects::default(),
             ending: false,
         })
     }
@@ -206,6 +218,8 @@ impl Dispatcher {
             }
             Timer::ProcessAnswer { process, phase } => self.process_timed_out(process, phase),
             Timer::ServerRetry { server } => self.serve(server),
+            Timer::Recovery => self.recover_rest(),
+            Timer::DeadlockLook => self.look_for_deadlocks(),
             // Deadlines of an earlier phase.
             Timer::TaskTime { .. }
             | Timer::Grace { .. }
@@ -226,7 +240,7 @@ impl Dispatcher {
             Timer::ProcessAnswer { process, phase } => {
                 processes.get(&process).is_some_and(|process| process.phase == phase)
             }
-            Timer::ServerRetry { .. } => true,
+            Timer::ServerRetry { .. } | Timer::Recovery | Timer::DeadlockLook => true,
         });
     }
 

@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::event::Event;
@@ -13,12 +14,23 @@ use crate::os::poll::Waker;
 #[derive(Debug)]
 pub(super) struct Inbox {
     events: Mutex<Option<VecDeque<Event>>>,
+    /// Numbers tasks and pools: for the library's callers and for tasks that submit tasks.
+    next_task: AtomicU64,
     pub(super) waker: Waker,
 }
 
 impl Inbox {
     pub(super) fn new() -> io::Result<Self> {
-        Ok(Self { events: Mutex::new(Some(VecDeque::new())), waker: Waker::new()? })
+        Ok(Self {
+            events: Mutex::new(Some(VecDeque::new())),
+            next_task: AtomicU64::new(1),
+            waker: Waker::new()?,
+        })
+    }
+
+    /// A number that no other task or pool of this supervisor has.
+    pub(super) fn new_task(&self) -> u64 {
+        self.next_task.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Gives an event to the dispatcher; one that has ended drops it, and with it any reply it carries.

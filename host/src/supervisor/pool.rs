@@ -19,6 +19,7 @@ use crate::supervisor::handle::{HandleState, TaskHandle};
 use crate::supervisor::scheduler::Staffing;
 use crate::supervisor::task::Task;
 use crate::supervisor::{Supervisor, SupervisorError};
+use crate::sync::Grant;
 
 pub use records::{Order, Records};
 pub use typed::{MapHandle, TaskFailed, Values};
@@ -105,7 +106,7 @@ impl PoolBuilder {
     }
 
     /// An SDK task that runs in each fresh instance before its task. It belongs to the module of the
-    /// tasks that the pool runs.
+    /// tasks that the pool runs. What it may use (Python's `initargs=(lock,)`), they may use too.
     #[must_use]
     pub fn initializer(mut self, task: Task) -> Self {
         self.initializer = Some(task);
@@ -135,6 +136,7 @@ impl PoolBuilder {
             supervisor,
             start_method: self.start_method,
             initializer,
+            initializer_grants: self.initializer.map(Task::into_grants).unwrap_or_default(),
             chunksize: self.chunksize,
             workers: std::sync::atomic::AtomicUsize::new(workers),
             room: Arc::new(Semaphore::new(WAITING_TASKS_MAX)),
@@ -149,6 +151,8 @@ struct Inner {
     supervisor: Supervisor,
     start_method: StartMethod,
     initializer: Option<Initializer>,
+    /// What the initializer may use, and so each task.
+    initializer_grants: Vec<Grant>,
     chunksize: usize,
     workers: std::sync::atomic::AtomicUsize,
     room: Arc<Semaphore>,
@@ -216,7 +220,7 @@ impl Pool {
     /// When the pool is closed.
     pub async fn submit(&self, task: Task) -> Result<TaskHandle, Closed> {
         let room = Arc::clone(&self.0.room).acquire_owned().await.map_err(|_| Closed)?;
-        Ok(self.submit_with(&task, room))
+        Ok(self.submit_with(&self.lend(task), room))
     }
 
     /// Submits a task if it may wait.
@@ -230,7 +234,7 @@ impl Pool {
             TryAcquireError::Closed => TrySubmitError::Closed,
             TryAcquireError::NoPermits => TrySubmitError::Full,
         })?;
-        Ok(self.submit_with(&task, room))
+        Ok(self.submit_with(&self.lend(task), room))
     }
 
     fn submit_with(&self, task: &Task, room: OwnedSemaphorePermit) -> TaskHandle {
@@ -241,6 +245,11 @@ impl Pool {
             self.dispatch(Assignment { shape: Arc::new(self.shape(task)), calls: vec![call] });
         }
         handle
+    }
+
+    /// The task with what the initializer may use.
+    fn lend(&self, task: Task) -> Task {
+        self.0.initializer_grants.iter().fold(task, |task, grant| task.grant(grant.clone()))
     }
 
     fn shape(&self, task: &Task) -> crate::supervisor::call::CallShape {

@@ -14,17 +14,26 @@ use std::collections::BTreeMap;
 
 use super::event::WorkerId;
 use super::fork_client::ServerId;
+use crate::limits::WAITING_WORKERS_MAX;
 
-/// The place of an assignment in the queue: higher priority first, then first come, first served.
+/// The place of an assignment in the queue: higher priority first, then what a task submitted before what
+/// the host did (or submitters that wait would fill the pool), then first come, first served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Rank {
     priority: Reverse<i32>,
+    depth: Reverse<u32>,
     sequence: u64,
 }
 
 impl Rank {
     pub(super) fn new(priority: i32, sequence: u64) -> Self {
-        Self { priority: Reverse(priority), sequence }
+        Self { priority: Reverse(priority), depth: Reverse(0), sequence }
+    }
+
+    /// The same for a task that was submitted by tasks, this many one above the other.
+    pub(super) fn nested(mut self, depth: u32) -> Self {
+        self.depth = Reverse(depth);
+        self
     }
 }
 
@@ -80,13 +89,15 @@ pub(super) struct Scheduler {
     staffing: Staffing,
     lanes: BTreeMap<ServerId, Lane>,
     running: usize,
+    /// Assignments that run, wait in a host import, and have given their place back.
+    lent: usize,
     last_used: Option<ServerId>,
     closed: bool,
 }
 
 impl Scheduler {
     pub(super) fn new(staffing: Staffing) -> Self {
-        Self { staffing, lanes: BTreeMap::new(), running: 0, last_used: None, closed: false }
+        Self { staffing, lanes: BTreeMap::new(), running: 0, lent: 0, last_used: None, closed: false }
     }
 
     pub(super) fn resize(&mut self, workers: usize, spares: usize) {
@@ -154,6 +165,27 @@ impl Scheduler {
         if let Some(worker) = idle {
             self.lanes.entry(server).or_default().idle.push(worker);
         }
+    }
+
+    /// A running assignment waits: another one may run in its place. False when as many wait as may.
+    pub(super) fn lend(&mut self) -> bool {
+        let lends = self.lent < WAITING_WORKERS_MAX;
+        if lends {
+            self.lent += 1;
+            self.running = self.running.saturating_sub(1);
+        }
+        lends
+    }
+
+    /// It goes on, at once: for a while one more than `workers` may run.
+    pub(super) fn take_back(&mut self) {
+        self.lent = self.lent.saturating_sub(1);
+        self.running += 1;
+    }
+
+    /// Whether one more assignment could run now.
+    pub(super) fn has_free_place(&self) -> bool {
+        self.running < self.staffing.workers
     }
 
     /// An idle worker is gone.

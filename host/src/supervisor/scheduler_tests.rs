@@ -53,6 +53,43 @@ fn higher_priority_goes_first_and_equals_in_order() {
 }
 
 #[test]
+fn a_waiting_assignment_lends_its_place_and_takes_it_back_at_once() {
+    let mut pool = scheduler(1);
+    pool.enqueue(A, rank(1));
+    pool.enqueue(A, rank(2));
+    actions(&mut pool);
+    pool.started(A, 10);
+    actions(&mut pool);
+    pool.started(A, 11);
+    assert!(!pool.has_free_place());
+    assert!(!actions(&mut pool).iter().any(|action| matches!(action, Action::Assign { .. })));
+    assert!(pool.lend());
+    let assign = Action::Assign { server: A, rank: rank(2), worker: 11 };
+    assert!(actions(&mut pool).contains(&assign));
+    // Both run; the next one waits until both have ended.
+    pool.take_back();
+    pool.enqueue(A, rank(3));
+    pool.started(A, 12);
+    pool.released(A, None);
+    assert!(!actions(&mut pool).iter().any(|action| matches!(action, Action::Assign { .. })));
+    pool.released(A, None);
+    assert!(actions(&mut pool).iter().any(|action| matches!(action, Action::Assign { .. })));
+}
+
+#[test]
+fn only_so_many_lend_their_places() {
+    let mut pool = scheduler(100);
+    assert_eq!((0..100).filter(|_| pool.lend()).count(), crate::limits::WAITING_WORKERS_MAX);
+}
+
+#[test]
+fn what_a_task_submitted_goes_before_what_the_host_did() {
+    let mut ranks = [rank(1), rank(2).nested(2), rank(3).nested(1), Rank::new(1, 4)];
+    ranks.sort_unstable();
+    assert_eq!(ranks, [Rank::new(1, 4), rank(2).nested(2), rank(3).nested(1), rank(1)]);
+}
+
+#[test]
 fn an_idle_worker_makes_room_for_another_module() {
     let mut pool = scheduler(1);
     pool.enqueue(A, rank(1));

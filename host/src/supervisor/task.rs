@@ -14,6 +14,7 @@ use crate::supervisor::call::{Call, CallShape, Input, Reply};
 use crate::supervisor::module::Target;
 use crate::supervisor::output::Output;
 use crate::supervisor::pool::StartMethod;
+use crate::sync::{self, Grant, GrantError};
 use crate::task::{Args, Stdin};
 
 /// One guest call: a target, its arguments and its limits. `Task::new` lists every default.
@@ -28,6 +29,7 @@ pub struct Task {
     env: Vec<(String, String)>,
     stdin: Stdin,
     output: Output,
+    grants: Vec<Grant>,
     priority: i32,
     retries: u32,
 }
@@ -46,12 +48,13 @@ impl Task {
             env: Vec::new(),
             stdin: Stdin::Empty,
             output: Output::Capture,
+            grants: Vec::new(),
             priority: 0,
             retries: 0,
         }
     }
 
-    /// The arguments.
+    /// The arguments. What is granted by those that were set before is not granted any more.
     #[must_use]
     pub fn args(mut self, args: Args) -> Self {
         self.args = args;
@@ -110,6 +113,14 @@ impl Task {
         self
     }
 
+    /// Lets it use a queue, a lock or the like, besides those among its arguments: `task.grant(&queue)`. At most
+    /// 64 different ones, each under another name; otherwise the task is not run.
+    #[must_use]
+    pub fn grant(mut self, grant: impl Into<Grant>) -> Self {
+        self.grants.push(grant.into());
+        self
+    }
+
     /// Higher goes first. 0 by default.
     #[must_use]
     pub fn priority(mut self, priority: i32) -> Self {
@@ -141,8 +152,19 @@ impl Task {
         Some(Initializer { export: export.clone(), args })
     }
 
+    /// Everything that it may use, by name: what was granted, and what is among its arguments.
+    pub(super) fn grants(&self) -> Result<Vec<Grant>, GrantError> {
+        sync::merge(self.grants.iter().chain(self.args.grants()))
+    }
+
+    /// What it may use, for those that run with it as their initializer.
+    pub(super) fn into_grants(self) -> Vec<Grant> {
+        self.grants().unwrap_or_default()
+    }
+
     /// The bytes the guest gets; the reason if they do not fit the target or the limit.
     fn input(&self) -> Result<Bytes, String> {
+        self.grants().map_err(|error| error.to_string())?;
         let Some(encoding) = self.target.args_encoding() else { return Ok(Bytes::new()) };
         let input = self.args.encode(encoding).map_err(|error| error.to_string())?;
         let (length, limit) = (input.len() as u64, self.limits.argument_bytes);
@@ -164,6 +186,8 @@ impl Task {
             argv: self.argv.clone(),
             env: self.env.clone(),
             stdin: self.stdin.clone(),
+            // Grants that do not fit together have refused the call, which then has no use for its shape.
+            grants: self.grants().unwrap_or_default(),
             priority: self.priority,
         }
     }
@@ -179,7 +203,8 @@ impl Task {
         };
         let name = Arc::clone(&self.name);
         let (output, retries) = (self.output.clone(), self.retries);
-        let call = Call { task, name, attempt: 1, input, output, reply: Some(reply), retries, room: None };
+        let call =
+            Call { task, name, attempt: 1, input, output, reply: Some(reply), retries, depth: 0, room: None };
         let Some(reason) = refused else { return Some(call) };
         let record = call.record_without_worker(Outcome::NotRun(NotRun::Argument(reason)));
         call.finish(record);
@@ -197,5 +222,6 @@ impl Task {
             && matches!((&self.stdin, &other.stdin), (Stdin::Empty, Stdin::Empty))
             && self.argv == other.argv
             && self.env == other.env
+            && self.grants() == other.grants()
     }
 }

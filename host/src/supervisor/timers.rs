@@ -24,6 +24,10 @@ pub(super) enum Timer {
     ProcessAnswer { process: ProcessId, phase: u64 },
     /// Another try to start a fork server.
     ServerRetry { server: ServerId },
+    /// Another try to take back what the dead held in shared memory.
+    Recovery,
+    /// Another look whether tasks wait for each other.
+    DeadlockLook,
 }
 
 /// All deadlines of the dispatcher.

@@ -52,6 +52,18 @@ pub(super) fn verdict(said: Option<Said>, intent: Option<Intent>, evidence: Evid
     }
 }
 
+/// A task that was told of a deadlock and failed because of it ended by the deadlock. One that handled the
+/// error goes on, and a later failure is its own.
+pub(super) fn or_deadlock(outcome: Outcome, cycle: Option<String>) -> Outcome {
+    let Some(cycle) = cycle else { return outcome };
+    let because = match &outcome {
+        Outcome::Failed(message) => message.contains(&cycle),
+        Outcome::Trapped(trap) => trap.panic.as_ref().is_none_or(|panic| panic.message.contains(&cycle)),
+        _ => false,
+    };
+    if because { Outcome::Deadlock(cycle) } else { outcome }
+}
+
 /// What this side decided stands, whatever the worker managed to say afterwards; a backtrace from its
 /// last words is kept.
 fn of_intent(intent: Intent, said: Option<Said>) -> Outcome {
@@ -139,6 +151,29 @@ mod tests {
     fn a_worker_cannot_claim_an_interrupt_that_nobody_asked_for() {
         let said = Some(Said::Else(Claim::Interrupted { backtrace: Vec::new() }));
         assert_eq!(code(said, None, Evidence::Alive), 240);
+    }
+
+    #[test]
+    fn a_failure_is_the_deadlock_only_if_it_says_so() {
+        let cycle = || Some("`a` waits for itself".to_owned());
+        let failed = |text: &str| or_deadlock(Outcome::Failed(text.to_owned()), cycle()).exit_code();
+        assert_eq!(failed("deadlock: `a` waits for itself"), 233);
+        assert_eq!(failed("no such file"), 1);
+        let trap = |panic: Option<&str>| {
+            let panic = panic.map(|message| crate::outcome::Panic {
+                message: message.to_owned(),
+                file: String::new(),
+                line: 1,
+                column: 1,
+            });
+            let (message, backtrace) = (String::new(), Vec::new());
+            let trap = Trap { kind: TrapKind::Unreachable, message, backtrace, panic };
+            or_deadlock(Outcome::Trapped(trap), cycle()).exit_code()
+        };
+        assert_eq!(trap(None), 233);
+        assert_eq!(trap(Some("called `unwrap` on Deadlock(\"`a` waits for itself\")")), 233);
+        assert_eq!(trap(Some("index out of bounds")), 200);
+        assert_eq!(or_deadlock(Outcome::Exited(0), cycle()).exit_code(), 0);
     }
 
     #[test]

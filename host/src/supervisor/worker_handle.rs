@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,12 +12,13 @@ use crate::os::child::Child;
 use crate::os::socket::PacketSocket;
 use crate::outcome::{CancelledBy, Record};
 use crate::policy::Layer;
-use crate::protocol::worker::Stream;
+use crate::protocol::worker::{Stream, WaitOn};
 use crate::supervisor::call::{Call, CallShape};
 use crate::supervisor::event::{PoolId, ProcessId};
 use crate::supervisor::fork_client::ServerId;
 use crate::supervisor::scheduler::Rank;
-use crate::supervisor::verdict::{Evidence, Intent, Said, verdict};
+use crate::supervisor::verdict::{Evidence, Intent, Said, or_deadlock, verdict};
+use crate::sync::{Departure, Token};
 
 /// A worker from the request to fork it to its end.
 #[derive(Debug)]
@@ -38,6 +39,44 @@ pub(super) struct WorkerHandle {
     pub(super) paused: bool,
     /// It ended while paused.
     pub(super) ended_while_paused: bool,
+    /// What its attempt may hold in shared memory.
+    pub(super) holding: Option<Holding>,
+    /// What its guest waits for.
+    pub(super) waiting: Option<Waiting>,
+    /// Its guest waits, and another assignment may run in its place.
+    pub(super) lent: bool,
+    /// The tasks that its guest submitted and has not seen the end of.
+    pub(super) nested: BTreeMap<u64, Nested>,
+}
+
+/// Who an assignment is in shared memory, and to what it was given access.
+#[derive(Debug)]
+pub(super) struct Holding {
+    pub(super) token: Token,
+    pub(super) task: u64,
+    pub(super) shape: Arc<CallShape>,
+    pub(super) departure: Departure,
+}
+
+/// A wait that the worker told of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waiting {
+    pub(super) number: u64,
+    pub(super) on: WaitOn,
+    /// It ends by itself one day.
+    pub(super) timed: bool,
+    /// It was told that it is part of a deadlock.
+    pub(super) told: bool,
+}
+
+/// A task that a guest submitted.
+#[derive(Debug)]
+pub(super) enum Nested {
+    /// It waits or runs. The number of the request that waits for its end.
+    Outstanding {
+        join: Option<u64>,
+    },
+    Ended(Box<Record>),
 }
 
 /// What a worker is doing.
@@ -68,6 +107,8 @@ pub(super) struct Running {
     pub(super) intent: Option<Intent>,
     /// Who asked the running call to stop by itself within its grace period.
     pub(super) asked: Option<CancelledBy>,
+    /// The cycle that a wait of the running call was ended with.
+    pub(super) deadlock: Option<String>,
 }
 
 /// What was seen of the running call.
@@ -112,6 +153,7 @@ pub(super) struct Ended {
     pub(super) intent: Option<Intent>,
     pub(super) facts: Facts,
     pub(super) wall_time: Duration,
+    pub(super) deadlock: Option<String>,
 }
 
 /// The kernel's numbers for a record.
@@ -126,12 +168,13 @@ pub(super) struct Measured {
 impl Ended {
     /// The call with the record that its caller gets.
     pub(super) fn judge(self, pid: Option<u32>, layers: &[Layer], measured: Measured) -> (Call, Record) {
-        let Self { call, said, intent, facts, wall_time, .. } = self;
+        let Self { call, said, intent, facts, wall_time, deadlock, .. } = self;
+        let outcome = or_deadlock(verdict(said, intent, measured.evidence), deadlock);
         let record = Record {
             task: call.task,
             name: call.name.to_string(),
             attempt: call.attempt,
-            outcome: verdict(said, intent, measured.evidence),
+            outcome,
             pid,
             wall_time,
             cpu_time: measured.cpu_time.saturating_sub(facts.cpu_before),
@@ -159,6 +202,10 @@ impl WorkerHandle {
             phase: 0,
             paused: false,
             ended_while_paused: false,
+            holding: None,
+            waiting: None,
+            lent: false,
+            nested: BTreeMap::new(),
         }
     }
 

@@ -58,4 +58,7 @@ pub enum SyncError {
     /// The object cannot be had on this machine now.
     #[error("{0}")]
     Unavailable(String),
+    /// An item cannot be read as the type that it is taken as, or cannot be written as JSON.
+    #[error("{0}")]
+    Unreadable(String),
 }

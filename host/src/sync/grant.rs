@@ -1,11 +1,17 @@
 //! Granting an object to a task.
+//!
+//! A handle among a task's arguments grants itself: serializing it writes its name and tells the collector of
+//! the scope that is open on this thread. Outside of such a scope only the name is written.
 
 #![forbid(unsafe_code)]
 
+use std::cell::RefCell;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use super::SharedObject;
 use super::dict::Dictionary;
+use super::{Deadline, Object, Operation, SharedObject, Spec, tokens};
+use crate::limits::GRANTS_MAX;
 
 /// A shared object, as the supervisor holds it.
 #[derive(Debug)]
@@ -14,6 +20,16 @@ pub(crate) enum Granted {
     Memory(SharedObject),
     /// A dictionary, which its workers ask the supervisor about.
     Dict(Mutex<Dictionary>),
+}
+
+impl Granted {
+    /// What it is and what bounds it.
+    pub(crate) fn spec(&self) -> Spec {
+        match self {
+            Self::Memory(object) => *object.spec(),
+            Self::Dict(_) => Spec::Dict,
+        }
+    }
 }
 
 /// The right to use one shared object under a name. Every handle of the host gives one out, by
@@ -27,9 +43,15 @@ pub struct Grant {
     pub(crate) object: Arc<Granted>,
     /// The end of a pipe.
     pub(crate) end: u8,
+    /// Of a pipe: what closes the end when nobody can use it any more.
+    pub(super) end_keeper: Option<Arc<EndKeeper>>,
 }
 
 impl Grant {
+    pub(super) fn new(name: Arc<str>, object: Granted) -> Self {
+        Self { name, object: Arc::new(object), end: 0, end_keeper: None }
+    }
+
     /// The name under which a guest opens it.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -39,4 +61,86 @@ impl Grant {
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.object, &other.object) && self.end == other.end
     }
+}
+
+/// Two grants are equal when they give the same object (and end of a pipe) under the same name.
+impl PartialEq for Grant {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.is_same(other)
+    }
+}
+
+impl Eq for Grant {}
+
+/// Shared by everything that may still lead to a holder of one end of a pipe. With the last of them an end
+/// that nobody holds is closed, so that the other end does not wait for ever.
+#[derive(Debug)]
+pub(super) struct EndKeeper(pub(super) SharedObject);
+
+impl Drop for EndKeeper {
+    fn drop(&mut self) {
+        let (token, mut waits) = (tokens::take(), Deadline::after(Duration::ZERO));
+        // Whoever holds the end closes it by leaving; then it cannot be opened here.
+        if self.0.perform(token, Operation::Open, &mut waits).is_ok() {
+            let _ = self.0.perform(token, Operation::Leave, &mut waits);
+        }
+        tokens::give_back(token);
+    }
+}
+
+/// Why a task cannot be granted what it was given.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum GrantError {
+    #[error("two different objects are granted under the name `{0}`: give one of them another name")]
+    SameName(String),
+    #[error("{0} queues, locks and the like are granted to one task, and {GRANTS_MAX} may be")]
+    TooMany(usize),
+}
+
+/// All of them together, by name, each once.
+pub(crate) fn merge<'a>(grants: impl Iterator<Item = &'a Grant>) -> Result<Vec<Grant>, GrantError> {
+    let mut merged: Vec<Grant> = Vec::new();
+    for grant in grants {
+        match merged.binary_search_by(|other| other.name.cmp(&grant.name)) {
+            Ok(at) if merged[at].is_same(grant) => {}
+            Ok(_) => return Err(GrantError::SameName(grant.name.to_string())),
+            Err(at) => merged.insert(at, grant.clone()),
+        }
+    }
+    if merged.len() > GRANTS_MAX { Err(GrantError::TooMany(merged.len())) } else { Ok(merged) }
+}
+
+thread_local! {
+    /// The handles that were serialized in the innermost open scope of this thread.
+    static COLLECTED: RefCell<Option<Vec<Grant>>> = const { RefCell::new(None) };
+}
+
+/// An open scope. Dropping it opens the one around it again, also when serializing panics.
+struct Scope {
+    outer: Option<Vec<Grant>>,
+}
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        COLLECTED.replace(self.outer.take());
+    }
+}
+
+/// Runs `serialize`, and gives the grants of all handles that it serialized.
+pub(crate) fn collect<R>(serialize: impl FnOnce() -> R) -> (R, Vec<Grant>) {
+    let _scope = Scope { outer: COLLECTED.replace(Some(Vec::new())) };
+    let result = serialize();
+    let collected = COLLECTED.take().unwrap_or_default();
+    (result, collected)
+}
+
+/// Tells the open scope, if there is one, that this handle was serialized.
+pub(super) fn note(grant: &Grant) {
+    COLLECTED.with_borrow_mut(|collected| {
+        if let Some(collected) = collected
+            && !collected.contains(grant)
+        {
+            collected.push(grant.clone());
+        }
+    });
 }

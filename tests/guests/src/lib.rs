@@ -14,8 +14,10 @@ mod outside;
 mod secret;
 mod selective;
 mod state;
+mod sync;
 mod time;
 mod values;
+mod waiting;
 
 /// Ends the guest with an `unreachable` trap, without a word.
 fn trap() -> ! {

@@ -14,15 +14,18 @@ mod ends;
 mod floods;
 mod host_death;
 mod lazy;
+mod locks;
 mod neighbours;
 mod oracle;
 mod plan;
 mod pool;
 mod process;
+mod queues;
 mod starting;
 mod stopping;
 mod support;
 mod transfer;
+mod waiting;
 
 /// A scenario: its arguments are the program's.
 type Scenario = fn(&[String]);
@@ -72,6 +75,19 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("largest", transfer::largest),
     ("killed-transfer", transfer::killed),
     ("unread", transfer::unread),
+    ("lock-holders", locks::holders),
+    ("lock-races", locks::races),
+    ("lock-succession", locks::succession),
+    ("lock-sixteen", locks::sixteen),
+    ("lock-wrong-uses", locks::wrong_uses),
+    ("queue-feed", queues::feed_and_drain),
+    ("queue-leases", queues::leases),
+    ("queue-killed-producers", queues::killed_producers),
+    ("queue-floods", queues::floods),
+    ("nested", waiting::nested),
+    ("places", waiting::places),
+    ("deadlocks", waiting::deadlocks),
+    ("no-false-alarms", waiting::no_false_alarms),
 ];
 
 /// Scenarios that use the supervisor which lives as long as the process: it is part of what was there.

@@ -6,12 +6,13 @@ use crate::component_type;
 use wit_component::StringEncoding;
 use wit_parser::Resolve;
 
-const TASK_WIT: &str = include_str!("../../../wit/task.wit");
+/// The folder of the package `wasmpool:task`.
+const WIT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../wit");
 
 /// What `wit-component` encodes for the world of the task exported as `export`, without its note about itself.
 fn reference(export: &str) -> Vec<u8> {
     let mut resolve = Resolve::default();
-    resolve.push_str("task.wit", TASK_WIT).unwrap();
+    resolve.push_dir(WIT).unwrap();
     let world = format!(
         "package wasmpool:export-{export};
          world task {{

@@ -176,7 +176,10 @@ impl Dispatcher {
                 }
                 Ok(())
             }
-            FromWorker::Request { .. } | FromWorker::WaitBegan { .. } | FromWorker::WaitEnded { .. } => {
+            FromWorker::Request { request, ask } => self.asked(worker, request, ask, descriptors),
+            FromWorker::WaitBegan { wait, on, timed } => self.wait_began(worker, wait, on, timed),
+            FromWorker::WaitEnded { wait } => {
+                self.wait_is_over(worker, Some(wait));
                 Ok(())
             }
         }

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::{Dispatcher, Place};
 use crate::outcome::{CancelledBy, Outcome, StartFailed};
-use crate::supervisor::call::{Assignment, Call};
+use crate::supervisor::call::{Assignment, Call, Reply};
 use crate::supervisor::event::{PoolId, Stop, WorkerId};
 use crate::supervisor::fork_client::{ServerId, StartRequest};
 use crate::supervisor::pool::PoolSettings;
@@ -20,9 +20,9 @@ use crate::supervisor::worker_handle::{Stage, WorkerHandle};
 pub(super) struct Pool {
     pub(super) settings: PoolSettings,
     pub(super) scheduler: Scheduler,
-    waiting: HashMap<(ServerId, Rank), Assignment>,
+    pub(super) waiting: HashMap<(ServerId, Rank), Assignment>,
     /// Calls that wait or run.
-    outstanding: usize,
+    pub(super) outstanding: usize,
     closed: bool,
     joiners: Vec<oneshot::Sender<()>>,
 }
@@ -95,9 +95,15 @@ impl Dispatcher {
     }
 
     /// A call ended: its caller gets the record, unless there is another try.
-    pub(super) fn finish_call(&mut self, pool: PoolId, call: Call, record: crate::outcome::Record) {
+    pub(super) fn finish_call(&mut self, pool: PoolId, mut call: Call, record: crate::outcome::Record) {
         self.places.remove(&call.task);
-        call.finish(record);
+        match call.reply.take() {
+            Some(Reply::Nested { parent }) => self.nested_ended(parent, call.task, record),
+            reply => {
+                call.reply = reply;
+                call.finish(record);
+            }
+        }
         self.call_gone(pool);
     }
 

@@ -3,33 +3,24 @@
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::start::start_packet;
 use super::{Dispatcher, Place, WORKER_SOCKET, token};
 use crate::limits::{ACKNOWLEDGEMENT_TIME_MAX, EXIT_TIME_MAX, INTERRUPT_TIME_MAX};
 use crate::os::child::{ExitStatus, Usage};
-use crate::os::memory_file::{self, SealedFile};
 use crate::outcome::{CancelledBy, NotRun, Outcome};
 use crate::protocol::frame;
-use crate::protocol::worker::{Body, Inputs, Start, ToWorker, WorkerLimits};
-use crate::supervisor::call::{Assignment, Call, CallShape, Input, Reply};
+use crate::protocol::worker::{Claim, ToWorker};
+use crate::supervisor::call::{Assignment, Call, CallShape, Reply};
 use crate::supervisor::event::{PoolId, Stop, WorkerId};
 use crate::supervisor::scheduler::Rank;
 use crate::supervisor::timers::Timer;
 use crate::supervisor::verdict::{Evidence, Intent, Said};
 use crate::supervisor::worker_handle::{Ended, Facts, Measured, Running, Stage};
-use crate::task::Stdin;
-
-/// What goes to a worker with a start frame.
-struct StartPacket {
-    bytes: Vec<u8>,
-    inputs: Option<Arc<SealedFile>>,
-    stdin: Option<Arc<File>>,
-}
+use crate::sync::Departure;
 
 impl Dispatcher {
     /// Gives an assignment to an idle worker.
@@ -64,7 +55,9 @@ impl Dispatcher {
             facts: Facts::new(now, Duration::ZERO),
             intent: None,
             asked: None,
+            deadlock: None,
         };
+        entry.holding = Some(packet.holding);
         entry.stage = Stage::Running(Box::new(running));
         let phase = entry.next_phase();
         let descriptors: Vec<BorrowedFd<'_>> = packet
@@ -72,6 +65,7 @@ impl Dispatcher {
             .iter()
             .map(|file| file.as_fd())
             .chain(packet.stdin.iter().map(|file| file.as_fd()))
+            .chain(entry.holding.iter().flat_map(|holding| super::objects::files(&holding.shape.grants)))
             .collect();
         let sent = entry.socket.as_ref().is_some_and(|socket| {
             // A worker that reads nothing is ended by the deadline, one that is gone by its end.
@@ -235,6 +229,13 @@ impl Dispatcher {
         };
         let (pool, server) = (entry.pool, entry.server);
         self.origin_lost_one(entry.origin);
+        if let Some(pool) = self.pools.get_mut(&pool).filter(|_| entry.lent) {
+            pool.scheduler.take_back();
+        }
+        if let Some(holding) = entry.holding.take() {
+            self.departed(holding);
+        }
+        self.end_nested(std::mem::take(&mut entry.nested));
         match entry.stage {
             Stage::Starting => {}
             Stage::Idle => {
@@ -269,7 +270,7 @@ impl Dispatcher {
         layers: &[crate::policy::Layer],
         measured: Measured,
     ) -> bool {
-        let Running { shape, rank, mut calls, acknowledged, facts, intent, asked, .. } = running;
+        let Running { shape, rank, mut calls, acknowledged, facts, intent, asked, deadlock, .. } = running;
         let intent = intent.or_else(|| asked.filter(|_| !acknowledged).map(Intent::Cancelled));
         if !acknowledged && intent.is_none() {
             // It never ran: nobody is to blame, and it runs somewhere else.
@@ -279,7 +280,7 @@ impl Dispatcher {
         if let Some(call) = calls.pop_front().flatten() {
             let wall_time = facts.started.elapsed();
             let shape = Arc::clone(&shape);
-            let ended = Ended { call, shape, said: None, intent, facts, wall_time };
+            let ended = Ended { call, shape, said: None, intent, facts, wall_time, deadlock };
             self.judge(pool, ended, pid, layers, measured);
         }
         self.again(pool, rank, shape, calls);
@@ -318,13 +319,14 @@ impl Dispatcher {
         }
         tracing::info!(task = &*call.name, attempt = call.attempt, outcome = %record.outcome, "another attempt");
         let call = call.next_attempt();
-        let rank = Rank::new(shape.priority, self.new_id());
+        let rank = Rank::new(shape.priority, self.new_id()).nested(call.depth);
         self.enqueue(pool, rank, Assignment { shape, calls: vec![call] });
     }
 
     /// The running call ended by the worker's word; what is left of the chunk goes on or is dispatched again.
     pub(super) fn call_said(&mut self, worker: WorkerId, said: Said, goes_on: bool) {
         let now = Instant::now();
+        self.wait_is_over(worker, None);
         let Some(entry) = self.workers.get_mut(&worker) else { return };
         let (pool, cpu_time, pid) = (entry.pool, entry.cpu_time(), entry.pid());
         let layers = Arc::clone(&entry.layers);
@@ -333,6 +335,7 @@ impl Dispatcher {
         let call = running.calls.pop_front().flatten();
         let intent = running.intent.take();
         running.asked = None;
+        let deadlock = running.deadlock.take();
         let facts = std::mem::replace(&mut running.facts, Facts::new(now, cpu_time));
         let fit = goes_on && intent.is_none();
         let more = fit && !running.calls.is_empty();
@@ -341,7 +344,14 @@ impl Dispatcher {
         running.index += 1;
         let wall_time = now.saturating_duration_since(facts.started);
         let shape = Arc::clone(&running.shape);
-        let ended = call.map(|call| Ended { call, shape, said: Some(said), intent, facts, wall_time });
+        let departure = departure(&said, intent.as_ref());
+        let ended =
+            call.map(|call| Ended { call, shape, said: Some(said), intent, facts, wall_time, deadlock });
+        let nested = std::mem::take(&mut entry.nested);
+        if let Some(holding) = &mut entry.holding {
+            holding.departure = departure;
+        }
+        let holding = if reusable && !more { entry.holding.take() } else { None };
         if more || reusable {
             let measured = Measured { evidence: Evidence::Alive, cpu_time, peak_memory_bytes: None };
             if more {
@@ -352,11 +362,14 @@ impl Dispatcher {
                 entry.assignments += 1;
                 self.release(pool, worker, true);
             }
+            holding.into_iter().for_each(|holding| self.departed(holding));
+            self.end_nested(nested);
             if let Some(ended) = ended {
                 self.judge(pool, ended, pid, &layers, measured);
             }
             self.pump(pool);
         } else {
+            self.end_nested(nested);
             self.end_worker(worker, ended, fit);
         }
     }
@@ -405,81 +418,12 @@ impl Dispatcher {
     }
 }
 
-fn start_packet(
-    shape: &CallShape,
-    calls: &[Call],
-    worker: WorkerId,
-    last: bool,
-) -> Result<StartPacket, String> {
-    let lengths: Vec<u64> = calls.iter().map(|call| call.input.len()).collect();
-    let mut inputs = None;
-    let mut inline = Vec::new();
-    for call in calls {
-        match &call.input {
-            Input::Inline(bytes) => inline.extend_from_slice(bytes),
-            Input::File(file) => inputs = Some(Arc::clone(file)),
+/// How a participant of shared objects leaves with this call.
+fn departure(said: &Said, intent: Option<&Intent>) -> Departure {
+    match said {
+        Said::Value(_) | Said::Else(Claim::Failed { .. } | Claim::Exited { .. }) if intent.is_none() => {
+            Departure::Ended
         }
-    }
-    let body = match &inputs {
-        Some(file) if calls.len() == 1 => Body::Memory { length: file.len() },
-        Some(_) => return Err("a large input shares its assignment with others".to_owned()),
-        None => Body::Inline(inline),
-    };
-    let stdin =
-        stdin_file(&shape.stdin).map_err(|error| format!("its standard input cannot be passed: {error}"))?;
-    let first = calls.first().ok_or("an assignment without calls")?;
-    let start = Start {
-        task: first.task,
-        attempt: first.attempt,
-        name: first.name.to_string(),
-        worker_name: format!("worker-{worker}"),
-        entry: shape.entry.clone(),
-        initializer: shape.initializer.clone(),
-        inputs: Inputs { lengths, body },
-        limits: WorkerLimits {
-            fuel: shape.limits.fuel,
-            memory_bytes: shape.limits.memory_bytes,
-            table_elements: shape.limits.table_elements,
-            instances: shape.limits.instances,
-            result_bytes: shape.limits.result_bytes,
-        },
-        argv: shape.argv.clone(),
-        env: shape.env.clone(),
-        stdin: stdin.is_some(),
-        token: 1,
-        grants: Vec::new(),
-        log_level: super::frames::log_level_max(),
-        last,
-    };
-    let bytes = frame::encode(&ToWorker::Start(Box::new(start)))
-        .map_err(|error| format!("its arguments and environment cannot be sent: {error}"))?;
-    Ok(StartPacket { bytes, inputs, stdin })
-}
-
-fn stdin_file(stdin: &Stdin) -> std::io::Result<Option<Arc<File>>> {
-    match stdin {
-        Stdin::Empty => Ok(None),
-        Stdin::File(file) => Ok(Some(Arc::clone(file))),
-        Stdin::Bytes(bytes) => {
-            let mut file = memory_file::create("wasmpool-stdin")?;
-            file.write_all(bytes)?;
-            file.seek(SeekFrom::Start(0))?;
-            Ok(Some(Arc::new(file)))
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bytes_as_standard_input_are_read_from_their_beginning() {
-        use std::io::Read;
-        let file = stdin_file(&Stdin::Bytes("hello".into())).unwrap().unwrap();
-        let mut text = String::new();
-        (&*file).read_to_string(&mut text).unwrap();
-        assert_eq!(text, "hello");
-        assert!(stdin_file(&Stdin::Empty).unwrap().is_none());
+        _ => Departure::Died,
     }
 }

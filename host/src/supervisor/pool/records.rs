@@ -78,6 +78,7 @@ impl<S: Stream<Item = Task>> Records<S> {
             let Some(tasks) = self.tasks.as_mut() else { break };
             match tasks.as_mut().poll_next(cx) {
                 Poll::Ready(Some(task)) => {
+                    let task = self.pool.lend(task);
                     let fits = self.chunk.first().is_none_or(|(_, first)| first.may_share_instance(&task));
                     if !fits {
                         self.submit_chunk();
@@ -95,6 +96,10 @@ impl<S: Stream<Item = Task>> Records<S> {
                     break;
                 }
             }
+        }
+        // What a stream holds, shared objects among it, it holds no longer than it has tasks.
+        if self.tasks.as_ref().is_some_and(|tasks| tasks.size_hint().1 == Some(0)) {
+            self.tasks = None;
         }
         // A part of a chunk waits to be filled while others run.
         if self.tasks.is_none() || self.outstanding.is_empty() {

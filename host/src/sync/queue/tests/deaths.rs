@@ -192,17 +192,20 @@ fn a_death_while_closing_or_leaving_loses_nothing() {
 
 #[test]
 fn several_deaths_one_after_the_other_are_repaired_together() {
-    // A producer dies in its copy, a consumer in its own, and a third inside the guard.
-    for at in 0..80 {
+    let mut in_copies = 0;
+    for (first, second) in
+        (0..110).step_by(3).flat_map(|first| (0..110).step_by(4).map(move |at| (first, at)))
+    {
         let memory = scene(9000);
         let queue = memory.queue();
-        memory.dying_at(40, || put(&queue, 5, &item(4, 9000)));
-        memory.dying_at(45, || get(&queue, 6));
-        let stuck = memory.dying_at(at, || get(&queue, MORTAL)).is_none();
+        memory.dying_at(first, || put(&queue, 5, &item(4, 9000)));
+        memory.dying_at(second, || get(&queue, 6));
+        memory.dying_at(20, || put(&queue, MORTAL, &item(4, 33)));
+        in_copies += i32::from(queue.seen().iter().any(|seen| seen.kind == Kind::Writing));
         let alive = |who| who == token(OTHER);
         assert_eq!(queue.recover(token(MORTAL), Departure::Died, &alive), Recovery::Done);
         queue.verify();
         assert!(queue.seen().iter().all(|seen| matches!(seen.kind, Kind::Ready | Kind::Leased)));
-        assert!(stuck || at > 60);
     }
+    assert!(in_copies > 0, "some died in their copies");
 }

@@ -14,7 +14,7 @@ use super::super::layout::{
 use super::super::{Queue, bytes};
 
 /// Waits for nothing.
-pub(super) struct Now;
+pub(in crate::sync) struct Now;
 
 impl Waits for Now {
     fn sleep_at_most(&mut self, _: WaitFor) -> Result<Duration, Stop> {
@@ -22,28 +22,32 @@ impl Waits for Now {
     }
 }
 
-pub(super) fn token(number: u32) -> Token {
+pub(in crate::sync) fn token(number: u32) -> Token {
     Token::new(number).unwrap()
 }
 
-pub(super) fn spec(capacity: u32, item_bytes_max: u32, bytes_max: u64) -> QueueSpec {
+pub(in crate::sync) fn spec(capacity: u32, item_bytes_max: u32, bytes_max: u64) -> QueueSpec {
     QueueSpec { capacity, item_bytes_max, bytes_max, deliveries_max: 2 }
 }
 
 /// Bytes that tell a mixture of two items, or a shifted one.
-pub(super) fn item(number: u8, length: usize) -> Vec<u8> {
+pub(in crate::sync) fn item(number: u8, length: usize) -> Vec<u8> {
     (0..length).map(|at| number ^ (at % 251) as u8).collect()
 }
 
-pub(super) fn put<M: Memory>(queue: &Queue<'_, M>, who: u32, item: &[u8]) -> Result<Answer, SyncError> {
+pub(in crate::sync) fn put<M: Memory>(
+    queue: &Queue<'_, M>,
+    who: u32,
+    item: &[u8],
+) -> Result<Answer, SyncError> {
     queue.perform(token(who), Operation::Put(item), &mut Now)
 }
 
-pub(super) fn get<M: Memory>(queue: &Queue<'_, M>, who: u32) -> Result<Answer, SyncError> {
+pub(in crate::sync) fn get<M: Memory>(queue: &Queue<'_, M>, who: u32) -> Result<Answer, SyncError> {
     queue.perform(token(who), Operation::Get { lease: false }, &mut Now)
 }
 
-pub(super) fn lease<M: Memory>(queue: &Queue<'_, M>, who: u32) -> Result<Item, SyncError> {
+pub(in crate::sync) fn lease<M: Memory>(queue: &Queue<'_, M>, who: u32) -> Result<Item, SyncError> {
     match queue.perform(token(who), Operation::Get { lease: true }, &mut Now)? {
         Answer::Item(item) => Ok(item),
         other => panic!("{other:?}"),
@@ -51,7 +55,7 @@ pub(super) fn lease<M: Memory>(queue: &Queue<'_, M>, who: u32) -> Result<Item, S
 }
 
 #[track_caller]
-pub(super) fn bytes_of(answer: Result<Answer, SyncError>) -> Vec<u8> {
+pub(in crate::sync) fn bytes_of(answer: Result<Answer, SyncError>) -> Vec<u8> {
     match answer {
         Ok(Answer::Item(item)) => item.bytes,
         other => panic!("{other:?}"),
@@ -62,28 +66,33 @@ pub(super) fn bytes_of(answer: Result<Answer, SyncError>) -> Vec<u8> {
 struct Death;
 
 /// Memory for one thread, in which the participant can die at a given access.
-pub(super) struct TestMemory {
+pub(in crate::sync) struct TestMemory {
     bytes: RefCell<Vec<u8>>,
     spec: QueueSpec,
     /// Accesses until the next one is the last.
     left: Cell<Option<u64>>,
     stores: Cell<u64>,
+    wakes: Cell<u64>,
 }
 
 impl TestMemory {
-    pub(super) fn new(spec: &QueueSpec) -> Self {
-        let bytes = RefCell::new(vec![0; bytes(spec) as usize]);
-        let memory = Self { bytes, spec: *spec, left: Cell::new(None), stores: Cell::new(0) };
+    pub(in crate::sync) fn new(spec: &QueueSpec) -> Self {
+        let memory = Self::zeroed(spec, bytes(spec));
         memory.queue().initialize();
         memory
     }
 
-    pub(super) fn queue(&self) -> Queue<'_, Self> {
+    pub(in crate::sync) fn zeroed(spec: &QueueSpec, bytes: u64) -> Self {
+        let bytes = RefCell::new(vec![0; bytes as usize]);
+        Self { bytes, spec: *spec, left: Cell::new(None), stores: Cell::new(0), wakes: Cell::new(0) }
+    }
+
+    pub(in crate::sync) fn queue(&self) -> Queue<'_, Self> {
         Queue { memory: self, base: 0, spec: &self.spec }
     }
 
     /// Does this with death before access `at`. `None`: it died.
-    pub(super) fn dying_at<T>(&self, at: u64, work: impl FnOnce() -> T) -> Option<T> {
+    pub(in crate::sync) fn dying_at<T>(&self, at: u64, work: impl FnOnce() -> T) -> Option<T> {
         self.left.set(Some(at));
         let done = catch_unwind(AssertUnwindSafe(work));
         self.left.set(None);
@@ -94,8 +103,12 @@ impl TestMemory {
         }
     }
 
-    pub(super) fn count_of_stores(&self) -> u64 {
+    pub(in crate::sync) fn count_of_stores(&self) -> u64 {
         self.stores.get()
+    }
+
+    pub(in crate::sync) fn count_of_wakes(&self) -> u64 {
+        self.wakes.get()
     }
 
     fn step(&self) {
@@ -188,22 +201,23 @@ impl Memory for TestMemory {
     }
     fn wake(&self, _: u64, _: u32) -> u32 {
         self.step();
+        self.wakes.set(self.wakes.get() + 1);
         0
     }
 }
 
 /// One item as the slots have it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Seen {
-    pub(super) kind: Kind,
-    pub(super) owner: u32,
-    pub(super) deliveries: u32,
-    pub(super) bytes: Vec<u8>,
+pub(in crate::sync::queue) struct Seen {
+    pub(in crate::sync::queue) kind: Kind,
+    pub(in crate::sync::queue) owner: u32,
+    pub(in crate::sync::queue) deliveries: u32,
+    pub(in crate::sync::queue) bytes: Vec<u8>,
 }
 
 impl<M: Memory> Queue<'_, M> {
     /// Every slot in use, in order of sequence, by the slots alone.
-    pub(super) fn seen(&self) -> Vec<Seen> {
+    pub(in crate::sync::queue) fn seen(&self) -> Vec<Seen> {
         let mut found = Vec::new();
         for index in 0..self.spec.capacity {
             let State { kind, owner, deliveries } = self.state(index).expect("a kind");
@@ -221,7 +235,7 @@ impl<M: Memory> Queue<'_, M> {
 
     /// Everything that is derived fits the slots.
     #[track_caller]
-    pub(super) fn verify(&self) {
+    pub(in crate::sync::queue) fn verify(&self) {
         let seen = self.seen();
         let count = |kinds: &[Kind]| seen.iter().filter(|seen| kinds.contains(&seen.kind)).count() as u32;
         assert_eq!(self.word(BEHIND), 0);

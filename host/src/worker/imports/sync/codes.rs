@@ -39,7 +39,8 @@ pub(super) fn of(error: &SyncError) -> u32 {
         SyncError::Deadlock(_) => 27,
         SyncError::Cancelled => 28,
         SyncError::Damaged(_) => 29,
-        SyncError::Unavailable(_) => 30,
+        // The second comes of types, which only the handles of a host program have.
+        SyncError::Unavailable(_) | SyncError::Unreadable(_) => 30,
     }
 }
 

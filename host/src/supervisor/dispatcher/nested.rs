@@ -1,0 +1,246 @@
+//! Tasks that tasks submit: of their own module, to their own pool, with their own limits and grants.
+//!
+//! A nested task belongs to the attempt that submitted it. When that is over, what is left of its nested tasks
+//! is cancelled: nobody could see their end any more.
+
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Dispatcher;
+use crate::limits::{
+    INLINE_BYTES_MAX, MESSAGE_BYTES_MAX, NESTED_DEPTH_MAX, NESTED_TASKS_MAX, WAITING_TASKS_MAX,
+};
+use crate::os::memory_file::SealedFile;
+use crate::outcome::{CancelledBy, Outcome, Record};
+use crate::protocol::worker::{Body, Entry, JoinFailure, Reply};
+use crate::supervisor::call::{Assignment, Call, CallShape, Input, Reply as CallReply};
+use crate::supervisor::event::{Stop, WorkerId};
+use crate::supervisor::output::Output;
+use crate::supervisor::scheduler::Rank;
+use crate::supervisor::worker_handle::Nested;
+use crate::task::Stdin;
+
+impl Dispatcher {
+    /// The number of the new task, or why it was not taken. An error is a worker that lies.
+    pub(super) fn submit_nested(
+        &mut self,
+        worker: WorkerId,
+        export: String,
+        args: Body,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<Result<u64, String>, String> {
+        let Some(entry) = self.workers.get_mut(&worker) else { return Ok(Err(String::new())) };
+        let (pool, server, outstanding) = (entry.pool, entry.server, entry.nested.len());
+        let Some(running) = entry.running() else { return Ok(Err(String::new())) };
+        let input = input(args, descriptors)?;
+        let (length, limit) = (input.len(), running.shape.limits.argument_bytes);
+        if length > limit {
+            return Ok(Err(format!("the arguments have {length} bytes, more than the limit of {limit}")));
+        }
+        let (shape, stopping) =
+            (Arc::clone(&running.shape), running.intent.is_some() || running.asked.is_some());
+        let Some(Some(parent)) = running.calls.front() else {
+            return Ok(Err("its caller is gone".to_owned()));
+        };
+        let depth = parent.depth + 1;
+        let output = match &parent.output {
+            Output::Stream(sink) => Output::Stream(sink.clone()),
+            Output::Capture | Output::Discard => Output::Discard,
+        };
+        let waiting = self.pools.get(&pool).map_or(0, |pool| pool.waiting.len());
+        if let Some(refusal) = refusal(stopping || self.ending, depth, outstanding, waiting) {
+            return Ok(Err(refusal));
+        }
+        let (name, callee) = match self.callee(server, &export) {
+            Ok(found) => found,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let (shape, task) = (Arc::new(nested_shape(&shape, callee)), self.inbox.new_task());
+        let reply = Some(CallReply::Nested { parent: worker });
+        let call =
+            Call { task, name: name.into(), attempt: 1, input, output, reply, retries: 0, depth, room: None };
+        if let Some(entry) = self.workers.get_mut(&worker) {
+            entry.nested.insert(task, Nested::Outstanding { join: None });
+        }
+        if let Some(pool) = self.pools.get_mut(&pool) {
+            pool.outstanding += 1;
+        }
+        let rank = Rank::new(shape.priority, self.new_id()).nested(depth);
+        self.enqueue(pool, rank, Assignment { shape, calls: vec![call] });
+        self.pump(pool);
+        Ok(Ok(task))
+    }
+
+    /// The function of that name in the module of the server.
+    fn callee(
+        &self,
+        server: crate::supervisor::fork_client::ServerId,
+        name: &str,
+    ) -> Result<(String, Entry), String> {
+        let server = self.servers.get(&server);
+        let Some(artifact) = server.and_then(|server| server.artifact.as_ref()) else {
+            return Err("the module's description is gone".to_owned());
+        };
+        let info = &artifact.info;
+        if let Some(task) = info.tasks.iter().find(|task| task.name == name || task.export == name) {
+            let entry = Entry::Task { export: task.export.clone(), result: task.result };
+            return Ok((task.name.clone(), entry));
+        }
+        if info.exports.iter().any(|export| export.name == name) {
+            return Ok((name.to_owned(), Entry::Export { name: name.to_owned() }));
+        }
+        let tasks: Vec<&str> = info.tasks.iter().map(|task| task.name.as_str()).collect();
+        Err(format!("the module has no task `{name}`; its tasks are {}", tasks.join(", ")))
+    }
+
+    /// Answers when the task has ended.
+    pub(super) fn join_nested(&mut self, worker: WorkerId, request: u64, task: u64) {
+        let Some(entry) = self.workers.get_mut(&worker) else { return };
+        match entry.nested.get_mut(&task) {
+            Some(Nested::Outstanding { join }) => *join = Some(request),
+            Some(Nested::Ended(_)) => {
+                if let Some(Nested::Ended(record)) = entry.nested.remove(&task) {
+                    self.joined(worker, request, *record);
+                }
+            }
+            None => self.reply(worker, request, Reply::Joined(Err(JoinFailure::NotFound)), None),
+        }
+    }
+
+    pub(super) fn cancel_nested(&mut self, worker: WorkerId, task: u64) {
+        let entry = self.workers.get(&worker);
+        if entry.is_some_and(|entry| matches!(entry.nested.get(&task), Some(Nested::Outstanding { .. }))) {
+            self.stop_task(task, Stop::Interrupt, CancelledBy::Caller);
+        }
+    }
+
+    /// A nested task ended: whoever submitted it is told, now or when it asks.
+    pub(super) fn nested_ended(&mut self, parent: WorkerId, task: u64, record: Record) {
+        let Some(entry) = self.workers.get_mut(&parent) else { return };
+        match entry.nested.remove(&task) {
+            Some(Nested::Outstanding { join: Some(request) }) => self.joined(parent, request, record),
+            Some(Nested::Outstanding { join: None }) => {
+                entry.nested.insert(task, Nested::Ended(Box::new(record)));
+            }
+            // Its submitter is over, and something else runs in that worker.
+            Some(Nested::Ended(_)) | None => {}
+        }
+    }
+
+    fn joined(&mut self, worker: WorkerId, request: u64, record: Record) {
+        let bytes = match record.outcome {
+            Outcome::Succeeded(value) => value.bytes().clone(),
+            Outcome::Exited(0) => Bytes::from_static(b"null"),
+            outcome => {
+                let mut message = outcome.to_string();
+                message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
+                let failure = JoinFailure::Ended { exit_code: outcome.exit_code(), message };
+                return self.reply(worker, request, Reply::Joined(Err(failure)), None);
+            }
+        };
+        if bytes.len() <= INLINE_BYTES_MAX {
+            return self.reply(worker, request, Reply::Joined(Ok(Body::Inline(bytes.to_vec()))), None);
+        }
+        match SealedFile::from_bytes("wasmpool-nested-result", &bytes) {
+            Ok(file) => {
+                let body = Body::Memory { length: file.len() };
+                self.reply(worker, request, Reply::Joined(Ok(body)), Some(file.as_fd()));
+            }
+            Err(error) => {
+                let message = format!("its result cannot be stored: {error}");
+                let failure = JoinFailure::Ended { exit_code: crate::exit_code::NOT_SET_UP, message };
+                self.reply(worker, request, Reply::Joined(Err(failure)), None);
+            }
+        }
+    }
+
+    /// The attempt that submitted them is over.
+    pub(super) fn end_nested(&mut self, nested: BTreeMap<u64, Nested>) {
+        for (task, state) in nested {
+            if matches!(state, Nested::Outstanding { .. }) {
+                self.stop_task(task, Stop::Interrupt, CancelledBy::Caller);
+            }
+        }
+    }
+}
+
+/// Why no further task is taken.
+fn refusal(stopping: bool, depth: u32, outstanding: usize, waiting: usize) -> Option<String> {
+    if stopping {
+        return Some("the task is being stopped".to_owned());
+    }
+    if depth > NESTED_DEPTH_MAX {
+        return Some(format!("tasks may submit tasks at most {NESTED_DEPTH_MAX} deep"));
+    }
+    if outstanding >= NESTED_TASKS_MAX {
+        return Some(format!(
+            "it has {NESTED_TASKS_MAX} submitted tasks that it has not joined, as many as it may"
+        ));
+    }
+    let over = waiting >= 2 * WAITING_TASKS_MAX;
+    over.then(|| format!("{waiting} tasks wait in the pool, as many as may"))
+}
+
+/// What a nested task shares with the one that submitted it: everything but what is called.
+fn nested_shape(parent: &CallShape, entry: Entry) -> CallShape {
+    CallShape {
+        module: Arc::clone(&parent.module),
+        kind: parent.kind,
+        entry,
+        initializer: parent.initializer.clone(),
+        limits: parent.limits.clone(),
+        policy: parent.policy.clone(),
+        start_method: parent.start_method,
+        argv: parent.argv.clone(),
+        env: parent.env.clone(),
+        stdin: Stdin::Empty,
+        grants: parent.grants.clone(),
+        priority: parent.priority,
+    }
+}
+
+/// The arguments that a worker sent. What lies in memory is sealed, and stays where it is.
+fn input(args: Body, descriptors: Vec<OwnedFd>) -> Result<Input, String> {
+    match args {
+        Body::Inline(bytes) => {
+            Input::new(bytes.into()).map_err(|error| format!("its arguments cannot be stored: {error}"))
+        }
+        Body::Memory { length } => {
+            let fd = descriptors.into_iter().next().ok_or("its arguments came without their memory file")?;
+            let file =
+                SealedFile::seal(fd).map_err(|error| format!("its arguments cannot be sealed: {error}"))?;
+            if file.len() != length {
+                return Err(format!("its arguments have {} bytes, it said {length}", file.len()));
+            }
+            Ok(Input::File(Arc::new(file)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_refusal_says_what_the_limit_is() {
+        assert_eq!(refusal(false, NESTED_DEPTH_MAX, 0, 0), None);
+        assert!(refusal(false, NESTED_DEPTH_MAX + 1, 0, 0).unwrap().contains("8 deep"));
+        assert!(refusal(false, 1, NESTED_TASKS_MAX, 0).unwrap().contains("1024"));
+        assert!(refusal(true, 1, 0, 0).unwrap().contains("being stopped"));
+        assert!(refusal(false, 1, 0, 2 * WAITING_TASKS_MAX).unwrap().contains("20000"));
+    }
+
+    #[test]
+    fn arguments_of_another_length_are_refused() {
+        assert_eq!(input(Body::Inline(vec![0; 10]), Vec::new()).unwrap().len(), 10);
+        let fd = || OwnedFd::from(crate::os::memory_file::create("test").unwrap());
+        assert!(input(Body::Memory { length: 1 }, vec![fd()]).is_err());
+        assert!(input(Body::Memory { length: 0 }, vec![fd()]).is_ok());
+        assert!(input(Body::Memory { length: 0 }, Vec::new()).is_err());
+    }
+}

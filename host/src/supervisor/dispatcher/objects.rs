@@ -1,0 +1,194 @@
+//! Shared objects: what is granted to an assignment, its waits, and what it leaves behind.
+//!
+//! When an attempt is over, in whatever way, everything that it held goes back before its token is given to
+//! anybody else. That never waits: an object that somebody is inside at this very moment is asked again a
+//! millisecond later.
+
+#![forbid(unsafe_code)]
+
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::Dispatcher;
+use crate::limits::DEADLOCK_LOOK_TIME;
+use crate::protocol::frame;
+use crate::protocol::worker::{Ask, GrantedObject, Reply, ToWorker, WaitOn};
+use crate::supervisor::call::CallShape;
+use crate::supervisor::event::WorkerId;
+use crate::supervisor::timers::Timer;
+use crate::supervisor::worker_handle::{Holding, Waiting};
+use crate::sync::{Departure, DictAnswer, DictOperation, Grant, Granted, Recovery, SyncError, tokens};
+
+/// When an object that was busy is asked again.
+const RECOVERY_RETRY_TIME: Duration = Duration::from_millis(1);
+
+/// An attempt that is over, with the objects that were not recovered yet.
+#[derive(Debug)]
+pub(super) struct Unrecovered {
+    pub(super) holding: Holding,
+    /// Indices of its grants.
+    left: Vec<usize>,
+}
+
+/// The grants as a start frame names them.
+pub(super) fn on_the_wire(grants: &[Grant]) -> Vec<GrantedObject> {
+    let wired = |grant: &Grant| GrantedObject {
+        name: grant.name.to_string(),
+        spec: grant.object.spec(),
+        end: grant.end,
+    };
+    grants.iter().map(wired).collect()
+}
+
+/// The descriptors that go with them.
+pub(super) fn files(grants: &[Grant]) -> impl Iterator<Item = BorrowedFd<'_>> {
+    grants.iter().filter_map(|grant| match &*grant.object {
+        Granted::Memory(object) => object.file(),
+        Granted::Dict(_) => None,
+    })
+}
+
+impl Holding {
+    /// Who the assignment that begins with this task is.
+    pub(super) fn new(shape: &Arc<CallShape>, task: u64) -> Self {
+        let (token, shape) = (tokens::take(), Arc::clone(shape));
+        // Until it has said otherwise.
+        Self { token, task, shape, departure: Departure::Died }
+    }
+}
+
+impl Dispatcher {
+    /// An attempt is over: what it held goes back.
+    pub(super) fn departed(&mut self, holding: Holding) {
+        let left = (0..holding.shape.grants.len()).collect();
+        let mut over = Unrecovered { holding, left };
+        if !over.recover() {
+            self.unrecovered.push(over);
+            self.timers.set(Instant::now() + RECOVERY_RETRY_TIME, Timer::Recovery);
+        }
+    }
+
+    pub(super) fn recover_rest(&mut self) {
+        self.unrecovered.retain_mut(|over| !over.recover());
+        if !self.unrecovered.is_empty() {
+            self.timers.set(Instant::now() + RECOVERY_RETRY_TIME, Timer::Recovery);
+        }
+    }
+
+    /// A guest has waited for a while: another assignment may run in its place.
+    pub(super) fn wait_began(
+        &mut self,
+        worker: WorkerId,
+        number: u64,
+        on: WaitOn,
+        timed: bool,
+    ) -> Result<(), String> {
+        let Some(entry) = self.workers.get_mut(&worker) else { return Ok(()) };
+        if entry.waiting.is_some() {
+            return Err("it waits for two things at once".to_owned());
+        }
+        entry.waiting = Some(Waiting { number, on, timed, told: false });
+        let pool = entry.pool;
+        if let Some(pool) = self.pools.get_mut(&pool) {
+            entry.lent = pool.scheduler.lend();
+        }
+        if !timed && self.suspects.start_looking() {
+            self.timers.set(Instant::now() + DEADLOCK_LOOK_TIME, Timer::DeadlockLook);
+        }
+        self.pump(pool);
+        Ok(())
+    }
+
+    /// The wait of this number, or whichever there is, is over.
+    pub(super) fn wait_is_over(&mut self, worker: WorkerId, number: Option<u64>) {
+        let Some(entry) = self.workers.get_mut(&worker) else { return };
+        if entry.waiting.is_none_or(|waiting| number.is_some_and(|number| waiting.number != number)) {
+            return;
+        }
+        entry.waiting = None;
+        if std::mem::take(&mut entry.lent)
+            && let Some(pool) = self.pools.get_mut(&entry.pool)
+        {
+            pool.scheduler.take_back();
+        }
+    }
+
+    /// A guest asks for something.
+    pub(super) fn asked(
+        &mut self,
+        worker: WorkerId,
+        request: u64,
+        ask: Ask,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<(), String> {
+        match ask {
+            Ask::Dict { grant, operation } => {
+                let reply = Reply::Dict(self.dict(worker, grant, operation)?);
+                self.reply(worker, request, reply, None);
+            }
+            Ask::Submit { export, args } => {
+                let taken = self.submit_nested(worker, export, args, descriptors)?;
+                self.reply(worker, request, Reply::Submitted(taken), None);
+            }
+            Ask::Join { task } => self.join_nested(worker, request, task),
+            Ask::Cancel { task } => self.cancel_nested(worker, task),
+        }
+        Ok(())
+    }
+
+    fn dict(
+        &mut self,
+        worker: WorkerId,
+        grant: u32,
+        operation: DictOperation,
+    ) -> Result<Result<DictAnswer, SyncError>, String> {
+        let running = self.workers.get_mut(&worker).and_then(|entry| entry.running());
+        let grants = running.map(|running| running.shape.grants.as_slice()).unwrap_or_default();
+        match grants.get(grant as usize).map(|grant| &*grant.object) {
+            Some(Granted::Dict(dictionary)) => {
+                let mut dictionary = dictionary.lock().unwrap_or_else(PoisonError::into_inner);
+                Ok(dictionary.perform(operation))
+            }
+            _ => Err("it asks for a dictionary that it was not granted".to_owned()),
+        }
+    }
+
+    /// Answers a request. A worker that has no room for the answer it asked for is not ours.
+    pub(super) fn reply(
+        &mut self,
+        worker: WorkerId,
+        request: u64,
+        reply: Reply,
+        body: Option<BorrowedFd<'_>>,
+    ) {
+        let Some(entry) = self.workers.get(&worker) else { return };
+        let Some(socket) = &entry.socket else { return };
+        let sent = frame::encode(&ToWorker::Reply { request, reply })
+            .is_ok_and(|bytes| socket.try_send(&bytes, body.as_slice()).unwrap_or(true));
+        if !sent {
+            let reason = "it does not read the answers to its requests".to_owned();
+            self.condemn(worker, crate::supervisor::verdict::Intent::Protocol(reason));
+        }
+    }
+}
+
+impl Unrecovered {
+    /// Recovers what can be; true when nothing is left and the token is free again.
+    fn recover(&mut self) -> bool {
+        let Holding { token, task, shape, departure } = &self.holding;
+        let is_alive = |other| other != *token && tokens::is_alive(other);
+        self.left.retain(|index| match &*shape.grants[*index].object {
+            Granted::Memory(object) => {
+                let object = object.as_end(shape.grants[*index].end);
+                object.recover(*token, *task, *departure, &is_alive) == Recovery::Busy
+            }
+            Granted::Dict(_) => false,
+        });
+        let done = self.left.is_empty();
+        if done {
+            tokens::give_back(*token);
+        }
+        done
+    }
+}

@@ -1,0 +1,170 @@
+//! The host program's side: handles that make shared objects, use them, and grant them to tasks.
+//!
+//! A handle is a name and a share of the object. Cloning one is cheap, and all clones are the same object. In
+//! a task's arguments a handle is its name, and putting it there grants it: `Args::of(&(&queue, 5))` is Python's
+//! `args=(queue, 5)`.
+//!
+//! Who acts is a token. A call that blocks acts for its thread: what a thread took, it gives back. What must
+//! outlive a thread's stay, a lease or whatever an async call took, has a token of its own.
+//!
+//! A time-out is a value, not an error: `None` where a value was expected, `false` where not.
+
+#![forbid(unsafe_code)]
+
+mod array;
+mod barrier;
+mod builder;
+mod codec;
+mod condition;
+mod dict;
+mod event;
+mod guard;
+mod lease;
+mod lock;
+mod names;
+mod pipe;
+mod queue;
+mod semaphore;
+#[cfg(test)]
+mod tests;
+mod value;
+mod waiting;
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use super::{
+    Answer, Deadline, Grant, Granted, Object, Operation, SharedObject, Spec, SyncError, Token, Waits, tokens,
+};
+
+pub use array::{Array, Element};
+pub use barrier::Barrier;
+pub use builder::{PipeBuilder, QueueBuilder};
+pub use condition::{Condition, ConditionGuard, OwnedConditionGuard};
+pub use dict::Dict;
+pub use event::Event;
+pub use guard::{Guard, OwnedGuard};
+pub use lease::Lease;
+pub use lock::{Lock, RLock};
+pub use pipe::{Connection, Pipe, Received};
+pub use queue::{DeadLetters, Got, Items, Leases, Queue};
+pub use semaphore::{BoundedSemaphore, Semaphore};
+pub use value::{Number, Value};
+
+/// What every handle is made of.
+#[derive(Clone, Debug)]
+struct Base {
+    grant: Grant,
+}
+
+impl Base {
+    /// Makes the object. Without a name it gets one that no other made-up name of this program is.
+    fn create(spec: Spec, name: Option<&str>) -> Result<Self, SyncError> {
+        let name = names::given_or_made_up(spec.kind(), name)?;
+        let object = match spec {
+            Spec::Dict => Granted::Dict(Mutex::default()),
+            spec => Granted::Memory(SharedObject::create(spec)?),
+        };
+        Ok(Self { grant: Grant::new(name, object) })
+    }
+
+    fn perform(
+        &self,
+        who: Token,
+        operation: Operation<'_>,
+        waits: &mut dyn Waits,
+    ) -> Result<Answer, SyncError> {
+        match &*self.grant.object {
+            Granted::Memory(object) => object.perform(who, operation, waits),
+            Granted::Dict(_) => Err(SyncError::WrongKind("a dict has operations of its own".to_owned())),
+        }
+    }
+
+    /// Acts for this thread, which waits as long as it takes.
+    fn act(&self, operation: Operation<'_>) -> Result<Answer, SyncError> {
+        self.perform(tokens::of_this_thread(), operation, &mut Deadline::never())
+    }
+
+    /// What there is, as a hint: 0 also when it cannot be known.
+    fn len_hint(&self) -> u64 {
+        self.act(Operation::Len).as_ref().map_or(0, hint)
+    }
+
+    /// Acts for this thread; `None` when the time was over.
+    fn act_within(&self, operation: Operation<'_>, time: Duration) -> Result<Option<Answer>, SyncError> {
+        let result = self.perform(tokens::of_this_thread(), operation, &mut Deadline::after(time));
+        unless_timed_out(result)
+    }
+}
+
+/// A time-out as a value.
+fn unless_timed_out<T>(result: Result<T, SyncError>) -> Result<Option<T>, SyncError> {
+    match result {
+        Err(SyncError::TimedOut) => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+/// An answer that the operation cannot have. It is not a claim of the shared memory, but of our own code.
+fn unexpected(answer: &Answer) -> SyncError {
+    SyncError::Damaged(format!("an operation was answered with {answer:?}"))
+}
+
+fn count(answer: &Answer) -> Result<u64, SyncError> {
+    match answer {
+        Answer::Count(count) => Ok(*count),
+        other => Err(unexpected(other)),
+    }
+}
+
+fn hint(answer: &Answer) -> u64 {
+    count(answer).unwrap_or(0)
+}
+
+fn flag(answer: &Answer) -> Result<bool, SyncError> {
+    match answer {
+        Answer::Flag(flag) => Ok(*flag),
+        other => Err(unexpected(other)),
+    }
+}
+
+fn abandoned_by(answer: &Answer) -> Result<Option<u64>, SyncError> {
+    match answer {
+        Answer::Acquired { abandoned_by } => Ok(*abandoned_by),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// What every handle has: a name, a grant, and its way into a task's arguments.
+macro_rules! handle {
+    ($name:ident $(<$($parameter:ident),+>)?) => {
+        impl$(<$($parameter),+>)? $name$(<$($parameter),+>)? {
+            /// The name under which a guest opens it.
+            #[must_use]
+            pub fn name(&self) -> &str {
+                self.base.grant.name()
+            }
+
+            /// The right to use it, for `Task::grant`.
+            #[must_use]
+            pub fn grant(&self) -> $crate::sync::Grant {
+                self.base.grant.clone()
+            }
+        }
+
+        impl$(<$($parameter),+>)? From<&$name$(<$($parameter),+>)?> for $crate::sync::Grant {
+            fn from(handle: &$name$(<$($parameter),+>)?) -> Self {
+                handle.grant()
+            }
+        }
+
+        /// Its name. Among a task's arguments this grants it to the task.
+        impl$(<$($parameter),+>)? serde::Serialize for $name$(<$($parameter),+>)? {
+            fn serialize<Z: serde::Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
+                $crate::sync::grant::note(&self.base.grant);
+                serializer.serialize_str(self.name())
+            }
+        }
+    };
+}
+use handle;

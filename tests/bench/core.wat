@@ -1,0 +1,26 @@
+;; A core module that takes and gives back the lock `lock` as often as it is told, once every party of the
+;; barrier `start` is there. Answers the nanoseconds that it took, as a task of an export.
+(module
+  (import "wasmpool" "open" (func $open (param i32 i32 i32) (result i64)))
+  (import "wasmpool" "acquire" (func $acquire (param i32 i32) (result i32)))
+  (import "wasmpool" "release" (func $release (param i32) (result i32)))
+  (import "wasmpool" "meet" (func $meet (param i32 i32) (result i64)))
+  (import "wasi_snapshot_preview1" "clock_time_get" (func $clock (param i32 i64 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "lock")
+  (data (i32.const 8) "start")
+  (func $now (result i64)
+    (drop (call $clock (i32.const 1) (i64.const 0) (i32.const 64)))
+    (i64.load (i32.const 64)))
+  (func (export "pairs") (param $n i64) (result i64)
+    (local $lock i32) (local $start i32) (local $began i64)
+    (local.set $lock (i32.wrap_i64 (call $open (i32.const 0) (i32.const 0) (i32.const 4))))
+    (local.set $start (i32.wrap_i64 (call $open (i32.const 5) (i32.const 8) (i32.const 5))))
+    (if (i64.lt_s (call $meet (local.get $start) (i32.const -1)) (i64.const 0)) (then (unreachable)))
+    (local.set $began (call $now))
+    (loop $again
+      (if (call $acquire (local.get $lock) (i32.const -1)) (then (unreachable)))
+      (if (call $release (local.get $lock)) (then (unreachable)))
+      (local.set $n (i64.sub (local.get $n) (i64.const 1)))
+      (br_if $again (i64.ne (local.get $n) (i64.const 0))))
+    (i64.sub (call $now) (local.get $began))))

@@ -1,0 +1,120 @@
+//! The benchmark: ours and the peers in turn, in one run on one machine.
+//!
+//! `cargo bench -p wasmpool-tests` prints the tables and writes them to `host/BENCHMARKS.md`; `-- --quick` does
+//! fewer repetitions and writes nothing. Each figure is measured inside the processes that do the work, in
+//! several rounds that alternate between the two sides; told are the median and the spread over the rounds.
+//! Workers run in the sandbox, with every layer that the machine can give.
+
+#![forbid(unsafe_code)]
+
+mod measure;
+mod ours;
+mod python;
+mod report;
+
+use std::process::ExitCode;
+
+use measure::{Figure, Row};
+
+/// Rounds of each figure.
+const ROUNDS: usize = 7;
+const ROUNDS_QUICK: usize = 2;
+
+fn main() -> ExitCode {
+    wasmpool::init();
+    let quick = std::env::args().any(|argument| argument == "--quick");
+    let rounds = if quick { ROUNDS_QUICK } else { ROUNDS };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = runtime.expect("a runtime needs nothing that can fail here");
+    let bench = runtime.block_on(ours::Bench::new());
+    let mut rows = Vec::new();
+    for row in ROWS {
+        let (mut own, mut peer) = (Vec::new(), Vec::new());
+        let n = if quick { row.repetitions / 20 } else { row.repetitions };
+        for round in 0..rounds {
+            eprint!("\r\x1b[K{}: round {} of {rounds}", row.name, round + 1);
+            own.push(runtime.block_on(bench.figure(row.own, n)));
+            peer.push(python::figure(row.peer, n.min(row.repetitions / 10)));
+        }
+        eprint!("\r\x1b[K");
+        rows.push(Row::new(row, &own, &peer));
+    }
+    let report = report::markdown(&rows, rounds);
+    println!("{report}");
+    if quick {
+        return ExitCode::SUCCESS;
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../host/BENCHMARKS.md");
+    match std::fs::write(path, report) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("host/BENCHMARKS.md cannot be written: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One row of a table.
+#[derive(Clone, Copy, Debug)]
+pub struct RowPlan {
+    name: &'static str,
+    own: ours::Measurement,
+    peer: &'static str,
+    figure: Figure,
+    repetitions: u64,
+    /// The ratio to reach.
+    target: f64,
+}
+
+const fn row(
+    name: &'static str,
+    own: ours::Measurement,
+    peer: &'static str,
+    figure: Figure,
+    repetitions: u64,
+    target: f64,
+) -> RowPlan {
+    RowPlan { name, own, peer, figure, repetitions, target }
+}
+
+use ours::Measurement::{CoreLock, HandOver, Lock, Queue};
+
+/// What is measured.
+const ROWS: &[RowPlan] = &[
+    row("lock pair, alone, component", Lock { workers: 1 }, "lock-alone", Figure::PerSecond, 3_000_000, 1.0),
+    row(
+        "lock pair, alone, core module",
+        CoreLock { workers: 1 },
+        "lock-alone",
+        Figure::PerSecond,
+        3_000_000,
+        1.0,
+    ),
+    row(
+        "lock pair, 2 workers, component",
+        Lock { workers: 2 },
+        "lock-contended",
+        Figure::PerSecond,
+        2_000_000,
+        1.0,
+    ),
+    row(
+        "lock pair, 2 workers, core module",
+        CoreLock { workers: 2 },
+        "lock-contended",
+        Figure::PerSecond,
+        2_000_000,
+        1.0,
+    ),
+    row("queue, items of 8 bytes", Queue { item_bytes: 8 }, "queue-8", Figure::PerSecond, 1_000_000, 4.0),
+    row(
+        "queue, items of 64 KiB",
+        Queue { item_bytes: 65_536 },
+        "queue-65536",
+        Figure::BytesPerSecond(65_536),
+        50_000,
+        4.0,
+    ),
+    row("queue hand-over, median", HandOver, "hand-over", Figure::Median, 20_000, 1.0),
+    row("queue hand-over, 99th percentile", HandOver, "hand-over", Figure::Percentile99, 20_000, 1.0),
+];

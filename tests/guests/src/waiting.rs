@@ -1,0 +1,62 @@
+//! Contending for a while, draining to the end, putting without end, and waiting for tasks.
+
+#![forbid(unsafe_code)]
+
+use std::time::{Duration, Instant};
+
+use wasmpool_guest::pool::{self, JoinError};
+use wasmpool_guest::sync::{Barrier, Event, Lock, Queue, SyncError};
+use wasmpool_guest::{context, task};
+
+/// How often it got the lock in this time.
+#[task]
+fn lock_for_a_while(lock: Lock, start: Barrier, ms: u64) -> Result<u64, SyncError> {
+    start.wait()?;
+    let (began, mut count) = (Instant::now(), 0);
+    while began.elapsed() < Duration::from_millis(ms) {
+        let _held = lock.acquire()?;
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// Takes everything to the end.
+#[task]
+fn take_all(queue: Queue<u64>) -> Result<Vec<u64>, SyncError> {
+    queue.iter().collect()
+}
+
+/// Puts items of one letter, of this many bytes, until it is stopped.
+#[task]
+fn put_letters(queue: Queue<String>, letter: char, bytes: usize) -> Result<(), SyncError> {
+    let item = letter.to_string().repeat(bytes);
+    context::progress(0, None);
+    loop {
+        queue.put(&item)?;
+    }
+}
+
+/// Waits for the event for this time: whether it was set.
+#[task]
+fn wait_event_for(event: Event, ms: u64) -> Result<bool, SyncError> {
+    event.wait_timeout(Duration::from_millis(ms))
+}
+
+/// Submits a task that never ends, and does not wait for it.
+#[task]
+fn submit_and_leave() -> Result<(), String> {
+    pool::submit::<()>("wait_cancelled", ()).map(std::mem::forget).map_err(|error| error.to_string())
+}
+
+/// Takes the lock and gives it back.
+#[task]
+fn lock_once(lock: Lock) -> Result<(), SyncError> {
+    lock.acquire()?.release()
+}
+
+/// Waits, with the lock, for a task that needs the lock.
+#[task]
+fn nested_under_lock(lock: Lock) -> Result<(), JoinError> {
+    let _held = lock.acquire().map_err(|error| JoinError::Other(error.to_string()))?;
+    pool::submit::<()>("lock_once", (&lock,))?.join()
+}
