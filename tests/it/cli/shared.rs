@@ -58,7 +58,9 @@ fn wrong_names_are_usage_errors_that_say_what_is_there() {
     let run =
         wasmpool(["run", "--lock", "a", "--queue", "a", &module, "-t", "f", "a", "1"]).run().expect(246);
     assert!(run.stderr.contains("that name already"), "{}", run.stderr);
-    let run = wasmpool(["map", "--queue", "jobs", "--feed", "job", &module, "-t", "f", "1"]).run().expect(2);
+    let consumer = example("producer_consumer");
+    let args = ["map", "--queue", "jobs", "--feed", "job", &consumer, "-t", "consume", "jobs"];
+    let run = wasmpool(args).run().expect(2);
     assert!(run.stderr.contains("jobs"), "{}", run.stderr);
     for wrong in ["jobs:0", "jobs:x", ":4"] {
         let run = wasmpool(["run", "--queue", wrong, &module, "-t", "f", "a", "1"]).run().expect(246);
