@@ -14,8 +14,6 @@ mod condition;
 mod dict;
 mod error;
 mod event;
-#[cfg(test)]
-mod explore;
 mod grant;
 mod guard;
 mod lock;
@@ -43,3 +41,8 @@ pub(crate) use shared::SharedObject;
 pub use spec::{ElementType, ObjectKind};
 pub(crate) use spec::{QueueSpec, Spec};
 pub(crate) use wait::{Deadline, Stop, WaitFor, Waits};
+
+#[cfg(test)]
+mod explore;
+#[cfg(test)]
+mod tests;
