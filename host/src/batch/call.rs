@@ -33,6 +33,12 @@ impl JsonText {
         Ok(Self(text.trim_matches(JSON_WHITESPACE).to_owned()))
     }
 
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// The elements, when it is an array.
     fn elements(&self) -> Option<Vec<Self>> {
         let elements: Vec<&RawValue> = serde_json::from_str(&self.0).ok()?;

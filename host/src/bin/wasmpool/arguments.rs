@@ -16,7 +16,8 @@ use wasmpool::exit_code;
 
 use crate::help;
 pub use options::{
-    BatchOptions, CommonOptions, CompileOptions, LogFormat, Progress, Sandbox, StartMethodName, TaskOptions,
+    BatchOptions, CommonOptions, CompileOptions, LogFormat, Progress, Sandbox, SharedOptions,
+    StartMethodName, StreamOptions, TaskOptions,
 };
 
 /// One process for each task.
@@ -65,6 +66,8 @@ pub struct Run {
     #[command(flatten)]
     pub batch: BatchOptions,
     #[command(flatten)]
+    pub shared: SharedOptions,
+    #[command(flatten)]
     pub common: CommonOptions,
     /// MODULE and what it is called with; filled by the second step.
     #[arg(skip)]
@@ -103,6 +106,8 @@ struct RunWithEntry {
     task: TaskOptions,
     #[command(flatten)]
     batch: BatchOptions,
+    #[command(flatten)]
+    shared: SharedOptions,
     #[command(flatten)]
     common: CommonOptions,
     #[arg(value_name = "MODULE")]
@@ -147,6 +152,10 @@ pub struct Map {
     pub batch: BatchOptions,
     #[command(flatten)]
     pub task_options: TaskOptions,
+    #[command(flatten)]
+    pub shared: SharedOptions,
+    #[command(flatten)]
+    pub streams: StreamOptions,
     #[command(flatten)]
     pub common: CommonOptions,
 }
@@ -299,6 +308,7 @@ fn second_step(mut run: Run, line: &[OsString]) -> Result<Run, clap::Error> {
         entry: call.entry,
         task: call.task,
         batch: call.batch,
+        shared: call.shared,
         common: call.common,
         words: Vec::new(),
         call: RunCall { module: call.module, arguments: call.arguments },

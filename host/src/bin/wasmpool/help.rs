@@ -7,6 +7,7 @@ use wasmpool::exit_code;
 pub const ENTRY: &str = "What is called";
 pub const BATCH: &str = "Batch";
 pub const ARGUMENTS: &str = "Arguments";
+pub const SHARED: &str = "Queues, locks and the like";
 
 pub const ABOUT: &str = "\
 Multiprocessing for code you do not trust: runs WebAssembly tasks, each in its own sandboxed process, \
@@ -53,7 +54,10 @@ Examples:
   # one full record for each input
   seq 1000 | wasmpool map -j 8 squares.wasm -t square --from - --format jsonl
   # a WASI command over many inputs
-  wasmpool map convert.wasm a.png b.png -- --width 100 {}";
+  wasmpool map convert.wasm a.png b.png -- --width 100 {}
+  # four tasks that share the lines of a file, and what they find
+  wasmpool map finder.wasm -t find jobs jobs jobs jobs -k found=found \\
+    --queue jobs:100 --feed jobs --queue found --drain found <lines.txt";
 
 pub const INSPECT_EXAMPLES: &str = "\
 Examples:
@@ -86,7 +90,8 @@ text as it is. The result is printed as one line of JSON, raw bytes as they are.
 task runs it.
 
 What a task itself prints goes to our standard error, in whole lines with the task's name in front. \
-Nothing is granted: no environment, no files, no network.";
+Nothing is granted: no environment, no files, no network, and of queues, locks and the like only what \
+--queue, --lock and so on name. A task that takes one of those as an argument takes its name.";
 
 const MAP_NOTES: &str = "\
 Results come in the order of the inputs, a line each. A failed input prints nothing on standard output \
@@ -95,6 +100,11 @@ or does not fit the task, is a failed input; the others run.
 
 With `-- ARG {} ARG`, MODULE is a WASI command that runs once for each input; its captured output is \
 printed whole. With neither -t nor `--`, a plugin with exactly one task runs it.
+
+--queue, --lock and the like make objects that every task may open by their names; a task that takes one \
+as an argument takes its name. --feed puts lines of standard input into a queue as long as tasks run, and \
+waits while it is full. --drain prints what tasks put into a queue until it is closed, or all tasks have \
+ended and it is empty. Its lines and those of the results come in no order, but each stays whole.
 
 --format jsonl prints one object for each input, with the fields seq, name, outcome, exit_code, value or \
 error, attempt, pid, wall_ms, cpu_ms, peak_memory_bytes, layers, and stdout and stderr of a command.

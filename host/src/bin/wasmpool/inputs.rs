@@ -142,6 +142,11 @@ impl InputFile {
             lines: LineReader::start(file, line_bytes_max, lines_max)?,
         })
     }
+
+    /// The next line; `None` at the end, and after an error.
+    pub async fn next_line(&mut self) -> Option<io::Result<Line>> {
+        self.lines.next().await
+    }
 }
 
 /// The lines of a file as inputs. A line that is no input is one that fails; empty lines between JSON

@@ -2,8 +2,10 @@
 
 #![forbid(unsafe_code)]
 
+use std::future::Future;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,16 +21,21 @@ use wasmpool::{Limits, Module, Order, Output, Pool, Supervisor, Target, Task};
 
 use crate::arguments::Map;
 use crate::console::Console;
+use crate::drain::Drain;
 use crate::failure::{Failure, OrFailWith};
+use crate::feed::{self, Fed};
 use crate::inputs::{self, Call, InputFile, TaskMaker};
 use crate::interrupt::{Signals, Wish};
 use crate::module_path::{self, ModulePath};
 use crate::session;
+use crate::shared::Shared;
 use crate::streams::{self, Pump, Shown};
 use crate::writer::Writer;
 
 /// Records that may wait for the thread that writes them.
 const WAITING_REPORTS_MAX: usize = 16;
+/// Requests that may wait for the batch: two of a person and two for a drain that cannot go on.
+const REQUESTS_MAX: usize = 4;
 
 /// Runs the batch and returns its code.
 ///
@@ -43,6 +50,10 @@ pub fn map(map: &Map, console: &Arc<Console>) -> Result<u8, Failure> {
         let module = session::load(&supervisor, &path, &mut signals).await.map_err(not_set_up)?;
         let mut maker = resolve(map, &path, &module)?;
         let inputs = Inputs::open(map, &maker)?;
+        let shared = Shared::make(&map.shared, batch::USAGE)?;
+        let feeding = feeding(map, &shared, console)?;
+        let mut drain = drain(map, &shared, console)?;
+        maker.prototype = shared.grant_all(maker.prototype);
         let pump = match maker.call {
             Call::Task(_) => {
                 let (sink, pump) = streams::pump(console, Shown::Prefixed).or_fail_with(batch::NOT_SET_UP)?;
@@ -54,7 +65,8 @@ pub fn map(map: &Map, console: &Arc<Console>) -> Result<u8, Failure> {
         let pool = pool(map, &supervisor)?;
         console.begin_progress(map.batch.progress, inputs.count());
         let begin = Instant::now();
-        let batch = Batch { map, pool: &pool, console, with_output: pump.is_none() };
+        let with_output = pump.is_none();
+        let batch = Batch { map, pool: &pool, console, with_output, feeding, drain: drain.as_mut() };
         let (tally, written) = match inputs {
             Inputs::List(list) => batch.run(inputs::of_list(maker, list), &mut signals).await,
             Inputs::File(file) => {
@@ -65,6 +77,10 @@ pub fn map(map: &Map, console: &Arc<Console>) -> Result<u8, Failure> {
         if let Some(pump) = pump {
             finish_output(pump, &mut signals).await;
         }
+        let drained = match drain {
+            Some(drain) => drain.finish(&mut signals).await,
+            None => Ok(()),
+        };
         console.end_progress();
         if let Err(error) = written
             && error.kind() != io::ErrorKind::BrokenPipe
@@ -72,6 +88,7 @@ pub fn map(map: &Map, console: &Arc<Console>) -> Result<u8, Failure> {
             let message = format!("cannot write to standard output: {error}");
             return Err(Failure::new(batch::INCOMPLETE, message));
         }
+        drained?;
         summarize(map, &tally, begin, console);
         Ok(tally.exit_code())
     })
@@ -184,10 +201,9 @@ impl Inputs {
                     "standard input cannot be both the inputs and --stdin",
                 ));
             }
-            let line_bytes_max = usize::try_from(Limits::default().argument_bytes).unwrap_or(usize::MAX);
             let file = InputFile::open(
                 path,
-                line_bytes_max,
+                line_bytes_max(),
                 map.batch.chunksize.map_or(1, std::num::NonZeroUsize::get),
             );
             return file.map(Self::File).map_err(|error| {
@@ -225,6 +241,38 @@ impl Inputs {
     }
 }
 
+/// `--feed`: a future that fills the queue.
+type Feeding = Pin<Box<dyn Future<Output = Fed>>>;
+
+fn feeding(map: &Map, shared: &Shared, console: &Arc<Console>) -> Result<Option<Feeding>, Failure> {
+    let Some(name) = &map.streams.feed else { return Ok(None) };
+    let queue = shared.queue("--feed", name, batch::USAGE)?;
+    let is_stdin =
+        |file: &Option<std::path::PathBuf>| file.as_ref().is_some_and(|file| file.as_os_str() == "-");
+    let taken = [("--from", &map.from), ("--stdin", &map.task_options.stdin)];
+    if let Some((option, _)) = taken.iter().find(|(_, file)| is_stdin(file)) {
+        let message = format!("standard input cannot be both for --feed and for {option}");
+        return Err(Failure::new(batch::USAGE, message));
+    }
+    if map.streams.drain.as_ref() == Some(name) {
+        let message = format!("--feed and --drain are both {name}: what is fed would be printed again");
+        return Err(Failure::new(batch::USAGE, message));
+    }
+    let file = InputFile::open("-".as_ref(), line_bytes_max(), 1).or_fail_with(batch::NOT_SET_UP)?;
+    Ok(Some(Box::pin(feed::feed(file, queue, Arc::clone(console)))))
+}
+
+fn drain(map: &Map, shared: &Shared, console: &Arc<Console>) -> Result<Option<Drain>, Failure> {
+    let Some(name) = &map.streams.drain else { return Ok(None) };
+    let queue = shared.queue("--drain", name, batch::USAGE)?;
+    Drain::start(queue, console).map(Some).or_fail_with(batch::NOT_SET_UP)
+}
+
+/// Bytes of one line of input.
+fn line_bytes_max() -> usize {
+    usize::try_from(Limits::default().argument_bytes).unwrap_or(usize::MAX)
+}
+
 /// A batch that is ready to run.
 struct Batch<'a> {
     map: &'a Map,
@@ -232,48 +280,65 @@ struct Batch<'a> {
     console: &'a Arc<Console>,
     /// Whether records carry captured output.
     with_output: bool,
+    feeding: Option<Feeding>,
+    drain: Option<&'a mut Drain>,
 }
 
 impl Batch<'_> {
     /// Runs it to its end; the second result says whether all of its results could be written.
     async fn run(
-        &self,
+        mut self,
         inputs: impl Stream<Item = Input> + Send + Unpin + 'static,
         signals: &mut Signals,
     ) -> (Tally, io::Result<()>) {
         let (reports, records) = mpsc::channel(WAITING_REPORTS_MAX);
-        let (ask, requests) = mpsc::channel(2);
+        let (ask, requests) = mpsc::channel(REQUESTS_MAX);
         let mut written = self.start_writer(records);
         let order = if self.map.unordered { Order::Completion } else { Order::Input };
         let drive = Drive { order, halt: self.map.batch.halt, requests, reports };
-        let mut tally = None;
+        let (mut tally, mut fed) = (None, Fed::Whole);
         let mut driving = std::pin::pin!(drive.run(self.pool, inputs));
-        loop {
+        let written = loop {
             tokio::select! {
                 ended = &mut driving, if tally.is_none() => tally = Some(ended),
                 // A writer that is gone without a word has panicked, and its message is on the screen.
-                result = &mut written => {
-                    let tally = match tally {
-                        Some(tally) => tally,
-                        None => driving.await,
-                    };
-                    return (tally, result.unwrap_or(Ok(())));
+                result = &mut written => break result.unwrap_or(Ok(())),
+                result = end_of_feed(&mut self.feeding) => {
+                    fed = result;
+                    self.feeding = None;
+                }
+                // As when the results cannot be written: nobody reads what the batch is for.
+                () = failure_of(&mut self.drain) => {
+                    for request in [Request::Finish { interruption: Interruption::OutputClosed }, Request::Kill] {
+                        let _ = ask.try_send(request);
+                    }
                 }
                 wish = signals.next_wish() => {
-                    let signal = signals.first().expect("a wish comes from a signal");
-                    let request = match wish {
-                        Wish::Finish => {
-                            self.console.say(&format!(
-                                "{signal}: nothing more starts, running tasks have 2 s to finish; once more kills them"
-                            ));
-                            Request::Finish { interruption: signal.interruption() }
-                        }
-                        Wish::Kill => Request::Kill,
-                    };
-                    // There are at most two wishes, and room for both.
-                    let _ = ask.try_send(request);
+                    // A batch that has ended has no use for it, and there is room for all that can come.
+                    let _ = ask.try_send(self.request(wish, signals));
                 }
             }
+        };
+        let mut tally = match tally {
+            Some(tally) => tally,
+            None => driving.await,
+        };
+        if fed == Fed::Incomplete {
+            tally.interrupt(Interruption::InputLost);
+        }
+        (tally, written)
+    }
+
+    fn request(&self, wish: Wish, signals: &Signals) -> Request {
+        let signal = signals.first().expect("a wish comes from a signal");
+        match wish {
+            Wish::Finish => {
+                self.console.say(&format!(
+                    "{signal}: nothing more starts, running tasks have 2 s to finish; once more kills them"
+                ));
+                Request::Finish { interruption: signal.interruption() }
+            }
+            Wish::Kill => Request::Kill,
         }
     }
 
@@ -288,6 +353,22 @@ impl Batch<'_> {
         // A batch that has ended does not ask any more.
         std::thread::spawn(move || drop(report.send(writer.write_all(records))));
         written
+    }
+}
+
+/// The end of the feed; never, when there is none.
+async fn end_of_feed(feeding: &mut Option<Feeding>) -> Fed {
+    match feeding {
+        Some(feeding) => feeding.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The failure of the drain; never, when there is none.
+async fn failure_of(drain: &mut Option<&mut Drain>) {
+    match drain {
+        Some(drain) => drain.failed().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -19,6 +19,7 @@ use crate::failure::{Failure, OrFailWith};
 use crate::interrupt::{Signals, Wish};
 use crate::module_path::{self, ModulePath};
 use crate::session;
+use crate::shared::Shared;
 use crate::streams::{self, Pump, Shown};
 
 /// Runs the task and returns its code.
@@ -77,6 +78,7 @@ fn resolve(run: &Run, path: &ModulePath, module: &Module) -> Result<Call, Failur
     if let Some(argv) = argv {
         task = task.argv(argv).name(path.stem());
     }
+    task = Shared::make(&run.shared, exit_code::USAGE)?.grant_all(task);
     if let Some(retries) = run.batch.retries {
         task = task.retries(retries);
     }

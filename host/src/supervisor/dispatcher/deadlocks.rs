@@ -82,12 +82,17 @@ impl Dispatcher {
         if !cycle.iter().all(seen_before) {
             return;
         }
-        let fresh = |node: &&usize| {
-            let entry = actors.workers.get(**node).and_then(|worker| self.workers.get(worker));
-            entry.and_then(|entry| entry.waiting).is_some_and(|waiting| !waiting.told)
+        // Who submitted a task and waits for it before others: with its end the rest of them ends too. Otherwise the
+        // youngest.
+        let rank = |node: &usize| {
+            let entry = self.workers.get(actors.workers.get(*node)?)?;
+            let waiting = entry.waiting.filter(|waiting| !waiting.told)?;
+            Some((matches!(waiting.on, WaitOn::Task { .. }), entry.holding.as_ref()?.task))
         };
-        let youngest = cycle.iter().filter(fresh).max().or_else(|| victims.iter().filter(fresh).max());
-        if let Some(victim) = youngest.copied() {
+        let foremost =
+            |nodes: &[usize]| nodes.iter().copied().filter(|node| rank(node).is_some()).max_by_key(rank);
+        let victim = foremost(&cycle).or_else(|| foremost(&victims));
+        if let Some(victim) = victim {
             let text = self.describe(&actors, &cycle);
             self.end_wait(actors.workers[victim], text);
         }
@@ -236,7 +241,7 @@ impl Dispatcher {
             Some(WaitOn::Task { task }) => format!("the end of task {task}, which it submitted"),
             Some(WaitOn::Object { grant, what }) => {
                 let grant = running.shape.grants.get(grant as usize);
-                let object = grant.map(|grant| (grant.name.to_string(), kind(&grant.object)));
+                let object = grant.map(|grant| (grant.name.to_string(), grant.object.spec().kind().label()));
                 let (object, kind) = object.unwrap_or_default();
                 let owner = self.owner_of(entry, waiting_grant(entry), what);
                 format!("{} {kind} `{object}`{owner}", what.label())
@@ -284,12 +289,5 @@ fn waiting_grant(entry: &WorkerHandle) -> Option<usize> {
     match entry.waiting?.on {
         WaitOn::Object { grant, .. } => Some(grant as usize),
         WaitOn::Task { .. } => None,
-    }
-}
-
-fn kind(object: &Granted) -> &'static str {
-    match object {
-        Granted::Memory(object) => crate::sync::Object::spec(object).kind().label(),
-        Granted::Dict(_) => crate::sync::ObjectKind::Dict.label(),
     }
 }

@@ -18,7 +18,7 @@ use crate::supervisor::call::CallShape;
 use crate::supervisor::event::WorkerId;
 use crate::supervisor::timers::Timer;
 use crate::supervisor::worker_handle::{Holding, Waiting};
-use crate::sync::{Departure, DictAnswer, DictOperation, Grant, Granted, Recovery, Spec, SyncError, tokens};
+use crate::sync::{Departure, DictAnswer, DictOperation, Grant, Granted, Recovery, SyncError, tokens};
 
 /// When an object that was busy is asked again.
 const RECOVERY_RETRY_TIME: Duration = Duration::from_millis(1);
@@ -33,12 +33,11 @@ pub(super) struct Unrecovered {
 
 /// The grants as a start frame names them.
 pub(super) fn on_the_wire(grants: &[Grant]) -> Vec<GrantedObject> {
-    let spec = |grant: &Grant| match &*grant.object {
-        Granted::Memory(object) => *crate::sync::Object::spec(object),
-        Granted::Dict(_) => Spec::Dict,
+    let wired = |grant: &Grant| GrantedObject {
+        name: grant.name.to_string(),
+        spec: grant.object.spec(),
+        end: grant.end,
     };
-    let wired =
-        |grant: &Grant| GrantedObject { name: grant.name.to_string(), spec: spec(grant), end: grant.end };
     grants.iter().map(wired).collect()
 }
 
@@ -104,7 +103,7 @@ impl Dispatcher {
     /// The wait of this number, or whichever there is, is over.
     pub(super) fn wait_is_over(&mut self, worker: WorkerId, number: Option<u64>) {
         let Some(entry) = self.workers.get_mut(&worker) else { return };
-        if !entry.waiting.is_some_and(|waiting| number.is_none_or(|number| waiting.number == number)) {
+        if entry.waiting.is_none_or(|waiting| number.is_some_and(|number| waiting.number != number)) {
             return;
         }
         entry.waiting = None;

@@ -80,6 +80,42 @@ pub struct BatchOptions {
     pub progress: Progress,
 }
 
+/// What tasks share. Each is made for this command, granted to each of its tasks under its name, and gone
+/// with it.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = help::SHARED)]
+pub struct SharedOptions {
+    /// A queue that holds CAPACITY items [default: 1024]; may be repeated, as all of these
+    #[arg(long = "queue", value_name = "NAME[:CAPACITY]", value_parser = values::name_and_capacity)]
+    pub queues: Vec<(String, Option<u32>)>,
+    /// A lock
+    #[arg(long = "lock", value_name = "NAME")]
+    pub locks: Vec<String>,
+    /// A semaphore with N permits
+    #[arg(long = "semaphore", value_name = "NAME:N", value_parser = values::name_and_count)]
+    pub semaphores: Vec<(String, u32)>,
+    /// An event, not set
+    #[arg(long = "event", value_name = "NAME")]
+    pub events: Vec<String>,
+    /// A barrier for N parties
+    #[arg(long = "barrier", value_name = "NAME:N", value_parser = values::name_and_count)]
+    pub barriers: Vec<(String, u32)>,
+}
+
+/// Queues that begin or end outside of the tasks.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = help::SHARED)]
+pub struct StreamOptions {
+    /// Put each line of standard input into this --queue while the tasks run, and close it at the end of the
+    /// input: a line is JSON if it parses as JSON, otherwise a string
+    #[arg(long, value_name = "NAME")]
+    pub feed: Option<String>,
+    /// Print what tasks put into this --queue on standard output, as it comes: a line of JSON each, between
+    /// the lines of the results
+    #[arg(long, value_name = "NAME")]
+    pub drain: Option<String>,
+}
+
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "What we say on standard error")]
 pub struct CommonOptions {

@@ -102,6 +102,32 @@ fn the_later_option_wins() {
 }
 
 #[test]
+fn shared_objects_are_named_as_often_as_one_likes() {
+    let words =
+        ["run", "--queue", "a:5", "--lock", "l", "m", "-t", "x", "--queue", "b", "--semaphore", "s:2"];
+    let shared = run(&words).unwrap().shared;
+    assert_eq!(shared.queues, [("a".to_owned(), Some(5)), ("b".to_owned(), None)]);
+    assert_eq!((shared.locks, shared.semaphores), (vec!["l".to_owned()], vec![("s".to_owned(), 2)]));
+    let shared = run(&["run", "--event", "e", "m", "--barrier", "b:2"]).unwrap().shared;
+    assert_eq!((shared.events, shared.barriers), (vec!["e".to_owned()], vec![]));
+    let map = map(&["map", "m", "--queue", "a", "--queue", "b", "--feed", "a", "--drain", "b"]).unwrap();
+    assert_eq!(map.shared.queues.len(), 2);
+    assert_eq!((map.streams.feed.as_deref(), map.streams.drain.as_deref()), (Some("a"), Some("b")));
+    assert!(run(&["run", "--feed", "a", "m"]).unwrap_err().contains("--feed"));
+    assert!(run(&["run", "--barrier", "b", "m"]).unwrap_err().contains("NAME:N"));
+}
+
+#[test]
+fn help_has_one_section_for_what_is_shared() {
+    let help = parse(&line(&["map", "--help"])).unwrap_err().to_string();
+    assert_eq!(help.matches("Queues, locks and the like:").count(), 1, "{help}");
+    let section = help.split("Queues, locks and the like:").nth(1).unwrap();
+    let options = ["--queue", "--lock", "--semaphore", "--event", "--barrier", "--feed", "--drain"];
+    let places: Vec<_> = options.map(|option| section.find(option).unwrap()).to_vec();
+    assert!(places.is_sorted(), "{help}");
+}
+
+#[test]
 fn usage_errors_of_run_have_a_code_that_no_guest_has() {
     assert_eq!(usage_code(&line(&["run", "--unknown"])), 246);
     assert_eq!(usage_code(&line(&["map", "--unknown"])), 2);

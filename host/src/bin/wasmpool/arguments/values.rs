@@ -31,6 +31,21 @@ pub fn keyword(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// `NAME` or `NAME:CAPACITY`.
+pub fn name_and_capacity(text: &str) -> Result<(String, Option<u32>), String> {
+    let Some((name, capacity)) = text.split_once(':') else { return Ok((text.to_owned(), None)) };
+    let capacity =
+        capacity.parse().map_err(|_| "write NAME or NAME:CAPACITY, such as jobs:100".to_owned())?;
+    Ok((name.to_owned(), Some(capacity)))
+}
+
+/// `NAME:N`.
+pub fn name_and_count(text: &str) -> Result<(String, u32), String> {
+    let split = text.split_once(':').and_then(|(name, count)| Some((name, count.parse().ok()?)));
+    let (name, count) = split.ok_or_else(|| "write NAME:N, such as seats:4".to_owned())?;
+    Ok((name.to_owned(), count))
+}
+
 /// What stands before a negative number that clap would take for an option. No command line can contain it
 /// by accident: it is not UTF-8.
 const MARK: &[u8] = b"\xff-";
@@ -83,6 +98,18 @@ mod tests {
         assert_eq!(keyword("a="), Ok(("a".to_owned(), String::new())));
         assert!(keyword("=1").is_err());
         assert!(keyword("a").is_err());
+    }
+
+    #[test]
+    fn names_have_numbers_behind_a_colon() {
+        assert_eq!(name_and_capacity("jobs"), Ok(("jobs".to_owned(), None)));
+        assert_eq!(name_and_capacity("jobs:5"), Ok(("jobs".to_owned(), Some(5))));
+        assert_eq!(name_and_count("seats:0"), Ok(("seats".to_owned(), 0)));
+        for wrong in ["jobs:", "jobs:x", "jobs:-1", "jobs:1:2", "jobs:4294967296"] {
+            assert!(name_and_capacity(wrong).unwrap_err().contains("jobs:100"), "{wrong}");
+            assert!(name_and_count(wrong).is_err(), "{wrong}");
+        }
+        assert!(name_and_count("seats").unwrap_err().contains("seats:4"));
     }
 
     #[test]

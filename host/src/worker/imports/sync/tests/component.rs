@@ -182,7 +182,7 @@ fn entries(guest: &mut Flat) {
     assert_eq!(guest.call::<_, u32>("dict-clear", (dict,)), 25);
     assert_eq!(guest.last_error(), "too many: answers");
     // What is too large is not sent.
-    let (key, value) = ("k".repeat(DICT_KEY_BYTES_MAX + 1), vec![0; DICT_VALUE_BYTES_MAX + 1]);
+    let (key, value) = ("k".repeat(DICT_KEY_BYTES_MAX + 1), vec![0_u8; DICT_VALUE_BYTES_MAX + 1]);
     assert_eq!(guest.call::<_, Entry>("dict-get", (dict, &*key)), Err(22));
     assert_eq!(guest.call::<_, Entry>("dict-set", (dict, "k", &*value)), Err(22));
     assert_eq!(guest.call::<_, u32>("acquire", (dict, 0_u32)), 24);
