@@ -31,9 +31,11 @@ fn use_numbers(
     Ok((before, halved, read, outside.unwrap_or_default(), wider.unwrap_or_default()))
 }
 
+type Steps = (Vec<Option<u64>>, Vec<bool>, Vec<String>, u64);
+
 /// Uses a map: what each step gave.
 #[task]
-fn use_dict(map: Dict<u64>) -> Result<(Vec<Option<u64>>, Vec<bool>, Vec<String>, u64), SyncError> {
+fn use_dict(map: Dict<u64>) -> Result<Steps, SyncError> {
     let values = vec![map.insert("b", 1)?, map.insert("b", 2)?, map.get("b")?, map.get("c")?];
     let swaps = vec![
         map.compare_and_swap("b", Some(&1), Some(&3))?,
