@@ -26,3 +26,16 @@ fn the_encoded_world_is_that_of_the_wit_files() {
         "wit/guest.component-type is out of date: the head of this test says what to run"
     );
 }
+
+#[test]
+fn the_world_of_every_interface_can_be_read() {
+    let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("wit");
+    let mut resolve = Resolve::default();
+    let package = resolve.push_dir(&wit).unwrap().0;
+    let world = resolve.select_world(&[package], Some("all")).unwrap();
+    let imports: Vec<_> =
+        resolve.worlds[world].imports.keys().map(|key| resolve.name_world_key(key)).collect();
+    for interface in ["types", "context", "log", "flat", "pool", "objects"] {
+        assert!(imports.contains(&format!("wasmpool:task/{interface}@0.1.0")), "{imports:?}");
+    }
+}

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use rustix::mm::MprotectFlags;
-use wasmtime::component::{Component, ComponentType, Lift, Lower};
+use wasmtime::component::{Component, ComponentType, Lift, Lower, Resource};
 use wasmtime::{Config, CustomCodeMemory, Engine, Module, WasmBacktraceDetails};
 
 use crate::limits::BACKTRACE_FRAMES_MAX;
@@ -172,4 +172,80 @@ pub(crate) enum JoinError {
     Deadlock(String),
     #[component(name = "other")]
     Other(String),
+}
+
+/// `wasmpool:task/objects.error`.
+#[derive(Clone, Debug, PartialEq, Eq, ComponentType, Lift, Lower)]
+#[component(variant)]
+pub(crate) enum ObjectError {
+    #[component(name = "closed")]
+    Closed,
+    #[component(name = "access-denied")]
+    AccessDenied(String),
+    #[component(name = "not-owner")]
+    NotOwner,
+    #[component(name = "already-owned")]
+    AlreadyOwned,
+    #[component(name = "broken")]
+    Broken,
+    #[component(name = "too-large")]
+    TooLarge(String),
+    #[component(name = "out-of-range")]
+    OutOfRange(String),
+    #[component(name = "wrong-kind")]
+    WrongKind(String),
+    #[component(name = "too-many")]
+    TooMany(String),
+    #[component(name = "not-found")]
+    NotFound(String),
+    #[component(name = "deadlock")]
+    Deadlock(String),
+    #[component(name = "cancelled")]
+    Cancelled,
+    #[component(name = "damaged")]
+    Damaged(String),
+    #[component(name = "unavailable")]
+    Unavailable(String),
+    #[component(name = "other")]
+    Other(String),
+}
+
+/// `wasmpool:task/objects.acquisition`.
+#[derive(Clone, Debug, PartialEq, Eq, ComponentType, Lift, Lower)]
+#[component(variant)]
+pub(crate) enum Acquisition {
+    #[component(name = "taken")]
+    Taken,
+    #[component(name = "abandoned")]
+    Abandoned(u64),
+    #[component(name = "timed-out")]
+    TimedOut,
+}
+
+/// `wasmpool:task/objects.taken-item`.
+#[derive(Clone, Debug, PartialEq, Eq, ComponentType, Lift, Lower)]
+#[component(variant)]
+pub(crate) enum TakenItem {
+    #[component(name = "item")]
+    Item(Vec<u8>),
+    #[component(name = "timed-out")]
+    TimedOut,
+    #[component(name = "end")]
+    End,
+}
+
+/// `wasmpool:task/objects.lease`: a resource has no value here, it is a number.
+#[derive(Debug)]
+pub(crate) enum Lease {}
+
+/// `wasmpool:task/objects.leased-item`.
+#[derive(Debug, ComponentType, Lift, Lower)]
+#[component(variant)]
+pub(crate) enum LeasedItem {
+    #[component(name = "item")]
+    Item(Resource<Lease>),
+    #[component(name = "timed-out")]
+    TimedOut,
+    #[component(name = "end")]
+    End,
 }

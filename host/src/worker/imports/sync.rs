@@ -15,6 +15,7 @@ mod dict;
 mod flat;
 mod grants;
 mod handles;
+mod objects;
 mod pool;
 mod waits;
 
@@ -104,9 +105,10 @@ impl Session {
     }
 }
 
-/// Offers components the flat functions.
+/// Offers components every interface.
 pub(super) fn link_component(linker: &mut wasmtime::component::Linker<HostState>) -> wasmtime::Result<()> {
     flat::link(linker)?;
+    objects::link(linker)?;
     pool::link(linker)
 }
 

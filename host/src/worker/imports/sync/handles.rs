@@ -32,8 +32,10 @@ pub(super) struct Handle {
     pub(super) deliveries: Cell<u32>,
     /// What the last acquisition told.
     pub(super) abandoned_by: Cell<u64>,
-    /// For core modules: what was taken, and did not fit the guest's buffer.
+    /// What was taken and is not the guest's yet: a leased item of `objects`, or one that did not fit the
+    /// buffer of a core module.
     pub(super) kept: RefCell<Option<Item>>,
+    /// The same, of a dead letter.
     pub(super) kept_dead: RefCell<Option<Item>>,
 }
 
@@ -72,23 +74,50 @@ impl Session {
             .ok_or_else(|| SyncError::WrongKind(format!("there is no kind of number {kind}")))?;
         let at = self.grants.find(kind, name)?;
         if self.handles.is_full() {
-            return Err(SyncError::TooMany(format!("{SYNC_HANDLES_MAX} handles are open")));
+            return Err(full());
         }
         let target = self.grants.target(at)?;
         let grant = u32::try_from(at).expect("there are few grants");
         if !self.handles.uses(grant) {
             self.perform_on(&target, grant, Operation::Open, NEVER)?;
         }
-        Ok(self.handles.add(Handle {
-            grant,
-            kind,
-            target,
-            lease: Cell::new(0),
-            deliveries: Cell::new(0),
-            abandoned_by: Cell::new(0),
-            kept: RefCell::default(),
-            kept_dead: RefCell::default(),
-        }))
+        Ok(self.handles.add(Handle::new(grant, kind, target)))
+    }
+
+    /// Takes an item as a lease, in a handle of its own; `None` at the end. With that handle, the item is
+    /// given back.
+    pub(super) fn lease(&mut self, number: u32, timeout_ms: u32) -> Result<Option<u32>, SyncError> {
+        if self.handles.is_full() {
+            return Err(full());
+        }
+        let handle = self.handle(number)?;
+        let operation = Operation::Get { lease: true };
+        let Some(item) = self.take(handle, operation, timeout_ms)? else { return Ok(None) };
+        let lease = Handle::new(handle.grant, handle.kind, handle.target.clone());
+        lease.remember(&item);
+        lease.kept.replace(Some(item));
+        Ok(Some(self.handles.add(lease)))
+    }
+
+    /// The bytes of a leased item; none once the lease has ended.
+    pub(super) fn leased_bytes(&self, number: u32) -> Vec<u8> {
+        let Ok(handle) = self.handle(number) else { return Vec::new() };
+        handle.kept.borrow().as_ref().map(|item| item.bytes.clone()).unwrap_or_default()
+    }
+
+    /// Ends a lease by this operation.
+    pub(super) fn end_lease(
+        &self,
+        number: u32,
+        operation: impl FnOnce(u64) -> Operation<'static>,
+    ) -> Result<(), SyncError> {
+        let handle = self.handle(number)?;
+        let lease = handle.lease.take();
+        if lease == 0 {
+            return Err(SyncError::NotFound("lease".to_owned()));
+        }
+        handle.kept.take();
+        self.perform(handle, operation(lease), NEVER).map(drop)
     }
 
     /// Gives up a handle. One that there is not is none to give up.
@@ -135,7 +164,8 @@ impl Session {
         timeout_ms: u32,
     ) -> Result<Answer, SyncError> {
         let Target::Memory(object) = target else { return self.perform_on_dict(grant, operation) };
-        let takes_back = matches!((object.spec(), &operation), (Spec::Condition, Operation::Wait));
+        // Of all that can be waited for, only a condition ends with taking a lock back.
+        let takes_back = matches!(operation, Operation::Wait);
         let patience = Patience::new(self.waiter(), timeout_ms);
         object.perform(self.who, operation, &mut ObjectWaits { patience, grant, takes_back })
     }
@@ -220,10 +250,27 @@ impl Session {
 }
 
 impl Handle {
+    fn new(grant: u32, kind: ObjectKind, target: Target) -> Self {
+        Self {
+            grant,
+            kind,
+            target,
+            lease: Cell::new(0),
+            deliveries: Cell::new(0),
+            abandoned_by: Cell::new(0),
+            kept: RefCell::default(),
+            kept_dead: RefCell::default(),
+        }
+    }
+
     pub(super) fn remember(&self, item: &Item) {
         self.lease.set(item.lease);
         self.deliveries.set(item.deliveries);
     }
+}
+
+fn full() -> SyncError {
+    SyncError::TooMany(format!("{SYNC_HANDLES_MAX} handles are open"))
 }
 
 /// An answer that the operation does not have.

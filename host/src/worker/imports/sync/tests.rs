@@ -1,9 +1,11 @@
-//! Every function of both flat interfaces, on real objects, called through real guests.
+//! Every function of every interface, on real objects, called through real guests.
 
 #![forbid(unsafe_code)]
 
 mod component;
 mod core;
 mod harness;
+mod objects;
+mod passing;
 mod pool;
 mod waiting;

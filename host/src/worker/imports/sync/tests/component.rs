@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::harness::{Flat, Named, functions, object, shared, supervisor};
+use super::harness::{Flat, Named, object, shared, supervisor};
+use super::passing::functions;
 use crate::limits::{DICT_KEY_BYTES_MAX, DICT_VALUE_BYTES_MAX, SYNC_HANDLES_MAX};
 use crate::protocol::worker::{Ask, FromWorker, Reply, ToWorker};
 use crate::sync::{

@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use wasmtime::component::{self, ComponentNamedList, Lift, Lower};
 use wasmtime::{Engine, Store};
 
+use super::passing;
 use crate::limits::FRAME_BYTES_MAX;
 use crate::os::socket::{PacketSocket, Received};
 use crate::protocol::frame;
@@ -101,7 +102,7 @@ impl Flat {
     pub(super) fn new(interface: &str, shared: Shared) -> (Self, PacketSocket) {
         let engine = compiling_engine();
         let component =
-            component::Component::new(&engine, wat::parse_str(passing_component(interface)).unwrap())
+            component::Component::new(&engine, wat::parse_str(passing::component(interface)).unwrap())
                 .unwrap();
         let mut linker = component::Linker::new(&engine);
         link_component(&mut linker).unwrap();
@@ -147,160 +148,6 @@ impl Flat {
     pub(super) fn last_error(&mut self) -> String {
         self.call("last-error", ())
     }
-}
-
-/// A function of an interface: its name, its parameters and its result.
-pub(super) struct Function {
-    pub(super) name: String,
-    parameters: Vec<(String, Type)>,
-    result: Option<Type>,
-}
-
-/// A WIT type as WAT writes it, and as the canonical ABI flattens it.
-struct Type {
-    text: String,
-    flat: Vec<&'static str>,
-}
-
-/// The functions of an interface of the WIT.
-pub(super) fn functions(interface: &str) -> Vec<Function> {
-    let lines = WIT.lines().map(str::trim).filter(|line| !line.starts_with("///"));
-    let text = lines.collect::<Vec<_>>().join(" ");
-    let (_, body) = text.split_once(&format!("interface {interface} {{")).unwrap();
-    let body = body.split("interface ").next().unwrap();
-    let mut functions = Vec::new();
-    for part in body.split(';') {
-        let Some((head, signature)) = part.split_once(": func(") else { break };
-        let name = head.rsplit([' ', '}']).next().unwrap().to_owned();
-        let (parameters, rest) = signature.split_once(')').unwrap();
-        let parameters = split(parameters).into_iter().map(|parameter| {
-            let (name, ty) = parameter.split_once(':').unwrap();
-            (name.trim().to_owned(), parsed(ty))
-        });
-        let result = rest.split_once("->").map(|(_, ty)| parsed(ty));
-        functions.push(Function { name, parameters: parameters.collect(), result });
-    }
-    functions
-}
-
-/// Splits at the commas outside of angle brackets.
-fn split(text: &str) -> Vec<&str> {
-    let (mut parts, mut start, mut depth) = (Vec::new(), 0, 0);
-    for (at, character) in text.char_indices() {
-        match character {
-            '<' => depth += 1,
-            '>' => depth -= 1,
-            ',' if depth == 0 => {
-                parts.push(&text[start..at]);
-                start = at + 1;
-            }
-            _ => {}
-        }
-    }
-    parts.push(&text[start..]);
-    parts.retain(|part| !part.trim().is_empty());
-    parts
-}
-
-fn parsed(text: &str) -> Type {
-    let text = text.trim();
-    if let Some((constructor, inner)) = text.strip_suffix('>').and_then(|text| text.split_once('<')) {
-        let inner: Vec<Type> = split(inner).into_iter().map(parsed).collect();
-        return match constructor {
-            "list" => Type { text: format!("(list {})", inner[0].text), flat: vec!["i32", "i32"] },
-            "option" => {
-                let flat = [vec!["i32"], inner[0].flat.clone()].concat();
-                Type { text: format!("(option {})", inner[0].text), flat }
-            }
-            // Only as a result, where what counts is that it is more than one number.
-            "result" => {
-                let text = format!("(result {} (error {}))", inner[0].text, inner[1].text);
-                Type { text, flat: vec!["i32", "i32"] }
-            }
-            other => panic!("no translation for {other}"),
-        };
-    }
-    let flat = match text {
-        "u8" | "u32" | "bool" => vec!["i32"],
-        "u64" | "s64" => vec!["i64"],
-        "f64" => vec!["f64"],
-        "string" => vec!["i32", "i32"],
-        "join-error" => return Type { text: "$join-error".to_owned(), flat: vec![] },
-        other => panic!("no translation for {other}"),
-    };
-    Type { text: text.to_owned(), flat }
-}
-
-/// The types of `pool`, inside the type of its instance.
-const POOL_TYPES: &str = r#"
-    (type $f (record (field "exit-code" u32) (field "message" string)))
-    (export "failure" (type $failure (eq $f)))
-    (type $e (variant (case "timed-out") (case "failed" $failure) (case "not-found") (case "cancelled")
-        (case "deadlock" string) (case "other" string)))
-    (export "join-error" (type $join-error (eq $e)))"#;
-
-/// Where the wrappers have results of more than one number put.
-const RETURNED: &str = "(i32.const 16)";
-
-fn passing_component(interface: &str) -> String {
-    let (mut imported, mut lowered, mut core, mut given, mut lifted) =
-        (String::new(), String::new(), String::new(), String::new(), String::new());
-    let memory = r#"(memory $m "memory") (realloc (func $m "realloc"))"#;
-    for Function { name, parameters, result } in functions(interface) {
-        let typed: String =
-            parameters.iter().map(|(name, ty)| format!("(param \"{name}\" {}) ", ty.text)).collect();
-        let answer = result.as_ref().map(|ty| format!("(result {})", ty.text)).unwrap_or_default();
-        imported += &format!("(export \"{name}\" (func {typed} {answer}))\n");
-        lowered += &format!("(core func ${name} (canon lower (func $i \"{name}\") {memory}))\n");
-        let flat: Vec<_> = parameters.iter().flat_map(|(_, ty)| ty.flat.iter().copied()).collect();
-        let through_memory = result.as_ref().is_some_and(|ty| ty.flat.len() != 1);
-        let own = flat.join(" ");
-        let (import, results, tail) = match &result {
-            Some(_) if through_memory => (format!("(param {own} i32)"), "(result i32)".to_owned(), RETURNED),
-            Some(ty) => {
-                let results = format!("(result {})", ty.flat[0]);
-                (format!("(param {own}) {results}"), results, "")
-            }
-            None => (format!("(param {own})"), String::new(), ""),
-        };
-        let passed: String = (0..flat.len()).map(|at| format!("(local.get {at}) ")).collect();
-        core += &format!("(import \"\" \"{name}\" (func ${name} {import}))\n");
-        given += &format!("(export \"{name}\" (func ${name}))\n");
-        lifted += &format!(
-            "(func (export \"{name}\") {typed} {answer} (canon lift (core func $p \"{name}\") {memory}))\n"
-        );
-        // Functions come after all imports.
-        lowered += "";
-        core += &format!(
-            ";;later (func (export \"{name}\") (param {own}) {results} (call ${name} {passed} {}) {tail})\n",
-            if through_memory { RETURNED } else { "" }
-        );
-    }
-    let (later, imports): (Vec<&str>, Vec<&str>) = core.lines().partition(|line| line.starts_with(";;later"));
-    let wrappers = later.join("\n").replace(";;later", "");
-    let (types, alias) = match interface {
-        "pool" => (POOL_TYPES, r#"(alias export $i "join-error" (type $join-error))"#),
-        _ => ("", ""),
-    };
-    format!(
-        r#"(component
-        (import "wasmpool:task/{interface}@0.1.0" (instance $i {types} {imported}))
-        {alias}
-        (core module $memory
-            (memory (export "memory") 64)
-            (global $next (mut i32) (i32.const 4096))
-            (func (export "realloc") (param i32 i32 i32 i32) (result i32)
-                (local $at i32)
-                (local.set $at (i32.and (i32.add (global.get $next) (i32.const 7)) (i32.const -8)))
-                (global.set $next (i32.add (local.get $at) (local.get 3)))
-                (local.get $at)))
-        (core instance $m (instantiate $memory))
-        {lowered}
-        (core module $pass {} {wrappers})
-        (core instance $p (instantiate $pass (with "" (instance {given}))))
-        {lifted})"#,
-        imports.join("\n")
-    )
 }
 
 /// A guest that is a core module.
