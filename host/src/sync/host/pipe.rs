@@ -18,6 +18,9 @@ use super::{Base, Got, PipeBuilder, handle, hint, unexpected, unless_timed_out};
 use crate::sync::grant::EndKeeper;
 use crate::sync::{Answer, Deadline, Granted, Object, Operation, SharedObject, SyncError, Waits, tokens};
 
+/// The two ends of one pipe: what one sends, the other receives.
+pub type Ends<S, R> = (Connection<S, R>, Connection<R, S>);
+
 /// Makes pairs of connections. Python's `Pipe`.
 #[derive(Clone, Copy, Debug)]
 pub struct Pipe;
@@ -41,7 +44,7 @@ impl Pipe {
     /// # Errors
     ///
     /// [`SyncError::Unavailable`] when there is no memory or descriptor for it.
-    pub fn connect<S, R>() -> Result<(Connection<S, R>, Connection<R, S>), SyncError>
+    pub fn connect<S, R>() -> Result<Ends<S, R>, SyncError>
     where
         S: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
@@ -54,7 +57,7 @@ impl Pipe {
     /// # Errors
     ///
     /// As [`connect`](Self::connect).
-    pub fn connect_raw() -> Result<(Connection<Bytes, Bytes>, Connection<Bytes, Bytes>), SyncError> {
+    pub fn connect_raw() -> Result<Ends<Bytes, Bytes>, SyncError> {
         PipeBuilder::new().build_raw()
     }
 
@@ -117,7 +120,7 @@ impl Drop for Holder {
 
 impl<S, R> Connection<S, R> {
     /// Both ends of the pipe that `base` is.
-    pub(super) fn pair(base: &Base, send: Codec<S>, receive: Codec<R>) -> (Self, Connection<R, S>) {
+    pub(super) fn pair(base: &Base, send: Codec<S>, receive: Codec<R>) -> Ends<S, R> {
         (Self::end(base, 0, send, receive), Connection::end(base, 1, receive, send))
     }
 

@@ -2,7 +2,6 @@
 
 #![forbid(unsafe_code)]
 
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -51,14 +50,12 @@ impl Drop for Unwanted {
 }
 
 /// Tries `operation` at once and, if it would have to wait, goes on as [`wait_elsewhere`].
-pub(super) fn wait<R: Send + 'static>(
+pub(super) async fn wait<R: Send + 'static>(
     mut operation: impl FnMut(&mut dyn Waits) -> Result<R, SyncError> + Send + 'static,
-) -> impl Future<Output = Result<R, SyncError>> + Send + 'static {
-    async move {
-        match operation(&mut Deadline::after(Duration::ZERO)) {
-            Err(SyncError::TimedOut) => wait_elsewhere(operation).await,
-            other => other,
-        }
+) -> Result<R, SyncError> {
+    match operation(&mut Deadline::after(Duration::ZERO)) {
+        Err(SyncError::TimedOut) => wait_elsewhere(operation).await,
+        other => other,
     }
 }
 
