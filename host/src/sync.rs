@@ -44,8 +44,6 @@ mod condition;
 mod dict;
 mod error;
 mod event;
-#[cfg(test)]
-mod explore;
 mod grant;
 mod guard;
 mod host;
@@ -79,3 +77,8 @@ pub(crate) use shared::SharedObject;
 pub use spec::{ElementType, ObjectKind};
 pub(crate) use spec::{QueueSpec, Spec};
 pub(crate) use wait::{Deadline, Stop, WaitFor, Waits};
+
+#[cfg(test)]
+mod explore;
+#[cfg(test)]
+mod tests;

@@ -25,20 +25,24 @@
 //!     .sound(1000); // Or `.run()`, which gives the violation.
 //! ```
 //!
+//! `EXPLORE_DEEPER=1` in the environment allows one preemption more everywhere, which takes minutes.
+//!
 //! Closures must do the same each time: no clock, no random numbers. What they note outside the memory, say in
 //! a `Mutex`, `prepare` must reset.
 
 mod engine;
 mod locks;
 mod objects;
+mod participant;
 mod seeded;
 
 use std::sync::Mutex;
 
 use rustix::thread::CpuSet;
 
+pub(super) use self::engine::Violation;
 use self::engine::{Engine, Explored, SUPERVISOR_TURNS};
-pub(super) use self::engine::{Violation, Virtual};
+pub(super) use self::participant::Virtual;
 use super::{Recovery, Token};
 
 type Part<'s> = Box<dyn Fn(&Virtual<'_>) + Sync + 's>;
@@ -139,7 +143,9 @@ impl<'s> Exploration<'s> {
     }
 
     fn run_here(&self) -> Result<u64, Violation> {
-        let engine = Engine::new(self.bytes, self.participants.len(), self.preemptions, self.deaths);
+        let deeper = std::env::var("EXPLORE_DEEPER").ok().and_then(|more| more.parse().ok()).unwrap_or(0);
+        let preemptions = self.preemptions + deeper;
+        let engine = Engine::new(self.bytes, self.participants.len(), preemptions, self.deaths);
         let engine = &engine;
         let controller = Virtual::controller(engine);
         std::thread::scope(|scope| {

@@ -9,7 +9,7 @@
 //!
 //! Who finds no permit sleeps on the number of changes, so that no change between its look and its sleep is missed. A
 //! release wakes one if somebody may sleep. Whoever was woken and goes without a permit, while one is free,
-//! wakes the next.
+//! wakes the next. Who comes may overtake who waits, without bound.
 
 #![forbid(unsafe_code)]
 

@@ -93,7 +93,13 @@ fn two_that_take_a_lock_twice_each_and_one_dies() {
 fn three_that_take_a_lock_and_one_dies() {
     let notes = Notes::default();
     let pass = |me: &Virtual<'_>| notes.pass(me);
-    of_lock(&notes).participant(pass).participant(pass).participant(pass).deaths(1).sound(1000);
+    of_lock(&notes)
+        .participant(pass)
+        .participant(pass)
+        .participant(pass)
+        .preemptions(1)
+        .deaths(1)
+        .sound(1000);
 }
 
 #[test]
@@ -101,7 +107,7 @@ fn two_of_three_that_take_a_lock_die() {
     let notes = Notes::default();
     let pass = |me: &Virtual<'_>| notes.pass(me);
     let lock = of_lock(&notes).participant(pass).participant(pass).participant(pass);
-    lock.preemptions(1).deaths(2).sound(1000);
+    lock.preemptions(0).deaths(2).sound(300);
 }
 
 /// The first holds it and takes it again at once, the second starves.
@@ -122,7 +128,7 @@ fn a_lock_is_reserved_for_who_starves() {
     let notes = Notes::default();
     let pass = |me: &Virtual<'_>| notes.pass(me);
     starving(&notes).participant(pass).preemptions(2).deaths(1).sound(500);
-    starving(&notes).participant(pass).participant(pass).preemptions(1).deaths(1).sound(1000);
+    starving(&notes).participant(pass).participant(pass).preemptions(0).deaths(1).sound(100);
 }
 
 #[test]

@@ -84,7 +84,7 @@ fn permits_are_conserved() {
     for permits in [1, 2] {
         let notes = Permits::new(permits);
         let pass = |me: &Virtual<'_>| notes.pass(me);
-        notes.explore().participant(pass).participant(pass).deaths(1).sound(300);
+        notes.explore().participant(pass).participant(pass).preemptions(1).deaths(1).sound(200);
         notes.explore().participant(pass).participant(pass).participant(pass).preemptions(1).sound(200);
     }
 }
@@ -126,7 +126,14 @@ fn a_set_event_lets_everybody_go_on() {
         event(me).perform(Operation::Wait, &mut me.waits()).unwrap();
     };
     let exploration = Exploration::new(BYTES).recovery(|memory, _, _, _| event(memory).recover());
-    exploration.participant(wait).participant(wait).participant(set).survivor(set).deaths(1).sound(300);
+    exploration
+        .participant(wait)
+        .participant(wait)
+        .participant(set)
+        .survivor(set)
+        .preemptions(1)
+        .deaths(1)
+        .sound(300);
 }
 
 #[test]
@@ -188,7 +195,7 @@ fn a_notification_reaches_one_that_waits() {
 fn a_notification_of_one_that_dies_reaches_another() {
     let wait = |me: &Virtual<'_>| await_ready(me, None);
     let both = of_condition().participant(wait).participant(wait).survivor(make_ready);
-    both.preemptions(1).deaths(1).sound(500);
+    both.preemptions(0).deaths(1).sound(200);
 }
 
 #[test]
