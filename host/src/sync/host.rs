@@ -25,6 +25,7 @@ mod names;
 mod pipe;
 mod queue;
 mod semaphore;
+mod taker;
 #[cfg(test)]
 mod tests;
 mod value;

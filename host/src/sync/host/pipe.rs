@@ -181,8 +181,8 @@ impl<S, R> Connection<S, R> {
 
     /// Sends a message; waits for room without blocking the thread.
     ///
-    /// When the future is dropped, the message is wholly sent or not at all. Needs a tokio runtime, and one
-    /// thread of its blocking pool while it waits.
+    /// When the future is dropped while it waits, the message may still be sent in the next 50 ms, wholly or not at
+    /// all. Needs a tokio runtime, and one thread of its blocking pool while it waits.
     ///
     /// # Errors
     ///
@@ -235,7 +235,7 @@ impl<S, R> Connection<S, R> {
 
     /// Receives the next message; waits without blocking the thread.
     ///
-    /// **Not cancel safe:** a message that comes at the moment at which the future is dropped is lost, because a
+    /// **Not cancel safe:** a message that comes within 50 ms after the future was dropped may be lost, because a
     /// pipe cannot take it back. In a `select!` loop, keep the future instead of making a new one. Needs a tokio
     /// runtime, and one thread of its blocking pool while it waits.
     ///

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::sync::{Deadline, Stop, SyncError, Token, WaitFor, Waits, tokens};
 
 /// How soon a wait that nobody wants any more ends.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// A token that no thread has. It is free again when it is dropped, and by then holds nothing.
 #[derive(Debug)]
