@@ -1,8 +1,9 @@
 //! The contents of a dictionary: a small bounded map, in the supervisor's own memory.
 //!
-//! Workers ask the supervisor for each operation, so it is whole whatever becomes of them, and each operation happens at
-//! once or not at all. What one worker may make the supervisor hold is bounded: entries, the bytes of all keys and
-//! values, and each key and value by itself. A key or value over its limit is an error and changes nothing.
+//! Workers ask the supervisor for each operation, so it is whole whatever becomes of them, and each operation
+//! happens at once or not at all. What one worker may make the supervisor hold is bounded: entries, the bytes
+//! of all keys and values, and each key and value by itself. A key or value over its limit is an error and
+//! changes nothing.
 
 #![forbid(unsafe_code)]
 

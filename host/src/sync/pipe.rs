@@ -2,8 +2,8 @@
 //!
 //! Each direction is a queue: an end puts into its own and takes from the other's. An end has one holder at a
 //! time. When the holder leaves or dies, both directions are closed: the other end receives what is left and
-//! then the end, and what it sends would reach nobody. Who opens an end after that can still receive what is left for it.
-//! An end that nobody has opened yet is no reason to end anything.
+//! then the end, and what it sends would reach nobody. Who opens an end after that can still receive what is
+//! left for it. An end that nobody has opened yet is no reason to end anything.
 
 #![forbid(unsafe_code)]
 

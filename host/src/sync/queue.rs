@@ -1,24 +1,29 @@
 //! A bounded queue, first in, first out, for many producers and consumers.
 //!
-//! The slots are the truth: one word of each says whether it is free, being written, ready, being taken, leased or a dead
-//! letter, whose it is, and how often it was delivered; one store to that word commits each operation. The lists of ready and free
-//! slots, the list of free blocks and all counts are derived, change only inside the guard, and are rebuilt from the slots when a
-//! participant died inside it. Items of up to 32 bytes lie in their slot, larger ones in a chain of 4 KiB blocks.
+//! The slots are the truth: one word of each says whether it is free, being written, ready, being taken,
+//! leased or a dead letter, whose it is, and how often it was delivered; one store to that word commits each
+//! operation. The lists of ready and free slots, the list of free blocks and all counts are derived, change
+//! only inside the guard, and are rebuilt from the slots when a participant died inside it. Items of up to 32
+//! bytes lie in their slot, larger ones in a chain of 4 KiB blocks.
 //!
 //! What holds:
 //!
-//! - **Order.** Items come out in the order in which their puts completed. An item that comes back from a lease or from a
-//!   death takes its old place, before younger ones. Who waits longest is not served first: callers that wait compete.
-//! - **Whole or not at all.** An item is visible when its put is complete. A producer that dies in it leaves nothing behind.
+//! - **Order.** Items come out in the order in which their puts completed. An item that comes back from a
+//!   lease or from a death takes its old place, before younger ones. Who waits longest is not served first:
+//!   callers that wait compete.
+//! - **Whole or not at all.** An item is visible when its put is complete. A producer that dies in it leaves
+//!   nothing behind.
 //! - **How often.** A plain get delivers at most once: the item is gone with its taker, but one that died
 //!   while it still copied has not taken it. A lease delivers at least once and at most `deliveries_max`
-//!   times; then the item is a dead letter, which is kept, in order, until it is taken, and takes up room until then.
-//! - **The end.** After `close` every put fails, also one that waits or still copies. Gets deliver what is there, and wait as long
-//!   as somebody else holds an item that may come back; then comes the end.
+//!   times; then the item is a dead letter, which is kept, in order, until it is taken, and takes up room
+//!   until then.
+//! - **The end.** After `close` every put fails, also one that waits or still copies. Gets deliver what is
+//!   there, and wait as long as somebody else holds an item that may come back; then comes the end.
 //! - **Stops.** A time-out or another stop of a wait leaves the queue as it was.
 //!
-//! A word lies in memory only as long as nobody scribbles on it. Every link and length that is read is checked against the spec, every
-//! loop over a list is bounded by the spec, and who finds a list unsound rebuilds it.
+//! A word lies in memory only as long as nobody scribbles on it. Every link and length that is read is
+//! checked against the spec, every loop over a list is bounded by the spec, and who finds a list unsound
+//! rebuilds it.
 
 #![forbid(unsafe_code)]
 

@@ -1,8 +1,8 @@
 //! The blocks of large items: which are free, and the copying in and out.
 //!
-//! An item's blocks are a chain of as many blocks as its length needs; what the last one's link says means nothing. A
-//! released chain becomes the head of the free list, so the next item of that size lies in the same pages,
-//! which are still in the caches.
+//! An item's blocks are a chain of as many blocks as its length needs; what the last one's link says means
+//! nothing. A released chain becomes the head of the free list, so the next item of that size lies in the
+//! same pages, which are still in the caches.
 
 #![forbid(unsafe_code)]
 
@@ -39,7 +39,8 @@ impl<M: Memory> Queue<'_, M> {
         self.word(FREE_BLOCKS).saturating_add(fresh)
     }
 
-    /// That many free blocks, or `None` when there are too few. They stay in the free list until `claim_blocks`.
+    /// That many free blocks, or `None` when there are too few. They stay in the free list until
+    /// `claim_blocks`.
     pub(super) fn free_blocks(&self, count: u32) -> Result<Option<Chain>, Unsound> {
         if count == 0 {
             return Ok(Some(Chain { first: 0, last: 0, count: 0, rest: self.word(FREE_BLOCK) }));

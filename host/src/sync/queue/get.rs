@@ -1,8 +1,9 @@
 //! Taking an item, for good or as a lease, and taking a dead letter.
 //!
-//! A small item is copied out inside the guard, before the store that takes it. A large one is marked as being taken by its
-//! caller, or as leased, and copied without the guard. Who dies while it copies has not taken the item: it goes back to its place, and
-//! that attempt is no delivery. A lease counts as a delivery from its beginning.
+//! A small item is copied out inside the guard, before the store that takes it. A large one is marked as
+//! being taken by its caller, or as leased, and copied without the guard. Who dies while it copies has not
+//! taken the item: it goes back to its place, and that attempt is no delivery. A lease counts as a delivery
+//! from its beginning.
 
 #![forbid(unsafe_code)]
 
@@ -33,8 +34,9 @@ struct Outside {
 }
 
 impl<M: Memory> Queue<'_, M> {
-    /// Takes the oldest item, and waits for one. The end comes when the queue is closed, nothing is ready, and nobody else holds an
-    /// item that may come back: what the caller itself leased does not keep it waiting.
+    /// Takes the oldest item, and waits for one. The end comes when the queue is closed, nothing is ready,
+    /// and nobody else holds an item that may come back: what the caller itself leased does not keep it
+    /// waiting.
     pub(super) fn get(&self, who: Token, lease: bool, waits: &mut dyn Waits) -> Result<Answer, SyncError> {
         let found = self.wait_until(who, WaitFor::Item, waits, |wakes| {
             if let Some((index, state)) = self.first(READY_LIST, Kind::Ready)? {
@@ -127,8 +129,8 @@ impl<M: Memory> Queue<'_, M> {
         Ok(Answer::Item(Item { bytes, lease, deliveries }))
     }
 
-    /// Frees a slot whose item is out. The first store makes it the caller's for good; the rest may also be done by
-    /// whoever rebuilds, so it does not matter if the guard is not free in time.
+    /// Frees a slot whose item is out. The first store makes it the caller's for good; the rest may also be
+    /// done by whoever rebuilds, so it does not matter if the guard is not free in time.
     fn spend(&self, who: Token, index: u32, length: u32, own: State, what: WaitFor, waits: &mut dyn Waits) {
         let spent = State::owned(Kind::Spent, who, 0);
         self.set_state(index, spent);

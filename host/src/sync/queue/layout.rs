@@ -19,8 +19,8 @@ pub(super) const INLINE: u64 = 32;
 /// Bytes of one slot.
 const SLOT: u64 = 64;
 
-// The header. Each group has a cache line of its own: who spins on the guard or on a signal does not slow down
-// who works on the words beside it.
+// The header. Each group has a cache line of its own: who spins on the guard or on a signal does not slow
+// down who works on the words beside it.
 
 pub(super) const GUARD: u64 = 0;
 
@@ -56,7 +56,8 @@ pub(super) const EMPTY: Signal = Signal { word: 256, sleepers: 336, pending: 340
 pub(super) const ROOM_FOR_BLOCKS: u64 = 344;
 /// Slots that are [`Kind::TakingDead`].
 pub(super) const DEAD_HELD: u64 = 348;
-/// What is derived lags behind the slots: to be rebuilt before anybody waits. Set also from outside the guard.
+/// What is derived lags behind the slots: to be rebuilt before anybody waits. Set also from outside the
+/// guard.
 pub(super) const BEHIND: u64 = 352;
 
 const HEADER: u64 = 384;
@@ -153,8 +154,8 @@ impl State {
     }
 }
 
-/// A lease by its number: slot, delivery and sequence number, so that a number from an earlier delivery or of another
-/// item names nothing. Never 0.
+/// A lease by its number: slot, delivery and sequence number, so that a number from an earlier delivery or of
+/// another item names nothing. Never 0.
 pub(super) fn lease_number(index: u32, state: State, sequence: u64) -> u64 {
     const SLOT_BITS: u32 = 20;
     const DELIVERY_BITS: u32 = 8;

@@ -1,7 +1,8 @@
-//! The lists of ready, dead and free slots. All of it is derived from the slots, and only touched inside the guard.
+//! The lists of ready, dead and free slots. All of it is derived from the slots, and only touched inside the
+//! guard.
 //!
-//! What runs before an operation's commit may find the lists unsound and say so; what runs after it may not fail any more, and
-//! marks the lists as behind instead.
+//! What runs before an operation's commit may find the lists unsound and say so; what runs after it may not
+//! fail any more, and marks the lists as behind instead.
 
 #![forbid(unsafe_code)]
 
@@ -61,8 +62,8 @@ impl<M: Memory> Queue<'_, M> {
         self.set(list.last, index + 1);
     }
 
-    /// Adds a slot at its place by sequence number. What comes back is older than almost all that is there, so
-    /// the way is short.
+    /// Adds a slot at its place by sequence number. What comes back is older than almost all that is there,
+    /// so the way is short.
     pub(super) fn insert(&self, list: List, index: u32) {
         let sequence = self.sequence(index);
         let mut before = None;
@@ -119,7 +120,8 @@ impl<M: Memory> Queue<'_, M> {
         self.word(FREE_SLOT) != 0 || self.word(SLOTS_USED) < self.spec.capacity
     }
 
-    /// Gives a slot that is free by its state, and its blocks, to the free lists, and tells who waits for room.
+    /// Gives a slot that is free by its state, and its blocks, to the free lists, and tells who waits for
+    /// room.
     pub(super) fn release_slot(&self, index: u32, length: u32, wakes: &mut Wakes) {
         let was_full = !self.has_free_slot();
         let blocks = blocks_for(u64::from(length));

@@ -1,8 +1,8 @@
 //! Putting an item.
 //!
-//! A small item goes in inside the guard. For a large one a slot and blocks are reserved inside the guard, the bytes are copied
-//! without it, and a second visit makes the item visible: it gets its sequence number then, so the order is
-//! that of completion.
+//! A small item goes in inside the guard. For a large one a slot and blocks are reserved inside the guard,
+//! the bytes are copied without it, and a second visit makes the item visible: it gets its sequence number
+//! then, so the order is that of completion.
 
 #![forbid(unsafe_code)]
 
@@ -28,7 +28,8 @@ enum Put {
 }
 
 impl<M: Memory> Queue<'_, M> {
-    /// Puts an item, and waits for room. Over the limit of one item, or larger than all blocks together: nothing is touched.
+    /// Puts an item, and waits for room. Over the limit of one item, or larger than all blocks together:
+    /// nothing is touched.
     pub(super) fn put(&self, who: Token, item: &[u8], waits: &mut dyn Waits) -> Result<(), SyncError> {
         let length = self.check_length(item)?;
         match self.wait_until(who, WaitFor::Room, waits, |wakes| self.try_put(who, item, length, wakes))? {
@@ -131,7 +132,8 @@ impl<M: Memory> Queue<'_, M> {
         wakes.items = self.announce_to_one(ITEMS, ready == 0);
     }
 
-    /// Gives up a slot of the caller's without the guard. Whoever is inside next and finds nothing to do frees it.
+    /// Gives up a slot of the caller's without the guard. Whoever is inside next and finds nothing to do
+    /// frees it.
     pub(super) fn discard(&self, index: u32, own: State, who: Token) {
         if self.state(index) == Some(own) {
             self.set_state(index, State::owned(Kind::Spent, who, 0));

@@ -1,12 +1,13 @@
 //! Deriving again, from the slots alone, everything that is derived.
 //!
-//! It is done inside the guard: by the supervisor after a death, by a participant that leaves, and by any participant that finds a list
-//! unsound. Each slot is first decided by one store, then all lists are written anew, so it may be cut off anywhere and
-//! done again. It reads each word once and goes by what it read: somebody who scribbles meanwhile spoils the
-//! queue, but not the one who repairs it.
+//! It is done inside the guard: by the supervisor after a death, by a participant that leaves, and by any
+//! participant that finds a list unsound. Each slot is first decided by one store, then all lists are written
+//! anew, so it may be cut off anywhere and done again. It reads each word once and goes by what it read:
+//! somebody who scribbles meanwhile spoils the queue, but not the one who repairs it.
 //!
-//! A slot is dropped if its state is none, its length is over the limit, or its chain leaves the arena or shares a block with one
-//! that was seen before. Blocks and slots that others are copying to or from right now are left as they are.
+//! A slot is dropped if its state is none, its length is over the limit, or its chain leaves the arena or
+//! shares a block with one that was seen before. Blocks and slots that others are copying to or from right
+//! now are left as they are.
 
 #![forbid(unsafe_code)]
 
@@ -51,8 +52,8 @@ impl Sums {
 }
 
 impl<M: Memory> Queue<'_, M> {
-    /// Gives back what `gone` held, repairs what it left half done, and wakes everybody. Also what others hold that are
-    /// not alive. `close`: the end of a pipe is gone with it.
+    /// Gives back what `gone` held, repairs what it left half done, and wakes everybody. Also what others
+    /// hold that are not alive. `close`: the end of a pipe is gone with it.
     pub(in super::super) fn recover_from(
         &self,
         gone: Token,
@@ -69,8 +70,8 @@ impl<M: Memory> Queue<'_, M> {
             self.set(CLOSED, 1);
         }
         let mut wakes = Wakes::default();
-        // One that returned left nothing half done. One that did not may have been hostile and broken anything:
-        // the counts are not asked then.
+        // One that returned left nothing half done. One that did not may have been hostile and broken
+        // anything: the counts are not asked then.
         if seized == Seized::Torn || how == Departure::Died || self.anything_held() {
             self.rebuild(&keeps, &mut wakes);
         } else {

@@ -1,13 +1,13 @@
 //! Waiting for an item, for room or for the end of all work, and waking those who wait.
 //!
-//! Each of the three has a word that changes, inside the guard, whenever what is waited for may have come; who
-//! found nothing inside the guard watches or sleeps on the value that it had then, so nothing is missed.
+//! Each of the three has a word that changes, inside the guard, whenever what is waited for may have come;
+//! who found nothing inside the guard watches or sleeps on the value that it had then, so nothing is missed.
 //!
-//! A wake is a system call, so sleepers are counted: inside the guard each registers before it sleeps and takes itself off
-//! when it is back. `pending` counts those that were woken and are not back yet, so that the same sleeper is not
-//! woken again by every operation until it runs. One that times out takes a pending wake with it, and one that
-//! died stays registered: either only costs a wake too many. A rebuilding begins a new epoch, forgets all registrations
-//! and wakes everybody.
+//! A wake is a system call, so sleepers are counted: inside the guard each registers before it sleeps and
+//! takes itself off when it is back. `pending` counts those that were woken and are not back yet, so that the
+//! same sleeper is not woken again by every operation until it runs. One that times out takes a pending wake
+//! with it, and one that died stays registered: either only costs a wake too many. A rebuilding begins a new
+//! epoch, forgets all registrations and wakes everybody.
 
 #![forbid(unsafe_code)]
 
@@ -34,7 +34,8 @@ struct Registration {
 }
 
 impl<M: Memory> Queue<'_, M> {
-    /// Does something inside the guard. If it finds what is derived unsound, that is rebuilt and the section runs once more.
+    /// Does something inside the guard. If it finds what is derived unsound, that is rebuilt and the section
+    /// runs once more.
     pub(super) fn inside<T>(
         &self,
         who: Token,
@@ -125,8 +126,8 @@ impl<M: Memory> Queue<'_, M> {
         }
     }
 
-    /// What one caller waits for has come: how many to wake. `is_first`: there was none of it, so that somebody may be
-    /// watching the word without being registered.
+    /// What one caller waits for has come: how many to wake. `is_first`: there was none of it, so that
+    /// somebody may be watching the word without being registered.
     pub(super) fn announce_to_one(&self, signal: Signal, is_first: bool) -> u32 {
         let pending = self.word(signal.pending);
         let sleeps = self.word(signal.sleepers) > pending;

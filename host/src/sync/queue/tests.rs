@@ -1,6 +1,7 @@
 //! The queue on a memory in which a participant can die at each access.
 
 mod deaths;
+mod explored;
 pub(in crate::sync) mod kit;
 mod model;
 mod scribble;
@@ -8,13 +9,12 @@ mod threads;
 
 use self::kit::{Now, TestMemory, bytes_of, get, item, lease, put, spec, token};
 use super::super::{Answer, Blockers, Departure, Operation, QueueSpec, Recovery, SyncError, WaitFor};
-use super::Queue;
-use super::layout::State;
+use super::layout::{FIRST_BLOCK, ITEMS, State};
 
 const EVERYBODY_ALIVE: &dyn Fn(super::Token) -> bool = &|_| true;
 
-/// One of each way in which an item may lie: in its slot, in one block, in several, and one that is copied without the guard
-/// though it is in one block.
+/// One of each way in which an item may lie: in its slot, in one block, in several, and one that is copied
+/// without the guard though it is in one block.
 const LENGTHS: [usize; 6] = [0, 8, 33, 1500, 4096, 9000];
 
 #[test]
@@ -180,6 +180,34 @@ fn a_list_that_somebody_broke_is_rebuilt_from_the_slots() {
         let _ = put(&queue, 1, &item(2, 5000));
         let _ = get(&queue, 2);
         assert_eq!(queue.recover(token(2), Departure::Died, EVERYBODY_ALIVE), Recovery::Done);
+    }
+}
+
+#[test]
+fn two_items_that_claim_one_block_do_not_both_stay() {
+    let memory = TestMemory::new(&spec(4, 9000, 1 << 16));
+    let queue = memory.queue();
+    for number in 1..=2 {
+        put(&queue, 1, &item(number, 40)).unwrap();
+    }
+    queue.set_slot_word(1, FIRST_BLOCK, queue.slot_word(0, FIRST_BLOCK));
+    assert_eq!(queue.recover(token(2), Departure::Died, EVERYBODY_ALIVE), Recovery::Done);
+    queue.verify();
+    assert_eq!(queue.seen().len(), 1);
+}
+
+#[test]
+fn who_sleeps_is_woken_once_and_nobody_is_not_woken_at_all() {
+    let memory = TestMemory::new(&spec(8, 100, 1 << 16));
+    let queue = memory.queue();
+    put(&queue, 1, &[1]).unwrap();
+    get(&queue, 2).unwrap();
+    assert_eq!(memory.count_of_wakes(), 0);
+    // Two sleep, and have not run again by the time of the puts.
+    queue.set(ITEMS.sleepers, 2);
+    for wakes in [1, 2, 2, 2] {
+        put(&queue, 1, &[1]).unwrap();
+        assert_eq!(memory.count_of_wakes(), wakes);
     }
 }
 

@@ -72,6 +72,7 @@ pub(in crate::sync) struct TestMemory {
     /// Accesses until the next one is the last.
     left: Cell<Option<u64>>,
     stores: Cell<u64>,
+    wakes: Cell<u64>,
 }
 
 impl TestMemory {
@@ -83,7 +84,7 @@ impl TestMemory {
 
     pub(in crate::sync) fn zeroed(spec: &QueueSpec, bytes: u64) -> Self {
         let bytes = RefCell::new(vec![0; bytes as usize]);
-        Self { bytes, spec: *spec, left: Cell::new(None), stores: Cell::new(0) }
+        Self { bytes, spec: *spec, left: Cell::new(None), stores: Cell::new(0), wakes: Cell::new(0) }
     }
 
     pub(in crate::sync) fn queue(&self) -> Queue<'_, Self> {
@@ -104,6 +105,10 @@ impl TestMemory {
 
     pub(in crate::sync) fn count_of_stores(&self) -> u64 {
         self.stores.get()
+    }
+
+    pub(in crate::sync) fn count_of_wakes(&self) -> u64 {
+        self.wakes.get()
     }
 
     fn step(&self) {
@@ -196,22 +201,23 @@ impl Memory for TestMemory {
     }
     fn wake(&self, _: u64, _: u32) -> u32 {
         self.step();
+        self.wakes.set(self.wakes.get() + 1);
         0
     }
 }
 
 /// One item as the slots have it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::sync) struct Seen {
-    pub(in crate::sync) kind: Kind,
-    pub(in crate::sync) owner: u32,
-    pub(in crate::sync) deliveries: u32,
-    pub(in crate::sync) bytes: Vec<u8>,
+pub(in crate::sync::queue) struct Seen {
+    pub(in crate::sync::queue) kind: Kind,
+    pub(in crate::sync::queue) owner: u32,
+    pub(in crate::sync::queue) deliveries: u32,
+    pub(in crate::sync::queue) bytes: Vec<u8>,
 }
 
 impl<M: Memory> Queue<'_, M> {
     /// Every slot in use, in order of sequence, by the slots alone.
-    pub(in crate::sync) fn seen(&self) -> Vec<Seen> {
+    pub(in crate::sync::queue) fn seen(&self) -> Vec<Seen> {
         let mut found = Vec::new();
         for index in 0..self.spec.capacity {
             let State { kind, owner, deliveries } = self.state(index).expect("a kind");
@@ -229,7 +235,7 @@ impl<M: Memory> Queue<'_, M> {
 
     /// Everything that is derived fits the slots.
     #[track_caller]
-    pub(in crate::sync) fn verify(&self) {
+    pub(in crate::sync::queue) fn verify(&self) {
         let seen = self.seen();
         let count = |kinds: &[Kind]| seen.iter().filter(|seen| kinds.contains(&seen.kind)).count() as u32;
         assert_eq!(self.word(BEHIND), 0);

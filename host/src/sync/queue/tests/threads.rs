@@ -64,7 +64,7 @@ fn exchange(capacity: u32, items: u32, lease: bool) -> Vec<Vec<Vec<u8>>> {
         };
         let consumers = [3, 4].map(|who| threads.spawn(move || consume(who)));
         let producers = [1, 2].map(|who| threads.spawn(move || produce(who)));
-        producers.map(|producer| producer.join().unwrap());
+        producers.into_iter().for_each(|producer| producer.join().unwrap());
         queue().perform(token(1), Operation::Close, &mut Deadline::never()).unwrap();
         got.extend(consumers.map(|consumer| consumer.join().unwrap()));
     });
