@@ -67,7 +67,7 @@ pub use grant::Grant;
 pub(crate) use grant::{GrantError, Granted, collect, merge};
 pub use host::{
     Array, Barrier, BoundedSemaphore, Condition, ConditionGuard, Connection, DeadLetters, Dict, Element,
-    Event, Got, Guard, Items, Lease, Leases, Lock, Number, OwnedConditionGuard, OwnedGuard, Pipe,
+    Ends, Event, Got, Guard, Items, Lease, Leases, Lock, Number, OwnedConditionGuard, OwnedGuard, Pipe,
     PipeBuilder, Queue, QueueBuilder, RLock, Received, Semaphore, Value,
 };
 pub(crate) use object::{Object, Token};
