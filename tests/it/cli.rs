@@ -2,6 +2,7 @@
 
 mod map;
 mod new;
+mod objects;
 mod run;
 mod shared;
 mod signals;
