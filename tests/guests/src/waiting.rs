@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use wasmpool_guest::pool::{self, JoinError};
-use wasmpool_guest::sync::{Barrier, Event, Lock, Queue, SyncError};
+use wasmpool_guest::sync::{Barrier, Event, Lock, Queue, Semaphore, SyncError, Value};
 use wasmpool_guest::{context, task};
 
 /// How often it got the lock in this time.
@@ -59,4 +59,31 @@ fn lock_once(lock: Lock) -> Result<(), SyncError> {
 fn nested_under_lock(lock: Lock) -> Result<(), JoinError> {
     let _held = lock.acquire().map_err(|error| JoinError::Other(error.to_string()))?;
     pool::submit::<()>("lock_once", (&lock,))?.join()
+}
+
+/// Takes turns with others like it until it is killed: adds 1 to two numbers under a lock, holds a permit, leases an
+/// item. If the numbers differ although nobody was killed between them, it fails.
+#[task]
+fn take_turns(
+    lock: Lock,
+    first: Value<i64>,
+    second: Value<i64>,
+    permits: Semaphore,
+    jobs: Queue<u64>,
+) -> Result<(), String> {
+    let said = |error: SyncError| error.to_string();
+    loop {
+        let held = lock.acquire().map_err(said)?;
+        let (one, two) = (first.get(), second.get());
+        if one != two && held.abandoned_by().is_none() {
+            return Err(format!("{one} and {two}, and nobody left them so"));
+        }
+        first.set(one + 1);
+        second.set(one + 1);
+        context::progress(0, None);
+        drop(held);
+        let permit = permits.acquire().map_err(said)?;
+        drop(jobs.lease().map_err(said)?);
+        drop(permit);
+    }
 }

@@ -38,3 +38,9 @@ fn wrong_uses_of_a_lock_are_errors() {
     assert!(error(1).contains("does not hold"), "{}", error(1));
     assert!(error(2).contains("does not hold"), "{}", error(2));
 }
+
+/// The soak test: after 10 000 kills nothing is lost, stuck or held twice.
+#[test]
+fn ten_thousand_kills_leave_everything_whole() {
+    scenario("soak", &["10000"]).run().expect(0);
+}

@@ -21,6 +21,7 @@ mod plan;
 mod pool;
 mod process;
 mod queues;
+mod soak;
 mod starting;
 mod stopping;
 mod support;
@@ -86,6 +87,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("queue-killed-producers", queues::killed_producers),
     ("queue-floods", queues::floods),
     ("every-type", types::every_type),
+    ("soak", soak::kills),
     ("nested", waiting::nested),
     ("places", waiting::places),
     ("deadlocks", waiting::deadlocks),
