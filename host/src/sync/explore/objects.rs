@@ -102,13 +102,27 @@ fn a_waiter_for_a_permit_that_gives_up_loses_nobodys_wake() {
             }
         };
         notes.explore().participant(pass).participant(try_it).participant(pass).preemptions(1).sound(200);
-        // Somebody is inside the guard, and wakes nobody, while the one that was woken has to stop.
-        let leave = |me: &Virtual<'_>| {
-            semaphore(me).perform(me.token(), Operation::Leave, &mut me.waits()).unwrap();
-        };
-        let crowd = notes.explore().participant(pass).participant(try_it).participant(pass);
-        crowd.participant(leave).preemptions(2).sound(200);
     }
+}
+
+#[test]
+fn who_is_stopped_before_it_could_look_for_a_permit_wakes_the_next() {
+    let does = |me: &Virtual<'_>, operation| semaphore(me).perform(me.token(), operation, &mut me.waits());
+    let stopped = |me: &Virtual<'_>| {
+        let mut waits = me.waits_at_most(1, Stop::Cancelled);
+        if semaphore(me).perform(me.token(), Operation::Acquire, &mut waits).is_ok() {
+            does(me, Operation::Release).unwrap();
+        }
+    };
+    Exploration::new(BYTES)
+        .participant(stopped)
+        .participant(|me| _ = does(me, Operation::Acquire).unwrap())
+        .participant(|me| {
+            does(me, Operation::Release).unwrap();
+            // Inside the guard again, from where it wakes nobody.
+            does(me, Operation::Leave).unwrap();
+        })
+        .sound(200);
 }
 
 #[test]
