@@ -287,19 +287,25 @@ fn a_barrier_lets_its_parties_go_on_together_again_and_again() {
 
 #[test]
 fn a_party_that_dies_breaks_the_barrier_for_who_waits() {
+    /// Where the phase is, and what it is after one generation that broke.
+    const PHASE: (u64, u32) = (4, 4 | 1);
     let notes = Meeting::new(2);
     let meet = |me: &Virtual<'_>| match notes.meet(me, None) {
         Ok(()) => {}
-        Err(error) => me.require(error == SyncError::Broken && me.deaths() == 1, "it broke for nothing"),
+        Err(error) => {
+            me.require(error == SyncError::Broken && me.deaths() == 1, "it broke for nothing");
+            *notes.broken.lock().unwrap() += 1;
+        }
     };
-    let both = notes.explore().participant(meet).participant(meet);
-    both.deaths(1)
-        .check(|memory| {
-            if memory.deaths() == 0 {
-                notes.require_whole(memory, 1)
-            }
-        })
-        .sound(100);
+    let check = |memory: &Virtual<'_>| {
+        if memory.deaths() == 0 {
+            notes.require_whole(memory, 1);
+        }
+        // Once all had come, nobody may hear anything else.
+        let had_met = memory.load32(PHASE.0) != PHASE.1;
+        memory.require(*notes.broken.lock().unwrap() == 0 || !had_met, "it broke after all had come");
+    };
+    notes.explore().participant(meet).participant(meet).deaths(1).check(check).sound(100);
 }
 
 #[test]
