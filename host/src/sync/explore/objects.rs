@@ -102,13 +102,27 @@ fn a_waiter_for_a_permit_that_gives_up_loses_nobodys_wake() {
             }
         };
         notes.explore().participant(pass).participant(try_it).participant(pass).preemptions(1).sound(200);
-        // Somebody is inside the guard, and wakes nobody, while the one that was woken has to stop.
-        let leave = |me: &Virtual<'_>| {
-            semaphore(me).perform(me.token(), Operation::Leave, &mut me.waits()).unwrap();
-        };
-        let crowd = notes.explore().participant(pass).participant(try_it).participant(pass);
-        crowd.participant(leave).preemptions(2).sound(200);
     }
+}
+
+#[test]
+fn who_is_stopped_before_it_could_look_for_a_permit_wakes_the_next() {
+    let does = |me: &Virtual<'_>, operation| semaphore(me).perform(me.token(), operation, &mut me.waits());
+    let stopped = |me: &Virtual<'_>| {
+        let mut waits = me.waits_at_most(1, Stop::Cancelled);
+        if semaphore(me).perform(me.token(), Operation::Acquire, &mut waits).is_ok() {
+            does(me, Operation::Release).unwrap();
+        }
+    };
+    Exploration::new(BYTES)
+        .participant(stopped)
+        .participant(|me| _ = does(me, Operation::Acquire).unwrap())
+        .participant(|me| {
+            does(me, Operation::Release).unwrap();
+            // Inside the guard again, from where it wakes nobody.
+            does(me, Operation::Leave).unwrap();
+        })
+        .sound(200);
 }
 
 #[test]
@@ -273,19 +287,25 @@ fn a_barrier_lets_its_parties_go_on_together_again_and_again() {
 
 #[test]
 fn a_party_that_dies_breaks_the_barrier_for_who_waits() {
+    /// Where the phase is, and what it is after one generation that broke.
+    const PHASE: (u64, u32) = (4, 4 | 1);
     let notes = Meeting::new(2);
     let meet = |me: &Virtual<'_>| match notes.meet(me, None) {
         Ok(()) => {}
-        Err(error) => me.require(error == SyncError::Broken && me.deaths() == 1, "it broke for nothing"),
+        Err(error) => {
+            me.require(error == SyncError::Broken && me.deaths() == 1, "it broke for nothing");
+            *notes.broken.lock().unwrap() += 1;
+        }
     };
-    let both = notes.explore().participant(meet).participant(meet);
-    both.deaths(1)
-        .check(|memory| {
-            if memory.deaths() == 0 {
-                notes.require_whole(memory, 1)
-            }
-        })
-        .sound(100);
+    let check = |memory: &Virtual<'_>| {
+        if memory.deaths() == 0 {
+            notes.require_whole(memory, 1);
+        }
+        // Once all had come, nobody may hear anything else.
+        let had_met = memory.load32(PHASE.0) != PHASE.1;
+        memory.require(*notes.broken.lock().unwrap() == 0 || !had_met, "it broke after all had come");
+    };
+    notes.explore().participant(meet).participant(meet).deaths(1).check(check).sound(100);
 }
 
 #[test]
