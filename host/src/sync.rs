@@ -44,8 +44,6 @@ mod condition;
 mod dict;
 mod error;
 mod event;
-#[cfg(test)]
-mod explore;
 mod grant;
 mod guard;
 mod host;
@@ -64,15 +62,12 @@ pub(crate) mod tokens;
 mod value;
 mod wait;
 
-#[cfg(test)]
-mod tests;
-
 pub use error::SyncError;
 pub use grant::Grant;
 pub(crate) use grant::{GrantError, Granted, collect, merge};
 pub use host::{
     Array, Barrier, BoundedSemaphore, Condition, ConditionGuard, Connection, DeadLetters, Dict, Element,
-    Event, Got, Guard, Items, Lease, Leases, Lock, Number, OwnedConditionGuard, OwnedGuard, Pipe,
+    Ends, Event, Got, Guard, Items, Lease, Leases, Lock, Number, OwnedConditionGuard, OwnedGuard, Pipe,
     PipeBuilder, Queue, QueueBuilder, RLock, Received, Semaphore, Value,
 };
 pub(crate) use object::{Object, Token};
@@ -82,3 +77,8 @@ pub(crate) use shared::SharedObject;
 pub use spec::{ElementType, ObjectKind};
 pub(crate) use spec::{QueueSpec, Spec};
 pub(crate) use wait::{Deadline, Stop, WaitFor, Waits};
+
+#[cfg(test)]
+mod explore;
+#[cfg(test)]
+mod tests;

@@ -3,4 +3,5 @@
 mod map;
 mod new;
 mod run;
+mod shared;
 mod signals;

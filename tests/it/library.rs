@@ -8,3 +8,4 @@ mod modules;
 mod output;
 mod pools;
 mod processes;
+mod sharing;

@@ -230,7 +230,9 @@ fn every_python_word_and_every_listing_has_its_row() {
     let python: String = rows.iter().map(|row| row[0].as_str()).collect::<Vec<_>>().join(" ");
     let words = "Process Pool name pid daemon is_alive join terminate kill exitcode map imap imap_unordered starmap \
                  apply apply_async close initializer maxtasksperchild chunksize set_start_method active_children \
-                 cpu_count log_to_stderr sentinel args kwargs start current_process map_async";
+                 cpu_count log_to_stderr sentinel args kwargs start current_process map_async Queue JoinableQueue \
+                 put get empty task_done Lock RLock Semaphore BoundedSemaphore Event Condition Barrier Value \
+                 Array Pipe Manager";
     for word in words.split_whitespace() {
         let is_word = |c: char| c.is_alphanumeric() || c == '_';
         let is_there = python.split(|c| !is_word(c)).any(|found| found == word);

@@ -39,7 +39,7 @@ use super::{Got, Handle, Item, Kind, SyncError, decoded, encoded};
 /// ```
 pub struct Connection<S, R = S> {
     handle: Handle,
-    items: PhantomData<(fn(S), fn() -> R)>,
+    items: PhantomData<fn(S) -> R>,
 }
 
 shared_object!(Connection<S: Item, R: Item>, Pipe);

@@ -11,9 +11,11 @@ use std::sync::Arc;
 use crate::error::TaskError;
 use crate::sync::to_bytes;
 
+type Outcome = Result<Vec<u8>, TaskError>;
+
 /// A task from the bytes of its arguments to those of its result.
 #[derive(Clone)]
-pub(crate) struct TaskFunction(Arc<dyn Fn(Vec<u8>) -> Result<Vec<u8>, TaskError> + Send + Sync>);
+pub(crate) struct TaskFunction(Arc<dyn Fn(Vec<u8>) -> Outcome + Send + Sync>);
 
 impl TaskFunction {
     pub(crate) fn new<A, R>(function: impl Fn(A) -> R + Send + Sync + 'static) -> Self
@@ -37,7 +39,7 @@ impl TaskFunction {
         }))
     }
 
-    pub(crate) fn call(&self, args: Vec<u8>) -> Result<Vec<u8>, TaskError> {
+    pub(crate) fn call(&self, args: Vec<u8>) -> Outcome {
         (self.0)(args)
     }
 }

@@ -170,7 +170,13 @@ enum Aside {
 
 impl<I: Stream<Item = Input> + Send + Unpin + 'static> Feed<I> {
     fn into_tasks(self) -> Pin<Box<dyn Stream<Item = Task> + Send>> {
-        Box::pin(stream::unfold(self, |mut feed| async move { feed.next().await.map(|task| (task, feed)) }))
+        // With the last input goes what makes tasks of inputs, and every shared object that it would grant.
+        Box::pin(stream::unfold(Some(self), |feed| async move {
+            let mut feed = feed?;
+            let task = feed.next().await?;
+            let is_last = feed.inputs.size_hint().1 == Some(0);
+            Some((task, (!is_last).then_some(feed)))
+        }))
     }
 
     async fn next(&mut self) -> Option<Task> {

@@ -33,14 +33,16 @@
 mod engine;
 mod locks;
 mod objects;
+mod participant;
 mod seeded;
 
 use std::sync::Mutex;
 
 use rustix::thread::CpuSet;
 
+pub(super) use self::engine::Violation;
 use self::engine::{Engine, Explored, SUPERVISOR_TURNS};
-pub(super) use self::engine::{Violation, Virtual};
+pub(super) use self::participant::Virtual;
 use super::{Recovery, Token};
 
 type Part<'s> = Box<dyn Fn(&Virtual<'_>) + Sync + 's>;

@@ -72,6 +72,12 @@ impl PartialEq for Grant {
 
 impl Eq for Grant {}
 
+impl From<&Self> for Grant {
+    fn from(grant: &Self) -> Self {
+        grant.clone()
+    }
+}
+
 /// Shared by everything that may still lead to a holder of one end of a pipe. With the last of them an end
 /// that nobody holds is closed, so that the other end does not wait for ever.
 #[derive(Debug)]
@@ -79,10 +85,12 @@ pub(super) struct EndKeeper(pub(super) SharedObject);
 
 impl Drop for EndKeeper {
     fn drop(&mut self) {
-        let (token, mut waits) = (tokens::take(), Deadline::after(Duration::ZERO));
+        /// It is free at once, unless a participant that was taken over keeps it.
+        const PATIENCE: Duration = Duration::from_millis(10);
+        let token = tokens::take();
         // Whoever holds the end closes it by leaving; then it cannot be opened here.
-        if self.0.perform(token, Operation::Open, &mut waits).is_ok() {
-            let _ = self.0.perform(token, Operation::Leave, &mut waits);
+        if self.0.perform(token, Operation::Open, &mut Deadline::after(Duration::ZERO)).is_ok() {
+            let _ = self.0.perform(token, Operation::Leave, &mut Deadline::after(PATIENCE));
         }
         tokens::give_back(token);
     }
@@ -143,4 +151,50 @@ pub(super) fn note(grant: &Grant) {
             collected.push(grant.clone());
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::{Event, Lock, Pipe};
+
+    #[test]
+    fn grants_are_merged_by_name_each_once() {
+        let (a, b) = (Lock::named("a").unwrap().grant(), Event::named("b").unwrap().grant());
+        assert_eq!(merge([&b, &a, &b.clone()].into_iter()), Ok(vec![a.clone(), b]));
+        let other = Lock::named("a").unwrap().grant();
+        assert_eq!(merge([&a, &other].into_iter()), Err(GrantError::SameName("a".to_owned())));
+        let (left, right) = Pipe::connect_raw().unwrap();
+        assert_eq!(merge([&left.grant(), &right.grant()].into_iter()).map(|both| both.len()), Ok(2));
+    }
+
+    #[test]
+    fn so_many_are_granted_and_no_more() {
+        let many: Vec<Grant> = (0..=GRANTS_MAX).map(|_| Lock::new().unwrap().grant()).collect();
+        assert_eq!(merge(many[1..].iter()).map(|merged| merged.len()), Ok(GRANTS_MAX));
+        assert_eq!(merge(many.iter()), Err(GrantError::TooMany(GRANTS_MAX + 1)));
+    }
+
+    #[test]
+    fn a_scope_inside_another_keeps_its_grants_to_itself() {
+        let (outer, inner) = (Lock::new().unwrap(), Lock::new().unwrap());
+        let (inside, collected) = collect(|| {
+            note(&outer.grant());
+            let inside = collect(|| note(&inner.grant())).1;
+            note(&outer.grant());
+            inside
+        });
+        assert_eq!((inside, collected), (vec![inner.grant()], vec![outer.grant()]));
+        note(&outer.grant());
+        assert_eq!(collect(|| ()).1, []);
+    }
+
+    #[test]
+    fn a_scope_ends_with_a_panic() {
+        let lock = Lock::new().unwrap();
+        let panicked = std::panic::catch_unwind(|| collect(|| panic!("a Serialize of somebody else's")));
+        assert!(panicked.is_err());
+        note(&lock.grant());
+        assert!(COLLECTED.take().is_none(), "no scope is open");
+    }
 }

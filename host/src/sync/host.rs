@@ -25,6 +25,7 @@ mod names;
 mod pipe;
 mod queue;
 mod semaphore;
+mod taker;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -46,7 +47,7 @@ pub use event::Event;
 pub use guard::{Guard, OwnedGuard};
 pub use lease::Lease;
 pub use lock::{Lock, RLock};
-pub use pipe::{Connection, Pipe, Received};
+pub use pipe::{Connection, Ends, Pipe, Received};
 pub use queue::{DeadLetters, Got, Items, Leases, Queue};
 pub use semaphore::{BoundedSemaphore, Semaphore};
 pub use value::{Number, Value};

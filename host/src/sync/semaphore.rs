@@ -8,8 +8,8 @@
 //! that came by signals are the taker's as all others are, and its end gives them back.
 //!
 //! Who finds no permit sleeps on the number of changes, so that no change between its look and its sleep is missed. A
-//! release wakes one if somebody may sleep. Whoever was woken and goes without a permit, while one is free,
-//! wakes the next.
+//! release wakes one if somebody may sleep. Whoever was woken looks for a permit; if it has to stop before it could
+//! look, it wakes the next. Who comes may overtake who waits, without bound.
 
 #![forbid(unsafe_code)]
 
@@ -85,22 +85,20 @@ impl<'m, M: Memory> Semaphore<'m, M> {
     fn acquire(&self, who: Token, waits: &mut dyn Waits) -> Result<Answer, SyncError> {
         let mut slept = false;
         loop {
-            self.enter(who, waits)?;
+            if let Err(stop) = self.enter(who, waits) {
+                if slept {
+                    self.memory.wake(self.base + CHANGES, 1);
+                }
+                return Err(stop);
+            }
             if self.free() > 0 {
                 return self.outside(self.take(who));
             }
             let changes = self.memory.load32(self.base + CHANGES);
             self.memory.store32(self.base + SLEEPERS, changes | 1);
             self.outside(());
-            match waits.sleep_at_most(WaitFor::Permit) {
-                Ok(time) => self.memory.sleep(self.base + CHANGES, changes, time),
-                Err(stop) => {
-                    if slept && self.free() > 0 {
-                        self.memory.wake(self.base + CHANGES, 1);
-                    }
-                    return Err(stop.into());
-                }
-            }
+            let time = waits.sleep_at_most(WaitFor::Permit)?;
+            self.memory.sleep(self.base + CHANGES, changes, time);
             slept = true;
         }
     }

@@ -16,6 +16,7 @@ mod selective;
 mod state;
 mod sync;
 mod time;
+mod types;
 mod values;
 mod waiting;
 

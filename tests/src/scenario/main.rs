@@ -25,6 +25,7 @@ mod starting;
 mod stopping;
 mod support;
 mod transfer;
+mod types;
 mod waiting;
 
 /// A scenario: its arguments are the program's.
@@ -84,6 +85,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("queue-leases", queues::leases),
     ("queue-killed-producers", queues::killed_producers),
     ("queue-floods", queues::floods),
+    ("every-type", types::every_type),
     ("nested", waiting::nested),
     ("places", waiting::places),
     ("deadlocks", waiting::deadlocks),

@@ -78,13 +78,8 @@ pub fn deadlocks(args: &[String]) {
         for (name, tasks) in cycles(&module) {
             let expected = tasks.len();
             let (records, time) = all(&pool, tasks).await;
-            // Who waits for a nested task that died of it returns that error.
-            let names_it = |record: &&Record| match &record.outcome {
-                Outcome::Deadlock(_) => true,
-                Outcome::Failed(text) => text.starts_with("deadlock:"),
-                _ => false,
-            };
-            let dead: Vec<&Record> = records.iter().filter(names_it).collect();
+            let dead: Vec<&Record> =
+                records.iter().filter(|record| matches!(record.outcome, Outcome::Deadlock(_))).collect();
             assert!(
                 !dead.is_empty(),
                 "{name}: {:?}",

@@ -1,5 +1,7 @@
 //! The rules of every type, on the stand-ins. Where a thread has to wait for another, a stand-in says that it does.
 
+#![forbid(unsafe_code)]
+
 use std::panic;
 use std::thread;
 use std::time::Duration;
@@ -225,12 +227,13 @@ fn a_party_that_does_not_come_in_time_breaks_the_barrier() {
 
 #[test]
 fn a_party_that_dies_or_aborts_or_resets_sends_away_who_waits() {
-    let leave: [(&str, fn(Barrier)); 3] = [
+    type Leave = fn(Barrier);
+    let ways: [(&str, Leave); 3] = [
         ("dies", |_party| panic!("before it came")),
         ("aborts", |party| party.abort().unwrap()),
         ("resets", |party| party.reset().unwrap()),
     ];
-    for (how, leave) in leave {
+    for (how, leave) in ways {
         let barrier = Barrier::stand_in(2);
         thread::scope(|scope| {
             let waiting = scope.spawn(|| barrier.wait());

@@ -82,12 +82,17 @@ impl Dispatcher {
         if !cycle.iter().all(seen_before) {
             return;
         }
-        let fresh = |node: &&usize| {
-            let entry = actors.workers.get(**node).and_then(|worker| self.workers.get(worker));
-            entry.and_then(|entry| entry.waiting).is_some_and(|waiting| !waiting.told)
+        // Who submitted a task and waits for it before others: with its end the rest of them ends too. Otherwise the
+        // youngest.
+        let rank = |node: &usize| {
+            let entry = self.workers.get(actors.workers.get(*node)?)?;
+            let waiting = entry.waiting.filter(|waiting| !waiting.told)?;
+            Some((matches!(waiting.on, WaitOn::Task { .. }), entry.holding.as_ref()?.task))
         };
-        let youngest = cycle.iter().filter(fresh).max().or_else(|| victims.iter().filter(fresh).max());
-        if let Some(victim) = youngest.copied() {
+        let foremost =
+            |nodes: &[usize]| nodes.iter().copied().filter(|node| rank(node).is_some()).max_by_key(rank);
+        let victim = foremost(&cycle).or_else(|| foremost(&victims));
+        if let Some(victim) = victim {
             let text = self.describe(&actors, &cycle);
             self.end_wait(actors.workers[victim], text);
         }

@@ -6,24 +6,23 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use crate::sync::memory::Memory;
-use crate::sync::{Stop, Token, WaitFor, Waits};
+use super::participant::Virtual;
+use crate::sync::Token;
 
 /// Steps after which an execution counts as endless.
-const STEPS_MAX: u32 = 20_000;
+pub(super) const STEPS_MAX: usize = 20_000;
 /// Answers of a recovery that it is busy, after which it counts as stuck.
 pub(super) const SUPERVISOR_TURNS: u32 = 1000;
 /// The last steps that a violation tells.
 const STEPS_TOLD: usize = 120;
 
 /// What is thrown through a participant that is to stop where it is.
-struct Unwound {
+pub(super) struct Unwound {
     /// Somebody else has the turn already.
-    passed: bool,
+    pub(super) passed: bool,
 }
 
 /// What a thread waits for.
@@ -75,7 +74,7 @@ pub(super) enum Explored {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Status {
+pub(super) enum Status {
     Ready,
     /// Spins: goes on when somebody else has done something.
     Spins,
@@ -99,34 +98,34 @@ struct Choice {
 }
 
 #[derive(Debug)]
-struct Step {
-    actor: usize,
-    what: &'static str,
-    at: u64,
-    value: u64,
+pub(super) struct Step {
+    pub(super) actor: usize,
+    pub(super) what: &'static str,
+    pub(super) at: u64,
+    pub(super) value: u64,
 }
 
 #[derive(Debug)]
-struct Actor {
-    status: Status,
+pub(super) struct Actor {
+    pub(super) status: Status,
     /// Its sleep may end by a time-out.
-    timed: bool,
+    pub(super) timed: bool,
     survives: bool,
     /// It has done something that others can see since its death was last an option.
-    mortal: bool,
+    pub(super) mortal: bool,
     /// All that it has seen, as a hash. What it does next depends on nothing else.
     history: u64,
 }
 
 #[derive(Debug)]
-struct State {
-    memory: Vec<u8>,
-    actors: Vec<Actor>,
+pub(super) struct State {
+    pub(super) memory: Vec<u8>,
+    pub(super) actors: Vec<Actor>,
     /// In the order in which they fell asleep.
-    sleepers: Vec<usize>,
-    turn: Option<usize>,
+    pub(super) sleepers: Vec<usize>,
+    pub(super) turn: Option<usize>,
     /// Who has the turn was chosen just now, for the step that comes.
-    chosen: bool,
+    pub(super) chosen: bool,
     choices: Vec<Choice>,
     depth: usize,
     /// Hashes of the states at choices. What can come after one of them is explored once.
@@ -134,10 +133,10 @@ struct State {
     /// This execution came to a known state; it goes on without choices.
     ends_known: bool,
     preemptions: u32,
-    deaths: u32,
-    steps: Vec<Step>,
+    pub(super) deaths: u32,
+    pub(super) steps: Vec<Step>,
     /// How many of the steps others can see.
-    changes: u64,
+    pub(super) changes: u64,
     violation: Option<String>,
     over: bool,
     shut_down: bool,
@@ -154,7 +153,7 @@ impl State {
         hasher.finish()
     }
 
-    fn remember(&mut self, actor: usize, what: &'static str, at: u64, value: u64) {
+    pub(super) fn remember(&mut self, actor: usize, what: &'static str, at: u64, value: u64) {
         let mut hasher = DefaultHasher::new();
         (self.actors[actor].history, what, at, value).hash(&mut hasher);
         self.actors[actor].history = hasher.finish();
@@ -170,10 +169,10 @@ pub(super) struct Engine {
     bytes: usize,
     supervisor: usize,
     preemptions: u32,
-    deaths: u32,
+    pub(super) deaths: u32,
 }
 
-type Locked<'e> = MutexGuard<'e, State>;
+pub(super) type Locked<'e> = MutexGuard<'e, State>;
 
 impl Engine {
     pub(super) fn new(bytes: u64, participants: usize, preemptions: u32, deaths: u32) -> Self {
@@ -205,7 +204,7 @@ impl Engine {
         }
     }
 
-    fn state(&self) -> Locked<'_> {
+    pub(super) fn state(&self) -> Locked<'_> {
         // Participants unwind with the lock held.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -237,7 +236,7 @@ impl Engine {
     }
 
     /// Lets go on who has the turn, or who explores when it is over. Without the lock, or they would meet at it.
-    fn pass(&self, state: Locked<'_>) {
+    pub(super) fn pass(&self, state: Locked<'_>) {
         let next = state.turn.unwrap_or(self.supervisor + 1);
         drop(state);
         self.signals[next].give();
@@ -274,7 +273,7 @@ impl Engine {
 
     /// The thread of one participant, for all executions.
     pub(super) fn act(&self, actor: usize, body: &dyn Fn(&Virtual<'_>)) {
-        let me = Virtual { engine: self, actor: Some(actor) };
+        let me = Virtual::of(self, actor);
         while let Some(state) = self.await_turn(actor) {
             drop(state);
             let ended = catch_unwind(AssertUnwindSafe(|| body(&me)));
@@ -297,7 +296,7 @@ impl Engine {
     }
 
     /// Waits for the turn; `None` at the end of the exploration.
-    fn await_turn(&self, actor: usize) -> Option<Locked<'_>> {
+    pub(super) fn await_turn(&self, actor: usize) -> Option<Locked<'_>> {
         // Whoever was unwound at the end has taken its last signal already.
         if !self.state().shut_down {
             self.signals[actor].take();
@@ -331,7 +330,7 @@ impl Engine {
     }
 
     /// Decides who has the turn. `me` has had it.
-    fn choose(&self, state: &mut State, me: Option<usize>) {
+    pub(super) fn choose(&self, state: &mut State, me: Option<usize>) {
         let mut options = Self::options(state, me);
         if !options.iter().any(|option| !matches!(option, Way::Kill(_))) {
             // Nobody else can do anything, so who spins looks again.
@@ -405,14 +404,14 @@ impl Engine {
         state.turn = Some(actor);
     }
 
-    fn rouse(state: &mut State, actor: usize) {
+    pub(super) fn rouse(state: &mut State, actor: usize) {
         state.sleepers.retain(|&sleeper| sleeper != actor);
         state.actors[actor].status = Status::Ready;
         // It may die before it does anything with it.
         state.actors[actor].mortal = true;
     }
 
-    fn violate(&self, state: &mut State, what: &str) {
+    pub(super) fn violate(&self, state: &mut State, what: &str) {
         state.violation.get_or_insert(what.to_owned());
         self.finish(state);
     }
@@ -430,7 +429,7 @@ impl Engine {
     pub(super) fn unrecovered(&self) -> Option<(Token, u64)> {
         let state = self.state();
         let dead = state.actors.iter().position(|actor| actor.status == Status::Dead)?;
-        Some((Self::token(dead), Virtual { engine: self, actor: Some(dead) }.task()))
+        Some((Self::token(dead), Virtual::of(self, dead).task()))
     }
 
     pub(super) fn recovered(&self, token: Token) {
@@ -441,281 +440,5 @@ impl Engine {
     pub(super) fn is_alive(&self, token: Token) -> bool {
         let actor = token.get() as usize - 1;
         actor < self.supervisor && self.state().actors[actor].status != Status::Recovered
-    }
-}
-
-/// The memory as one participant sees it.
-#[derive(Debug)]
-pub(in crate::sync) struct Virtual<'e> {
-    engine: &'e Engine,
-    /// `None` for who prepares and checks.
-    actor: Option<usize>,
-}
-
-impl<'e> Virtual<'e> {
-    pub(super) fn controller(engine: &'e Engine) -> Self {
-        Self { engine, actor: None }
-    }
-
-    /// Who it is.
-    pub(in crate::sync) fn token(&self) -> Token {
-        Engine::token(self.actor.expect("only participants ask"))
-    }
-
-    /// The task that it is.
-    pub(in crate::sync) fn task(&self) -> u64 {
-        100 + u64::from(self.token().get())
-    }
-
-    /// Whether the participant with this token died.
-    pub(in crate::sync) fn is_dead(&self, token: Token) -> bool {
-        let status = self.engine.state().actors[token.get() as usize - 1].status;
-        matches!(status, Status::Dead | Status::Recovered)
-    }
-
-    /// How many died.
-    pub(in crate::sync) fn deaths(&self) -> u32 {
-        self.engine.deaths - self.engine.state().deaths
-    }
-
-    /// Waits without a time-out.
-    pub(in crate::sync) fn waits(&self) -> Script<'_> {
-        Script { me: self, sleeps: None, stop: Stop::TimedOut }
-    }
-
-    /// Sleeps this often, each time until it is woken or not, and then stops for this reason.
-    pub(in crate::sync) fn waits_at_most(&self, sleeps: u32, stop: Stop) -> Script<'_> {
-        Script { me: self, sleeps: Some(sleeps), stop }
-    }
-
-    /// What must be so.
-    #[track_caller]
-    pub(in crate::sync) fn require(&self, so: bool, otherwise: &str) {
-        if !so {
-            let what = format!("{otherwise} ({})", std::panic::Location::caller());
-            self.engine.violate(&mut self.engine.state(), &what);
-            resume_unwind(Box::new(Unwound { passed: false }));
-        }
-    }
-
-    /// Waits for its turn to take a step.
-    fn turn(&self, actor: usize) -> Locked<'e> {
-        let mut state = self.engine.state();
-        self.engine.choose(&mut state, Some(actor));
-        self.resume(state, actor)
-    }
-
-    /// Waits until it is chosen, or unwinds if it died.
-    fn resume(&self, state: Locked<'e>, actor: usize) -> Locked<'e> {
-        if state.turn == Some(actor) {
-            return state;
-        }
-        let dead = state.actors[actor].status == Status::Dead;
-        self.engine.pass(state);
-        let turn = if dead { None } else { self.engine.await_turn(actor) };
-        turn.unwrap_or_else(|| resume_unwind(Box::new(Unwound { passed: true })))
-    }
-
-    fn step<T: Copy + Into<u64>>(
-        &self,
-        what: &'static str,
-        at: u64,
-        change: impl FnOnce(&mut State) -> T,
-    ) -> T {
-        let Some(actor) = self.actor else { return change(&mut self.engine.state()) };
-        let mut state = self.turn(actor);
-        state.chosen = false;
-        self.note(&mut state, actor, what, at);
-        let changes = state.changes;
-        let value = change(&mut state);
-        state.actors[actor].mortal |= state.changes != changes;
-        state.steps.last_mut().expect("it was noted").value = value.into();
-        state.remember(actor, what, at, value.into());
-        value
-    }
-
-    fn note(&self, state: &mut State, actor: usize, what: &'static str, at: u64) {
-        if state.steps.len() >= STEPS_MAX as usize {
-            self.engine.violate(state, "it never ends");
-            resume_unwind(Box::new(Unwound { passed: false }));
-        }
-        state.steps.push(Step { actor, what, at, value: 0 });
-        for (other, their) in state.actors.iter_mut().enumerate() {
-            if other != actor && their.status == Status::Spins {
-                their.status = Status::Ready;
-            }
-        }
-    }
-
-    /// Goes to sleep, or spins, until it is chosen again.
-    fn block(&self, mut state: Locked<'e>, actor: usize, status: Status) {
-        state.actors[actor].status = status;
-        self.engine.choose(&mut state, Some(actor));
-        drop(self.resume(state, actor));
-    }
-}
-
-fn word<const BYTES: usize>(state: &mut State, at: u64) -> Option<&mut [u8; BYTES]> {
-    let at = usize::try_from(at).ok().filter(|at| at.is_multiple_of(BYTES))?;
-    state.memory.get_mut(at..)?.first_chunk_mut()
-}
-
-fn change32(at: u64, new: impl FnOnce(u32) -> u32) -> impl FnOnce(&mut State) -> u32 {
-    move |state| {
-        let Some(word) = word::<4>(state, at) else { return 0 };
-        let found = u32::from_ne_bytes(*word);
-        let new = new(found);
-        *word = new.to_ne_bytes();
-        state.changes += u64::from(new != found);
-        found
-    }
-}
-
-fn change64(at: u64, new: impl FnOnce(u64) -> u64) -> impl FnOnce(&mut State) -> u64 {
-    move |state| {
-        let Some(word) = word::<8>(state, at) else { return 0 };
-        let found = u64::from_ne_bytes(*word);
-        let new = new(found);
-        *word = new.to_ne_bytes();
-        state.changes += u64::from(new != found);
-        found
-    }
-}
-
-impl Memory for Virtual<'_> {
-    fn load32(&self, at: u64) -> u32 {
-        self.step("load", at, change32(at, |found| found))
-    }
-
-    fn store32(&self, at: u64, value: u32) {
-        self.step("store", at, |state| {
-            change32(at, |_| value)(state);
-            value
-        });
-    }
-
-    fn swap32_if(&self, at: u64, expected: u32, new: u32) -> u32 {
-        self.step("swap if", at, change32(at, |found| if found == expected { new } else { found }))
-    }
-
-    fn swap32(&self, at: u64, value: u32) -> u32 {
-        self.step("swap", at, change32(at, |_| value))
-    }
-
-    fn add32(&self, at: u64, value: u32) -> u32 {
-        self.step("add", at, change32(at, |found| found.wrapping_add(value)))
-    }
-
-    fn load64(&self, at: u64) -> u64 {
-        self.step("load", at, change64(at, |found| found))
-    }
-
-    fn store64(&self, at: u64, value: u64) {
-        self.step("store", at, |state| {
-            change64(at, |_| value)(state);
-            value
-        });
-    }
-
-    fn swap64(&self, at: u64, value: u64) -> u64 {
-        self.step("swap", at, change64(at, |_| value))
-    }
-
-    fn swap64_if(&self, at: u64, expected: u64, new: u64) -> u64 {
-        self.step("swap if", at, change64(at, |found| if found == expected { new } else { found }))
-    }
-
-    fn add64(&self, at: u64, value: u64) -> u64 {
-        self.step("add", at, change64(at, |found| found.wrapping_add(value)))
-    }
-
-    /// In two steps, so that another comes between its halves.
-    fn copy_out(&self, at: u64, to: &mut [u8]) {
-        let half = to.len() / 2;
-        let (first, second) = to.split_at_mut(half);
-        for (at, piece) in [(at, first), (at + half as u64, second)] {
-            self.step("copy out", at, |state| {
-                match state.memory.get(at as usize..at as usize + piece.len()) {
-                    Some(found) => piece.copy_from_slice(found),
-                    None => piece.fill(0),
-                }
-                piece.iter().fold(0u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte)))
-            });
-        }
-    }
-
-    fn copy_in(&self, at: u64, from: &[u8]) {
-        let half = from.len() / 2;
-        let (first, second) = from.split_at(half);
-        for (at, piece) in [(at, first), (at + half as u64, second)] {
-            self.step("copy in", at, |state| {
-                if let Some(place) = state.memory.get_mut(at as usize..at as usize + piece.len()) {
-                    place.copy_from_slice(piece);
-                    state.changes += 1;
-                }
-                0u32
-            });
-        }
-    }
-
-    fn sleep(&self, at: u64, expected: u32, _: Duration) {
-        let found = self.step("look to sleep", at, |state| {
-            let found = change32(at, |found| found)(state);
-            if let (Some(actor), true) = (self.actor, found == expected) {
-                state.sleepers.push(actor);
-                state.changes += 1;
-                state.actors[actor].status = Status::Asleep(at);
-            }
-            found
-        });
-        if let (Some(actor), true) = (self.actor, found == expected) {
-            self.block(self.engine.state(), actor, Status::Asleep(at));
-        }
-    }
-
-    fn wake(&self, at: u64, count: u32) -> u32 {
-        self.step("wake", at, |state| {
-            let asleep = state.sleepers.iter().copied();
-            let asleep = asleep.filter(|&sleeper| state.actors[sleeper].status == Status::Asleep(at));
-            let woken: Vec<_> = asleep.take(count as usize).collect();
-            for &actor in &woken {
-                Engine::rouse(state, actor);
-            }
-            state.changes += 1;
-            u32::try_from(woken.len()).unwrap()
-        })
-    }
-
-    fn pause(&self) {
-        if let Some(actor) = self.actor {
-            self.block(self.engine.state(), actor, Status::Spins);
-        }
-    }
-
-    /// Looking again without being woken shows nothing that a time-out does not.
-    fn looks(&self) -> u32 {
-        0
-    }
-}
-
-/// How a participant waits: without end, or for a number of sleeps.
-#[derive(Debug)]
-pub(in crate::sync) struct Script<'v> {
-    me: &'v Virtual<'v>,
-    sleeps: Option<u32>,
-    stop: Stop,
-}
-
-impl Waits for Script<'_> {
-    fn sleep_at_most(&mut self, _: WaitFor) -> Result<Duration, Stop> {
-        if let Some(actor) = self.me.actor {
-            self.me.engine.state().actors[actor].timed = self.sleeps.is_some();
-        }
-        match &mut self.sleeps {
-            Some(0) => return Err(self.stop.clone()),
-            Some(left) => *left -= 1,
-            None => {}
-        }
-        Ok(Duration::from_secs(1))
     }
 }

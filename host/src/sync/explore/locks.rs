@@ -110,12 +110,12 @@ fn two_of_three_that_take_a_lock_die() {
     lock.preemptions(0).deaths(2).sound(300);
 }
 
-/// The first holds it and takes it again at once, the second starves.
-fn starving<'s>(notes: &'s Notes) -> Exploration<'s> {
+/// The first holds it, with these flags, and takes it again at once.
+fn held<'s>(notes: &'s Notes, flags: u32) -> Exploration<'s> {
     of_lock(notes)
-        .prepare(|memory| {
+        .prepare(move |memory| {
             notes.reset();
-            memory.store32(0, 1 | WAITERS | STARVING);
+            memory.store32(0, 1 | flags);
         })
         .participant(|me| {
             notes.hold(me, None);
@@ -127,8 +127,8 @@ fn starving<'s>(notes: &'s Notes) -> Exploration<'s> {
 fn a_lock_is_reserved_for_who_starves() {
     let notes = Notes::default();
     let pass = |me: &Virtual<'_>| notes.pass(me);
-    starving(&notes).participant(pass).preemptions(2).deaths(1).sound(500);
-    starving(&notes).participant(pass).participant(pass).preemptions(0).deaths(1).sound(100);
+    held(&notes, WAITERS | STARVING).participant(pass).preemptions(2).deaths(1).sound(500);
+    held(&notes, WAITERS | STARVING).participant(pass).participant(pass).preemptions(0).deaths(1).sound(100);
 }
 
 #[test]
@@ -143,8 +143,11 @@ fn who_gives_up_loses_nobodys_wake() {
                 Err(error) => me.require(error == SyncError::from(stop.clone()), "another error"),
             };
             let pass = |me: &Virtual<'_>| notes.pass(me);
-            starving(&notes).participant(try_it).participant(pass).preemptions(1).sound(20);
-            starving(&notes).participant(try_it).participant(pass).preemptions(0).deaths(1).sound(20);
+            for flags in [0, WAITERS | STARVING] {
+                let all = || held(&notes, flags).participant(try_it).participant(pass);
+                all().preemptions(1).sound(20);
+                all().preemptions(0).deaths(1).sound(20);
+            }
         }
     }
 }

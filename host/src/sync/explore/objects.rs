@@ -102,6 +102,12 @@ fn a_waiter_for_a_permit_that_gives_up_loses_nobodys_wake() {
             }
         };
         notes.explore().participant(pass).participant(try_it).participant(pass).preemptions(1).sound(200);
+        // Somebody is inside the guard, and wakes nobody, while the one that was woken has to stop.
+        let leave = |me: &Virtual<'_>| {
+            semaphore(me).perform(me.token(), Operation::Leave, &mut me.waits()).unwrap();
+        };
+        let crowd = notes.explore().participant(pass).participant(try_it).participant(pass);
+        crowd.participant(leave).preemptions(2).sound(200);
     }
 }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::codec::Codec;
+use super::pipe::Ends;
 use super::{Base, Connection, Queue};
 use crate::limits::{DELIVERIES, MESSAGE_BYTES, QUEUE_BYTES, QUEUE_CAPACITY};
 use crate::sync::{QueueSpec, Spec, SyncError};
@@ -147,7 +148,7 @@ impl PipeBuilder {
     /// # Errors
     ///
     /// As [`QueueBuilder::build`].
-    pub fn build<S, R>(self) -> Result<(Connection<S, R>, Connection<R, S>), SyncError>
+    pub fn build<S, R>(self) -> Result<Ends<S, R>, SyncError>
     where
         S: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
@@ -161,7 +162,7 @@ impl PipeBuilder {
     /// # Errors
     ///
     /// As [`QueueBuilder::build`].
-    pub fn build_raw(self) -> Result<(Connection<Bytes, Bytes>, Connection<Bytes, Bytes>), SyncError> {
+    pub fn build_raw(self) -> Result<Ends<Bytes, Bytes>, SyncError> {
         let base = Base::create(Spec::Pipe(self.spec), self.name.as_deref())?;
         Ok(Connection::pair(&base, Codec::raw(), Codec::raw()))
     }

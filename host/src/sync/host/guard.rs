@@ -52,7 +52,8 @@ impl<'a> Guard<'a> {
         base.perform(who, Operation::Release, &mut Deadline::never()).map(drop)
     }
 
-    /// Lets go of the guard and keeps what was taken: a permit that was consumed.
+    /// Lets go of the guard and keeps what was taken, such as a permit that counts something that was used up. It
+    /// is this thread's as long as the thread lives.
     pub fn keep(self) {
         std::mem::forget(self);
     }

@@ -18,6 +18,9 @@ use super::{Base, Got, PipeBuilder, handle, hint, unexpected, unless_timed_out};
 use crate::sync::grant::EndKeeper;
 use crate::sync::{Answer, Deadline, Granted, Object, Operation, SharedObject, SyncError, Waits, tokens};
 
+/// The two ends of one pipe: what one sends, the other receives.
+pub type Ends<S, R> = (Connection<S, R>, Connection<R, S>);
+
 /// Makes pairs of connections. Python's `Pipe`.
 #[derive(Clone, Copy, Debug)]
 pub struct Pipe;
@@ -41,7 +44,7 @@ impl Pipe {
     /// # Errors
     ///
     /// [`SyncError::Unavailable`] when there is no memory or descriptor for it.
-    pub fn connect<S, R>() -> Result<(Connection<S, R>, Connection<R, S>), SyncError>
+    pub fn connect<S, R>() -> Result<Ends<S, R>, SyncError>
     where
         S: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
@@ -54,7 +57,7 @@ impl Pipe {
     /// # Errors
     ///
     /// As [`connect`](Self::connect).
-    pub fn connect_raw() -> Result<(Connection<Bytes, Bytes>, Connection<Bytes, Bytes>), SyncError> {
+    pub fn connect_raw() -> Result<Ends<Bytes, Bytes>, SyncError> {
         PipeBuilder::new().build_raw()
     }
 
@@ -117,7 +120,7 @@ impl Drop for Holder {
 
 impl<S, R> Connection<S, R> {
     /// Both ends of the pipe that `base` is.
-    pub(super) fn pair(base: &Base, send: Codec<S>, receive: Codec<R>) -> (Self, Connection<R, S>) {
+    pub(super) fn pair(base: &Base, send: Codec<S>, receive: Codec<R>) -> Ends<S, R> {
         (Self::end(base, 0, send, receive), Connection::end(base, 1, receive, send))
     }
 
@@ -178,8 +181,8 @@ impl<S, R> Connection<S, R> {
 
     /// Sends a message; waits for room without blocking the thread.
     ///
-    /// When the future is dropped, the message is wholly sent or not at all. Needs a tokio runtime, and one
-    /// thread of its blocking pool while it waits.
+    /// When the future is dropped while it waits, the message may still be sent in the next 50 ms, wholly or not at
+    /// all. Needs a tokio runtime, and one thread of its blocking pool while it waits.
     ///
     /// # Errors
     ///
@@ -232,7 +235,7 @@ impl<S, R> Connection<S, R> {
 
     /// Receives the next message; waits without blocking the thread.
     ///
-    /// **Not cancel safe:** a message that comes at the moment at which the future is dropped is lost, because a
+    /// **Not cancel safe:** a message that comes within 50 ms after the future was dropped may be lost, because a
     /// pipe cannot take it back. In a `select!` loop, keep the future instead of making a new one. Needs a tokio
     /// runtime, and one thread of its blocking pool while it waits.
     ///

@@ -5,6 +5,7 @@
 use std::borrow::Borrow;
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use serde::de::DeserializeOwned;
 
 use super::codec::Codec;
 use super::lease::{Lease, RawLease};
+use super::taker::Taker;
 use super::{Base, QueueBuilder, handle, unexpected, unless_timed_out, waiting};
 use crate::sync::{Answer, Deadline, Operation, SyncError, Waits, tokens};
 
@@ -48,6 +50,7 @@ use crate::sync::{Answer, Deadline, Operation, SyncError, Waits, tokens};
 pub struct Queue<T> {
     pub(super) base: Base,
     codec: Codec<T>,
+    taker: Arc<Taker>,
 }
 
 handle!(Queue<T>);
@@ -140,7 +143,7 @@ impl Queue<()> {
 
 impl<T> Queue<T> {
     pub(super) fn new(base: Base, codec: Codec<T>) -> Self {
-        Self { base, codec }
+        Self { base, codec, taker: Arc::default() }
     }
 
     /// Puts an item in; waits for room.
@@ -172,8 +175,8 @@ impl<T> Queue<T> {
 
     /// Puts an item in; waits for room without blocking the thread.
     ///
-    /// When the future is dropped, the item is wholly in the queue or not at all. Needs a tokio runtime, and
-    /// one thread of its blocking pool while it waits.
+    /// When the future is dropped while it waits, the item may still be put in the next 50 ms, wholly or not at all.
+    /// Needs a tokio runtime, and one thread of its blocking pool while it waits.
     ///
     /// # Errors
     ///
@@ -226,17 +229,18 @@ impl<T> Queue<T> {
 
     /// Takes the next item for good; waits without blocking the thread.
     ///
-    /// Cancel safe: an item that came too late for a dropped future goes back to its place, as one delivery.
-    /// Needs a tokio runtime, and one thread of its blocking pool while it waits.
+    /// Cancel safe: an item that came too late for a dropped future goes to the next one of this handle, or
+    /// back to its place, which counts as a delivery. Needs no runtime; all futures of a handle and its clones wait
+    /// on one thread.
     ///
     /// # Errors
     ///
     /// As [`get`](Self::get).
     pub fn get_async(&self) -> impl Future<Output = Result<Option<T>, SyncError>> + Send + use<T> {
-        let (base, codec) = (self.base.clone(), self.codec);
+        let (taken, codec) = (Arc::clone(&self.taker).take(self.base.clone()), self.codec);
         async move {
             // Leased until this future goes on with it.
-            match waiting::wait(move |waits| RawLease::take(&base, waits)).await? {
+            match taken.await? {
                 Some((mut lease, bytes)) => {
                     lease.acknowledge()?;
                     codec.decode(bytes).map(Some)
@@ -307,11 +311,8 @@ impl<T> Queue<T> {
     ///
     /// As [`lease`](Self::lease).
     pub fn lease_async(&self) -> impl Future<Output = Result<Option<Lease<T>>, SyncError>> + Send + use<T> {
-        let (base, codec) = (self.base.clone(), self.codec);
-        async move {
-            let taken = waiting::wait(move |waits| RawLease::take(&base, waits)).await?;
-            taken.map(|(raw, bytes)| Ok(Lease::new(raw, codec.decode(bytes)?))).transpose()
-        }
+        let (taken, codec) = (Arc::clone(&self.taker).take(self.base.clone()), self.codec);
+        async move { taken.await?.map(|(raw, bytes)| Ok(Lease::new(raw, codec.decode(bytes)?))).transpose() }
     }
 
     fn lease_until(&self, waits: &mut Deadline) -> Result<Option<Lease<T>>, SyncError> {
@@ -385,7 +386,7 @@ impl<T> Queue<T> {
 
 impl<T> Clone for Queue<T> {
     fn clone(&self) -> Self {
-        Self { base: self.base.clone(), codec: self.codec }
+        Self { base: self.base.clone(), codec: self.codec, taker: Arc::clone(&self.taker) }
     }
 }
 

@@ -259,10 +259,7 @@ fn async_calls_pass_items_and_lose_none_when_they_are_dropped() {
     let late = queue.get_timeout(2 * SHORT).unwrap();
     assert!(matches!(late, Got::TimedOut | Got::Item(2)), "{late:?}");
     for number in 10..20 {
-        {
-            let _in_runtime = runtime.enter();
-            begin_and_drop(queue.get_async());
-        }
+        begin_and_drop(queue.get_async());
         queue.put(number).unwrap();
         assert_eq!(queue.get_timeout(LONG), Ok(Got::Item(number)));
     }
@@ -275,6 +272,42 @@ fn async_calls_pass_items_and_lose_none_when_they_are_dropped() {
     queue.close().unwrap();
     assert_eq!(runtime.block_on(queue.get_async()), Ok(None));
     runtime.block_on(queue.wait_empty_async()).unwrap();
+}
+
+#[test]
+fn dropped_waits_do_not_use_up_the_deliveries_of_an_item() {
+    let queue = Queue::<u32>::bounded(1).unwrap();
+    for number in 0..20 {
+        for _ in 0..20 {
+            begin_and_drop(queue.get_async());
+        }
+        queue.put(number).unwrap();
+        let lease = queue.lease().unwrap().unwrap();
+        assert!(*lease == number && lease.deliveries() <= 2, "{lease:?}");
+        lease.ack().unwrap();
+    }
+}
+
+#[test]
+fn many_async_callers_get_every_item_once() {
+    let (queue, runtime) = (Queue::<u32>::bounded(3).unwrap(), runtime());
+    let taken = thread::scope(|scope| {
+        scope.spawn(|| {
+            (0..200).for_each(|number| queue.put(number).unwrap());
+            queue.close().unwrap();
+        });
+        let takers = (0..8).map(|_| async {
+            let mut own = Vec::new();
+            while let Some(number) = queue.get_async().await.unwrap() {
+                own.push(number);
+            }
+            own
+        });
+        runtime.block_on(futures_util::future::join_all(takers))
+    });
+    let mut taken = taken.concat();
+    taken.sort_unstable();
+    assert_eq!(taken, (0..200).collect::<Vec<_>>());
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 #![forbid(unsafe_code)]
 
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,7 +9,7 @@ use std::time::Duration;
 use crate::sync::{Deadline, Stop, SyncError, Token, WaitFor, Waits, tokens};
 
 /// How soon a wait that nobody wants any more ends.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// A token that no thread has. It is free again when it is dropped, and by then holds nothing.
 #[derive(Debug)]
@@ -51,14 +50,12 @@ impl Drop for Unwanted {
 }
 
 /// Tries `operation` at once and, if it would have to wait, goes on as [`wait_elsewhere`].
-pub(super) fn wait<R: Send + 'static>(
+pub(super) async fn wait<R: Send + 'static>(
     mut operation: impl FnMut(&mut dyn Waits) -> Result<R, SyncError> + Send + 'static,
-) -> impl Future<Output = Result<R, SyncError>> + Send + 'static {
-    async move {
-        match operation(&mut Deadline::after(Duration::ZERO)) {
-            Err(SyncError::TimedOut) => wait_elsewhere(operation).await,
-            other => other,
-        }
+) -> Result<R, SyncError> {
+    match operation(&mut Deadline::after(Duration::ZERO)) {
+        Err(SyncError::TimedOut) => wait_elsewhere(operation).await,
+        other => other,
     }
 }
 

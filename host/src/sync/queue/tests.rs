@@ -9,8 +9,7 @@ mod threads;
 
 use self::kit::{Now, TestMemory, bytes_of, get, item, lease, put, spec, token};
 use super::super::{Answer, Blockers, Departure, Operation, QueueSpec, Recovery, SyncError, WaitFor};
-use super::Queue;
-use super::layout::{ITEMS, State};
+use super::layout::{FIRST_BLOCK, ITEMS, State};
 
 const EVERYBODY_ALIVE: &dyn Fn(super::Token) -> bool = &|_| true;
 
@@ -182,6 +181,19 @@ fn a_list_that_somebody_broke_is_rebuilt_from_the_slots() {
         let _ = get(&queue, 2);
         assert_eq!(queue.recover(token(2), Departure::Died, EVERYBODY_ALIVE), Recovery::Done);
     }
+}
+
+#[test]
+fn two_items_that_claim_one_block_do_not_both_stay() {
+    let memory = TestMemory::new(&spec(4, 9000, 1 << 16));
+    let queue = memory.queue();
+    for number in 1..=2 {
+        put(&queue, 1, &item(number, 40)).unwrap();
+    }
+    queue.set_slot_word(1, FIRST_BLOCK, queue.slot_word(0, FIRST_BLOCK));
+    assert_eq!(queue.recover(token(2), Departure::Died, EVERYBODY_ALIVE), Recovery::Done);
+    queue.verify();
+    assert_eq!(queue.seen().len(), 1);
 }
 
 #[test]

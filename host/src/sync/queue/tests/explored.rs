@@ -156,6 +156,16 @@ fn whoever_waits_for_room_gets_it_though_a_producer_dies() {
 }
 
 #[test]
+fn whoever_waits_for_blocks_gets_them() {
+    let mut scene = Scene { filled: 1, ..Scene::new(3, LARGE) };
+    scene.spec.bytes_max = 4096;
+    let produce = |me: &Virtual<'_>| scene.put(me, 7);
+    let consume = |me: &Virtual<'_>| (0..3).for_each(|_| me.require(scene.get(me), "the end came"));
+    let explore = || scene.explore().participant(consume).participant(produce).participant(produce);
+    explore().preemptions(0).sound(5);
+}
+
+#[test]
 fn work_that_a_dead_consumer_left_is_done_by_another_before_the_end() {
     for length in [1, LARGE] {
         let scene = Scene { filled: 2, ..Scene::new(2, length) };
@@ -170,6 +180,7 @@ fn work_that_a_dead_consumer_left_is_done_by_another_before_the_end() {
             memory.require(empty, "an item is left");
         };
         let explore = || scene.explore().survivor(close).participant(work).participant(work);
+        explore().preemptions(u32::from(length == 1)).check(check).sound(5);
         explore().deaths(1).preemptions(0).check(check).sound(300);
     }
 }
