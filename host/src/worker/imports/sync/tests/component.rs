@@ -1,13 +1,15 @@
 //! `flat`, from a component.
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 
-use super::harness::{Flat, Named, object, shared, supervisor};
+use super::harness::{Flat, Named, WHO, object, shared, supervisor};
 use super::passing::functions;
 use crate::limits::{DICT_KEY_BYTES_MAX, DICT_VALUE_BYTES_MAX, SYNC_HANDLES_MAX};
 use crate::protocol::worker::{Ask, FromWorker, Reply, ToWorker};
 use crate::sync::{
-    Answer, DictAnswer, DictOperation, ElementType, ObjectKind, Operation, QueueSpec, Spec, SyncError,
+    Answer, DictAnswer, DictOperation, ElementType, Object, ObjectKind, Operation, QueueSpec, Spec,
+    SyncError, Token, Waits,
 };
 use crate::worker::imports::sync::waits::NEVER;
 
@@ -282,4 +284,43 @@ fn an_object_that_cannot_be_mapped_is_unavailable() {
         assert_eq!(guest.call::<_, Result<u32, u32>>("open", (7_u32, "values")), Err(30));
         assert!(guest.last_error().starts_with("`values` could not be mapped: "));
     }
+}
+
+/// Writes down what it is asked to do.
+#[derive(Debug)]
+struct Recorder(Mutex<Vec<String>>);
+
+impl Object for Recorder {
+    fn spec(&self) -> &Spec {
+        &Spec::Lock
+    }
+
+    fn perform(&self, who: Token, operation: Operation<'_>, _: &mut dyn Waits) -> Result<Answer, SyncError> {
+        assert_eq!(who.get(), WHO);
+        self.0.lock().unwrap().push(operation.label().to_owned());
+        match operation {
+            Operation::Acquire => Ok(Answer::Acquired { abandoned_by: Some(3) }),
+            // An answer that the operation does not have.
+            Operation::Len => Ok(Answer::End),
+            _ => Ok(Answer::Done),
+        }
+    }
+}
+
+#[test]
+fn an_object_is_told_of_the_first_handle_and_of_the_last() {
+    let recorder = Arc::new(Recorder(Mutex::default()));
+    let mut granted = shared(&[]);
+    granted.grants.add("lock", recorder.clone());
+    let (mut guest, _socket) = Flat::new("flat", granted);
+    let (first, second) = (guest.open(ObjectKind::Lock, "lock"), guest.open(ObjectKind::Lock, "lock"));
+    assert_eq!(guest.call::<_, u32>("acquire", (second, NEVER)), 1);
+    assert_eq!(guest.call::<_, u64>("abandoned-by", (second,)), 3);
+    assert_eq!(guest.call::<_, u64>("abandoned-by", (first,)), 0);
+    assert_eq!(guest.call::<_, u64>("len", (first,)), 0);
+    assert!(guest.last_error().starts_with("the shared object is damaged"));
+    guest.run("release-handle", (second,));
+    guest.run("release-handle", (first,));
+    guest.open(ObjectKind::Lock, "lock");
+    assert_eq!(*recorder.0.lock().unwrap(), ["open", "acquire", "len", "leave", "open"]);
 }
