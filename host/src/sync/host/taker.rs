@@ -43,7 +43,7 @@ impl Taker {
         }
         let (sender, receiver) = oneshot::channel();
         if self.want(sender) {
-            let serving = Serving(Arc::clone(&self));
+            let serving = Serving { taker: Arc::clone(&self), is_done: false };
             let thread = std::thread::Builder::new().name("wasmpool-take".to_owned());
             thread.spawn(move || serving.serve(&base)).map_err(|error| {
                 SyncError::Unavailable(format!("there can be no thread that waits: {error}"))
@@ -66,21 +66,28 @@ impl Taker {
     }
 }
 
-/// The thread's duty. When it is dropped before it is done, nobody goes on waiting for it.
-struct Serving(Arc<Taker>);
+/// The thread's duty. When it is dropped undone, because there is no thread or it panics, nobody goes on waiting for it.
+struct Serving {
+    taker: Arc<Taker>,
+    is_done: bool,
+}
 
 impl Serving {
     /// Serves until nobody wants anything any more.
-    fn serve(self, base: &Base) {
-        loop {
-            let taken = RawLease::take(base, &mut Wanted(&self.0));
+    fn serve(mut self, base: &Base) {
+        while !self.is_done {
+            let taken = RawLease::take(base, &mut Wanted(&self.taker));
+            let mut state = self.taker.state();
+            if matches!(taken, Err(SyncError::Cancelled)) && !state.wanted.is_empty() {
+                // Somebody came after the last one had gone.
+                continue;
+            }
             let is_last = !matches!(taken, Ok(Some(_)));
-            let mut state = self.0.state();
             give(taken, &mut state.wanted);
             if is_last || state.wanted.is_empty() {
                 // In the same breath as the look: whoever comes after it starts another thread.
                 state.is_served = false;
-                return;
+                self.is_done = true;
             }
         }
     }
@@ -88,8 +95,8 @@ impl Serving {
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            let mut state = self.0.state();
+        if !self.is_done {
+            let mut state = self.taker.state();
             state.is_served = false;
             state.wanted.clear();
         }
