@@ -41,6 +41,9 @@ fn generation(word: u32) -> u32 {
     word & !STATE
 }
 
+/// What a change inside the guard gives, and whose entries it has told something.
+type Changed<T> = Result<(T, Vec<u32>), SyncError>;
+
 /// A barrier at this place.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Barrier<'m, M: Memory> {
@@ -92,7 +95,7 @@ impl<'m, M: Memory> Barrier<'m, M> {
         &self,
         who: Token,
         waits: &mut dyn Waits,
-        change: impl FnOnce() -> Result<(T, Vec<u32>), SyncError>,
+        change: impl FnOnce() -> Changed<T>,
     ) -> Result<T, SyncError> {
         guard::enter(self.memory, self.base + GUARD, who, WaitFor::Parties, waits)?;
         let changed = change();
@@ -166,7 +169,7 @@ impl<'m, M: Memory> Barrier<'m, M> {
     }
 
     /// Comes to the barrier: the caller's entry, its index, and the number it sleeps on, idle if it is the last.
-    fn come(&self, who: Token) -> Result<((u32, u32, u32), Vec<u32>), SyncError> {
+    fn come(&self, who: Token) -> Changed<(u32, u32, u32)> {
         let entry = self.entry_of(who)?;
         self.table().set_number(entry, IDLE);
         let phase = self.phase();
