@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod lent;
 mod records;
 mod typed;
 
@@ -21,6 +22,7 @@ use crate::supervisor::task::Task;
 use crate::supervisor::{Supervisor, SupervisorError};
 use crate::sync::Grant;
 
+pub(in crate::supervisor) use lent::Lent;
 pub use records::{Order, Records};
 pub use typed::{MapHandle, TaskFailed, Values};
 
@@ -35,18 +37,20 @@ pub enum StartMethod {
 }
 
 /// What the dispatcher knows of a pool.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct PoolSettings {
     pub(super) workers: usize,
     pub(super) max_tasks_per_worker: usize,
     /// Whether workers are forked ahead of need.
     pub(super) ahead: bool,
+    /// What streams of records are told of tasks that wait.
+    pub(super) lent: Arc<Lent>,
 }
 
 impl PoolSettings {
     /// The settings of the pool behind plain processes: as many as are started, none ahead of need.
     pub(super) fn for_processes() -> Self {
-        Self { workers: usize::MAX, max_tasks_per_worker: 1, ahead: false }
+        Self { workers: usize::MAX, max_tasks_per_worker: 1, ahead: false, lent: Arc::default() }
     }
 
     pub(super) fn staffing(&self) -> Staffing {
@@ -128,7 +132,8 @@ impl PoolBuilder {
             Some(task) => Some(task.as_initializer().ok_or(SupervisorError::Initializer)?),
         };
         let (workers, max_tasks_per_worker) = (self.workers, self.max_tasks_per_worker);
-        let settings = PoolSettings { workers, max_tasks_per_worker, ahead: true };
+        let lent = Arc::<Lent>::default();
+        let settings = PoolSettings { workers, max_tasks_per_worker, ahead: true, lent: Arc::clone(&lent) };
         let pool = supervisor.new_id();
         supervisor.command(Command::OpenPool { pool, settings });
         let inner = Inner {
@@ -140,6 +145,7 @@ impl PoolBuilder {
             chunksize: self.chunksize,
             workers: std::sync::atomic::AtomicUsize::new(workers),
             room: Arc::new(Semaphore::new(WAITING_TASKS_MAX)),
+            lent,
         };
         Ok(Pool(Arc::new(inner)))
     }
@@ -156,6 +162,7 @@ struct Inner {
     chunksize: usize,
     workers: std::sync::atomic::AtomicUsize,
     room: Arc<Semaphore>,
+    lent: Arc<Lent>,
 }
 
 impl Drop for Inner {

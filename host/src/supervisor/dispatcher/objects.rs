@@ -92,6 +92,9 @@ impl Dispatcher {
         let pool = entry.pool;
         if let Some(pool) = self.pools.get_mut(&pool) {
             entry.lent = pool.scheduler.lend();
+            if entry.lent {
+                pool.settings.lent.lend();
+            }
         }
         if !timed && self.suspects.start_looking() {
             self.timers.set(Instant::now() + DEADLOCK_LOOK_TIME, Timer::DeadlockLook);
@@ -110,7 +113,7 @@ impl Dispatcher {
         if std::mem::take(&mut entry.lent)
             && let Some(pool) = self.pools.get_mut(&entry.pool)
         {
-            pool.scheduler.take_back();
+            pool.take_back();
         }
     }
 

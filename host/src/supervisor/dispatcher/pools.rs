@@ -27,6 +27,14 @@ pub(super) struct Pool {
     joiners: Vec<oneshot::Sender<()>>,
 }
 
+impl Pool {
+    /// A task that waited goes on.
+    pub(super) fn take_back(&mut self) {
+        self.scheduler.take_back();
+        self.settings.lent.take_back();
+    }
+}
+
 impl Dispatcher {
     pub(super) fn open_pool(&mut self, pool: PoolId, settings: PoolSettings) {
         let scheduler = Scheduler::new(settings.staffing());

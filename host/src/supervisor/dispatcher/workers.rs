@@ -230,7 +230,7 @@ impl Dispatcher {
         let (pool, server) = (entry.pool, entry.server);
         self.origin_lost_one(entry.origin);
         if let Some(pool) = self.pools.get_mut(&pool).filter(|_| entry.lent) {
-            pool.scheduler.take_back();
+            pool.take_back();
         }
         if let Some(holding) = entry.holding.take() {
             self.departed(holding);

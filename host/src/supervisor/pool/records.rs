@@ -28,8 +28,8 @@ pub enum Order {
 
 /// The records of a stream of tasks, each with the index of its task.
 ///
-/// Tasks are taken from the stream only as far as the pool can use them: at most 2 chunks a worker are
-/// ahead of the last record that was taken. Dropping it cancels what is left.
+/// Tasks are taken from the stream only as far as the pool can use them: at most 2 chunks a worker, and 2 for each
+/// task that waits in a queue, a lock or the like, are ahead of the last record that was taken. Dropping it cancels what is left.
 pub struct Records<S> {
     pool: Pool,
     tasks: Option<Pin<Box<S>>>,
@@ -73,8 +73,7 @@ impl<S: Stream<Item = Task>> Records<S> {
     /// Takes tasks from the stream and submits them, as far as the pool can use them.
     fn fill(&mut self, cx: &mut Context<'_>) {
         let chunksize = self.pool.0.chunksize;
-        let ahead_max = 2 * self.pool.workers() * chunksize;
-        while self.ahead() < ahead_max {
+        while self.ahead() < 2 * (self.pool.workers() + self.pool.0.lent.places(cx)) * chunksize {
             let Some(tasks) = self.tasks.as_mut() else { break };
             match tasks.as_mut().poll_next(cx) {
                 Poll::Ready(Some(task)) => {
