@@ -89,7 +89,7 @@ fn locks_events_and_barriers_reach_the_tasks_of_a_map() {
     printed.sort_unstable();
     assert_eq!(printed, ["hello world 0", "hello world 1", "hello world 2", "hello world 3"]);
     let args =
-        ["map", "-j", "3", "--barrier", "meet:3", guests(), "-t", "meet_barrier", "meet", "meet", "meet"];
+        ["map", "-j", "1", "--barrier", "meet:3", guests(), "-t", "meet_barrier", "meet", "meet", "meet"];
     let mut places: Vec<Value> = wasmpool(args).run().expect(0).records();
     places.sort_by_key(Value::as_u64);
     assert_eq!(places, [json!(0), json!(1), json!(2)]);
