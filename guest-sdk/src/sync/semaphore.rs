@@ -12,8 +12,9 @@ use super::{Guard, Handle, Kind, SyncError};
 ///
 /// - **Fairness.** Whoever comes first may get a permit first, also before one that waits.
 /// - **Owner.** Of a bounded one, only a holder gives a permit back ([`SyncError::NotOwner`]). To any other, also
-///   a task that holds none can [`release`](Self::release) one, as a signal to one that waits.
-/// - **Death.** The permits of a task that dies or ends come back. Those that were added as a signal stay.
+///   a task that holds none can [`release`](Self::release) one, as a signal to one that waits: it gives back a permit
+///   that another holds, or adds one when nobody holds any.
+/// - **Death.** The permits of a task that dies or ends come back.
 ///
 /// ```
 /// use wasmpool_guest::sync::{Semaphore, SyncError};

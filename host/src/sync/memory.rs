@@ -27,8 +27,6 @@ pub(super) trait Memory {
     /// Stores `new` if the word is `expected`; the word as it was.
     fn swap32_if(&self, at: u64, expected: u32, new: u32) -> u32;
     fn swap32(&self, at: u64, value: u32) -> u32;
-    /// Wraps around; the word as it was.
-    fn add32(&self, at: u64, value: u32) -> u32;
     fn load64(&self, at: u64) -> u64;
     fn store64(&self, at: u64, value: u64);
     fn swap64(&self, at: u64, value: u64) -> u64;
@@ -168,10 +166,6 @@ impl Memory for SharedMemory {
 
     fn swap32(&self, at: u64, value: u32) -> u32 {
         self.word32(at).map_or(0, |word| word.swap(value, Ordering::AcqRel))
-    }
-
-    fn add32(&self, at: u64, value: u32) -> u32 {
-        self.word32(at).map_or(0, |word| word.fetch_add(value, Ordering::AcqRel))
     }
 
     fn load64(&self, at: u64) -> u64 {

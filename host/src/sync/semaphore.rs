@@ -4,8 +4,9 @@
 //! is what is left, kept in a word and counted again after a death. A permit is taken and given back by the
 //! one store that changes the holder's entry.
 //!
-//! A release by somebody who holds none is a signal and adds a permit, unless the semaphore is bounded. Permits
-//! that came by signals are the taker's as all others are, and its end gives them back.
+//! A release by somebody who holds none is a signal, unless the semaphore is bounded: it gives back a permit that
+//! another holds, or adds one when nobody holds any. So a consumer that takes signals and never gives back does not
+//! pile up permits that its end would bring again.
 //!
 //! Who finds no permit sleeps on the number of changes, so that no change between its look and its sleep is missed. A
 //! release wakes one if somebody may sleep. Whoever was woken looks for a permit; if it has to stop before it could
@@ -120,6 +121,18 @@ impl<'m, M: Memory> Semaphore<'m, M> {
             Some(entry) if table.number(entry) > 1 => table.set_number(entry, table.number(entry) - 1),
             Some(entry) => table.remove(entry),
             None if self.bounded => return self.outside(Err(SyncError::NotOwner)),
+            None => self.signal()?,
+        }
+        self.outside_with_permits(1);
+        Ok(Answer::Done)
+    }
+
+    /// A release by somebody who holds none, inside the guard. Leaves it when it fails.
+    fn signal(&self) -> Result<(), SyncError> {
+        let table = self.table();
+        match table.entries().min_by_key(|(_, owner)| *owner) {
+            Some((entry, _)) if table.number(entry) > 1 => table.set_number(entry, table.number(entry) - 1),
+            Some((entry, _)) => table.remove(entry),
             None => {
                 let total = self.memory.load32(self.base + TOTAL);
                 if total >= PERMITS_MAX {
@@ -129,8 +142,7 @@ impl<'m, M: Memory> Semaphore<'m, M> {
                 self.memory.store32(self.base + TOTAL, total + 1);
             }
         }
-        self.outside_with_permits(1);
-        Ok(Answer::Done)
+        Ok(())
     }
 
     /// Gives back everything that `who` holds.

@@ -84,10 +84,6 @@ impl Deadline {
     pub(crate) fn after(time: Duration) -> Self {
         Self(Instant::now().checked_add(time))
     }
-
-    pub(crate) fn of(time: Option<Duration>) -> Self {
-        time.map_or(Self::never(), Self::after)
-    }
 }
 
 impl Waits for Deadline {

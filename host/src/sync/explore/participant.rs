@@ -169,10 +169,6 @@ impl Memory for Virtual<'_> {
         self.step("swap", at, change32(at, |_| value))
     }
 
-    fn add32(&self, at: u64, value: u32) -> u32 {
-        self.step("add", at, change32(at, |found| found.wrapping_add(value)))
-    }
-
     fn load64(&self, at: u64) -> u64 {
         self.step("load", at, change64(at, |found| found))
     }

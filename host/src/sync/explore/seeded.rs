@@ -28,10 +28,6 @@ impl Memory for Mute<'_, '_> {
         self.0.swap32(at, value)
     }
 
-    fn add32(&self, at: u64, value: u32) -> u32 {
-        self.0.add32(at, value)
-    }
-
     fn load64(&self, at: u64) -> u64 {
         self.0.load64(at)
     }

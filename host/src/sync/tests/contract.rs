@@ -95,6 +95,13 @@ fn a_release_without_a_permit_is_a_signal() {
     assert_eq!(at_once(&semaphore, 2, Operation::Acquire), Err(SyncError::TimedOut));
     assert_eq!(at_once(&semaphore, 1, Operation::Release), DONE);
     assert_eq!(at_once(&semaphore, 2, Operation::Acquire), ACQUIRED);
+    // A consumer of signals never gives back; what it took does not come again with its end.
+    assert_eq!(at_once(&semaphore, 1, Operation::Release), DONE);
+    assert_eq!(at_once(&semaphore, 2, Operation::Acquire), ACQUIRED);
+    assert_eq!(at_once(&semaphore, 1, Operation::Release), DONE);
+    assert_eq!(at_once(&semaphore, 2, Operation::Acquire), ACQUIRED);
+    assert_eq!(died(&semaphore, 2), Recovery::Done);
+    assert_eq!(at_once(&semaphore, 3, Operation::Len), Ok(Answer::Count(1)));
     let full = object(Spec::Semaphore { permits: crate::limits::PERMITS_MAX, bounded: false });
     assert!(matches!(at_once(&full, 1, Operation::Release), Err(SyncError::OutOfRange(_))));
 }

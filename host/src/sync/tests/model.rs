@@ -89,7 +89,15 @@ impl SemaphoreModel {
         if *held == 0 && self.bounded {
             return Err(SyncError::NotOwner);
         }
-        *held = held.saturating_sub(1);
+        // A signal gives back a permit of the first that holds one.
+        let giver = if *held > 0 {
+            Some(who)
+        } else {
+            self.held.iter().find(|(_, held)| **held > 0).map(|(who, _)| *who)
+        };
+        if let Some(held) = giver.and_then(|giver| self.held.get_mut(&giver)) {
+            *held -= 1;
+        }
         self.free += 1;
         DONE
     }

@@ -160,9 +160,6 @@ impl Memory for TestMemory {
     fn swap32(&self, at: u64, value: u32) -> u32 {
         self.change32(at, |_| value)
     }
-    fn add32(&self, at: u64, value: u32) -> u32 {
-        self.change32(at, |old| old.wrapping_add(value))
-    }
     fn load64(&self, at: u64) -> u64 {
         self.change::<8>(at, |_| None)
     }

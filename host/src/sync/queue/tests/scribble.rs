@@ -48,9 +48,6 @@ impl Memory for Nonsense {
     fn swap32(&self, _: u64, _: u32) -> u32 {
         self.next() as u32
     }
-    fn add32(&self, _: u64, _: u32) -> u32 {
-        self.next() as u32
-    }
     fn load64(&self, _: u64) -> u64 {
         self.next()
     }
