@@ -50,7 +50,8 @@ impl Figure {
     }
 }
 
-fn percentile(times: &[u64], percent: usize) -> f64 {
+/// Of times, each in nanoseconds.
+pub fn percentile(times: &[u64], percent: usize) -> f64 {
     let mut sorted = times.to_vec();
     sorted.sort_unstable();
     sorted[(sorted.len() - 1) * percent / 100] as f64

@@ -4,7 +4,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde::de::DeserializeOwned;
 use wasmpool::sync::{Barrier, Lock, Queue};
 use wasmpool::{Args, Module, Pool, Supervisor, Task, TaskHandle};
@@ -86,6 +88,32 @@ impl Bench {
         Measured::RoundTripsNs(times.swap_remove(0))
     }
 
+    /// Nanoseconds from the SIGKILL of a lock's holder until a thread that waits has the lock.
+    pub async fn succession(&self, kills: usize) -> Vec<u64> {
+        let mut times = Vec::new();
+        for _ in 0..kills {
+            let lock = Lock::new().expect("a lock");
+            let task = self.task("hold", Args::of(&(&lock,)));
+            let holder = self.pool.submit(task).await.expect("the pool is open");
+            while holder.progress().is_none() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            let pid = holder.pid().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+            let waiter = std::thread::spawn(move || {
+                let guard =
+                    lock.acquire_timeout(Duration::from_secs(60)).expect("no error").expect("the lock");
+                assert!(guard.abandoned_by().is_some(), "it is told");
+                Instant::now()
+            });
+            let killed = Instant::now();
+            kill_process(pid.expect("it runs"), Signal::KILL).expect("it runs");
+            let got = waiter.join().expect("the waiter");
+            times.push(u64::try_from((got - killed).as_nanos()).unwrap_or(u64::MAX));
+            holder.await;
+        }
+        times
+    }
+
     fn task(&self, name: &str, args: Result<Args, wasmpool::ArgsError>) -> Task {
         Task::new(&self.guest.task(name).expect("a task of the guest")).args(args.expect("arguments"))
     }
@@ -99,9 +127,6 @@ impl Bench {
         let mut values = Vec::new();
         for handle in handles {
             let record = handle.await;
-            if std::env::var_os("SHOW_CPU").is_some() {
-                eprintln!("{} cpu {:?} wall {:?}", record.name, record.cpu_time, record.wall_time);
-            }
             match &record.outcome {
                 wasmpool::Outcome::Succeeded(value) => values.push(value.to().expect("a value")),
                 outcome => panic!("{}: {outcome}", record.name),

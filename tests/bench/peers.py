@@ -6,6 +6,7 @@ when all of them are ready, for N repetitions.
 
 import json
 import multiprocessing
+import signal
 import sys
 import time
 
@@ -34,6 +35,37 @@ def lock_pairs(start, result, lock, n):
         lock.acquire()
         lock.release()
     result.put(time.perf_counter_ns() - began)
+
+
+def lock_with(start, result, lock, n):
+    start.wait()
+    began = time.perf_counter_ns()
+    for _ in range(n):
+        with lock:
+            pass
+    result.put(time.perf_counter_ns() - began)
+
+
+def hold(lock, held):
+    lock.acquire()
+    held.set()
+    signal.pause()
+
+
+def succession(kills, patience):
+    """From the SIGKILL of a lock's holder to the next acquisition, in nanoseconds; None if there is none."""
+    times = []
+    for _ in range(kills):
+        lock, held = CONTEXT.Lock(), CONTEXT.Event()
+        holder = CONTEXT.Process(target=hold, args=(lock, held))
+        holder.start()
+        held.wait()
+        began = time.perf_counter_ns()
+        holder.kill()
+        got = lock.acquire(timeout=patience)
+        times.append(time.perf_counter_ns() - began if got else None)
+        holder.join()
+    return times
 
 
 def produce(start, result, queue, n, size):
@@ -71,13 +103,16 @@ def pong(start, result, there, back, n):
 
 
 def measure(name, n):
-    if name == "lock-alone":
-        [elapsed] = run((lock_pairs, CONTEXT.Lock(), n))
+    pairs = {"calls": lock_pairs, "with": lock_with}
+    if name.startswith("lock-alone-"):
+        [elapsed] = run((pairs[name.split("-")[2]], CONTEXT.Lock(), n))
         return {"per_second": n * 1e9 / elapsed}
-    if name == "lock-contended":
-        lock = CONTEXT.Lock()
-        elapsed = run((lock_pairs, lock, n), (lock_pairs, lock, n))
+    if name.startswith("lock-contended-"):
+        lock, work = CONTEXT.Lock(), pairs[name.split("-")[2]]
+        elapsed = run((work, lock, n), (work, lock, n))
         return {"per_second": 2 * n * 1e9 / max(elapsed)}
+    if name == "succession":
+        return {"succession_ns": succession(n, patience=2)}
     if name in ("queue-8", "queue-65536"):
         size = int(name.split("-")[1])
         queue = CONTEXT.Queue(1024)

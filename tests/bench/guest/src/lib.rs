@@ -5,7 +5,7 @@
 use std::time::Instant;
 
 use wasmpool_guest::sync::{Barrier, Lock, Queue, SyncError};
-use wasmpool_guest::{Bytes, task};
+use wasmpool_guest::{Bytes, context, task};
 
 /// Takes and gives back a lock `n` times.
 #[task]
@@ -16,6 +16,16 @@ fn lock_pairs(lock: Lock, start: Barrier, n: u64) -> Result<u64, SyncError> {
         drop(lock.acquire()?);
     }
     Ok(nanoseconds(began))
+}
+
+/// Takes the lock and never gives it back.
+#[task]
+fn hold(lock: Lock) -> Result<(), SyncError> {
+    let _held = lock.acquire()?;
+    context::progress(0, None);
+    loop {
+        std::hint::black_box(());
+    }
 }
 
 /// Puts `n` items of this many bytes.
