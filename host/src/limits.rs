@@ -182,6 +182,8 @@ pub const DICT_VALUE_BYTES_MAX: usize = 16 * 1024;
 pub const NESTED_DEPTH_MAX: u32 = 8;
 /// Tasks that one attempt may have submitted and not yet seen the end of.
 pub const NESTED_TASKS_MAX: usize = 1024;
+/// Submitted tasks of one supervisor whose arguments lie in memory files.
+pub const NESTED_FILES_MAX: usize = 256;
 /// How long a task waits in a host import before it gives its place in the pool back.
 pub const WAIT_WITH_SLOT_TIME_MAX: Duration = Duration::from_millis(10);
 /// Tasks of one pool that wait in a host import and have given their places back.

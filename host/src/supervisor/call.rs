@@ -13,6 +13,7 @@ use crate::os::memory_file::SealedFile;
 use crate::outcome::{CancelledBy, Outcome, Record};
 use crate::policy::Policy;
 use crate::protocol::worker::{Entry, Initializer};
+use crate::supervisor::artifact_store::Artifact;
 use crate::supervisor::event::{ModuleSourceBytes, WorkerId};
 use crate::supervisor::handle::HandleState;
 use crate::supervisor::output::Output;
@@ -24,6 +25,8 @@ use crate::task::Stdin;
 #[derive(Debug)]
 pub(super) struct CallShape {
     pub(super) module: Arc<ModuleSourceBytes>,
+    /// What the module offers, for the tasks that its tasks submit.
+    pub(super) artifact: Arc<Artifact>,
     pub(super) kind: crate::module_info::ModuleKind,
     pub(super) entry: Entry,
     pub(super) initializer: Option<Initializer>,

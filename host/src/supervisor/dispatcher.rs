@@ -157,7 +157,7 @@ impl Dispatcher {
 
     /// True when no task is left and no child can come any more.
     fn is_empty(&self) -> bool {
-        self.workers.is_empty() && self.places.is_empty() && self.spawning == 0
+        self.workers.is_empty() && self.places.is_empty() && self.spawning == 0 && self.unrecovered.is_empty()
     }
 
     fn handle_token(&mut self, token: u64) {
@@ -220,6 +220,7 @@ impl Dispatcher {
             Timer::ServerRetry { server } => self.serve(server),
             Timer::Recovery => self.recover_rest(),
             Timer::DeadlockLook => self.look_for_deadlocks(),
+            Timer::LateReplies => self.answer_late(),
             // Deadlines of an earlier phase.
             Timer::TaskTime { .. }
             | Timer::Grace { .. }
@@ -240,7 +241,7 @@ impl Dispatcher {
             Timer::ProcessAnswer { process, phase } => {
                 processes.get(&process).is_some_and(|process| process.phase == phase)
             }
-            Timer::ServerRetry { .. } | Timer::Recovery | Timer::DeadlockLook => true,
+            Timer::ServerRetry { .. } | Timer::Recovery | Timer::DeadlockLook | Timer::LateReplies => true,
         });
     }
 

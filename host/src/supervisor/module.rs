@@ -234,6 +234,10 @@ impl Module {
         TargetError { module: self.name().to_owned(), name: name.to_owned(), tasks, exports }
     }
 
+    pub(super) fn artifact(&self) -> &Arc<Artifact> {
+        &self.artifact
+    }
+
     pub(super) fn source(&self) -> &Arc<ModuleSourceBytes> {
         &self.source
     }

@@ -177,6 +177,7 @@ impl Task {
     pub(super) fn shape(&self, start_method: StartMethod, initializer: Option<Initializer>) -> CallShape {
         CallShape {
             module: Arc::clone(self.target.module().source()),
+            artifact: Arc::clone(self.target.module().artifact()),
             kind: self.target.module().info().kind,
             entry: self.target.entry().clone(),
             initializer,

@@ -28,6 +28,8 @@ pub(super) enum Timer {
     Recovery,
     /// Another look whether tasks wait for each other.
     DeadlockLook,
+    /// Another try to answer workers that had no room for an answer.
+    LateReplies,
 }
 
 /// All deadlines of the dispatcher.

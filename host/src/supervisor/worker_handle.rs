@@ -65,18 +65,20 @@ pub(super) struct Waiting {
     pub(super) on: WaitOn,
     /// It ends by itself one day.
     pub(super) timed: bool,
-    /// It was told that it is part of a deadlock.
-    pub(super) told: bool,
+    /// When it was told that it is part of a deadlock.
+    pub(super) told: Option<Instant>,
 }
 
 /// A task that a guest submitted.
 #[derive(Debug)]
 pub(super) enum Nested {
-    /// It waits or runs. The number of the request that waits for its end.
-    Outstanding {
-        join: Option<u64>,
-    },
+    /// It waits or runs. The number of the request that waits for its end, and its arguments' bytes; `file`: they
+    /// lie in a memory file.
+    Outstanding { join: Option<u64>, bytes: u64, file: bool },
+    /// It ended, and nobody has asked yet.
     Ended(Box<Record>),
+    /// It ended, and there was no room yet for the answer to this request.
+    Late { join: u64, record: Box<Record> },
 }
 
 /// What a worker is doing.
@@ -154,6 +156,8 @@ pub(super) struct Ended {
     pub(super) facts: Facts,
     pub(super) wall_time: Duration,
     pub(super) deadlock: Option<String>,
+    /// It was asked to stop.
+    pub(super) asked: bool,
 }
 
 /// The kernel's numbers for a record.

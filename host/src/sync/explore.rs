@@ -30,6 +30,8 @@
 //! Closures must do the same each time: no clock, no random numbers. What they note outside the memory, say in
 //! a `Mutex`, `prepare` must reset.
 
+#![forbid(unsafe_code)]
+
 mod engine;
 mod locks;
 mod objects;

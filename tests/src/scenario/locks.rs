@@ -36,9 +36,9 @@ fn limits(way: &str) -> Limits {
     Limits { timeout, grace_period: Duration::from_millis(100), ..Limits::default() }
 }
 
-fn holder<A: serde::Serialize>(module: &Module, way: &str, name: &str, args: A) -> wasmpool::Task {
-    let name = if way == "trap" { format!("{name}_and_trap") } else { format!("{name}_and_spin") };
-    call(module, &name, args).limits(limits(way))
+fn holder(module: &Module, way: &str, lock: &Lock) -> wasmpool::Task {
+    let name = if way == "trap" { "hold_lock_and_trap" } else { "hold_lock_and_spin" };
+    call(module, name, (lock,)).limits(limits(way))
 }
 
 /// The next waiter gets the lock and is told; permits come back; in pools of this many workers.
@@ -51,7 +51,7 @@ pub fn holders(args: &[String]) {
             let pool = support::pool(&supervisor, workers).build().expect("a pool");
             let mut ends = Ends::default();
             let lock = Lock::new().expect("a lock");
-            let handle = pool.submit(holder(&module, way, "hold_lock", (&lock,))).await.expect("a handle");
+            let handle = pool.submit(holder(&module, way, &lock)).await.expect("a handle");
             ends.watch(&handle);
             support::until_running(&handle).await;
             let waiter =
@@ -95,7 +95,7 @@ async fn permits(pool: &Pool, module: &Module, way: &str, ends: &mut Ends) {
 /// The host is told who abandoned the lock.
 async fn told(pool: &Pool, module: &Module, way: &str) {
     let lock = Lock::new().expect("a lock");
-    let handle = pool.submit(holder(module, way, "hold_lock", (&lock,))).await.expect("a handle");
+    let handle = pool.submit(holder(module, way, &lock)).await.expect("a handle");
     end(way, &handle).await;
     let task = handle.id();
     support::patiently("the holder", async { handle.await }).await;

@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,47 +14,52 @@ use wasmpool::sync::{Queue, SyncError};
 use crate::console::Console;
 use crate::inputs::InputFile;
 
-/// Whether everything that there was became items.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fed {
-    /// Or a task closed the queue and wanted no more.
-    Whole,
-    /// The person was told what is missing.
-    Incomplete,
+/// Set as soon as something of the input is lost: the person has been told what. The feed may end before its input
+/// does, with the tasks.
+#[derive(Clone, Debug, Default)]
+pub struct Lost(Rc<Cell<bool>>);
+
+impl Lost {
+    /// Whether something is.
+    pub fn is_set(&self) -> bool {
+        self.0.get()
+    }
+
+    fn set(&self) {
+        self.0.set(true);
+    }
 }
 
 /// Puts line after line into the queue, waits while it is full, and closes it at the end of the file. Then the
 /// queue is given up: this program cannot act on it any more.
-pub async fn feed(mut file: InputFile, queue: Queue<Bytes>, console: Arc<Console>) -> Fed {
-    let mut fed = Fed::Whole;
+pub async fn feed(mut file: InputFile, queue: Queue<Bytes>, console: Arc<Console>, lost: Lost) {
     while let Some(line) = file.next_line().await {
         let line = match line {
             Ok(line) => line,
             Err(error) => {
                 console.error(&format!("cannot read {} on: {error}", file.name));
-                fed = Fed::Incomplete;
+                lost.set();
                 break;
             }
         };
         let number = line.number;
         let put = match item(line) {
             Ok(item) => match queue.put_async(item).await {
-                // A task has closed it.
-                Err(SyncError::Closed) => return fed,
+                // A task has closed it and wants no more.
+                Err(SyncError::Closed) => return,
                 put => put.map_err(|error| error.to_string()),
             },
             Err(reason) => Err(reason),
         };
         if let Err(reason) = put {
+            lost.set();
             console.error(&format!("{}:{number}: {reason}", file.name));
-            fed = Fed::Incomplete;
         }
     }
     if let Err(error) = queue.close() {
+        lost.set();
         console.error(&format!("cannot close the queue `{}`: {error}", queue.name()));
-        fed = Fed::Incomplete;
     }
-    fed
 }
 
 /// A line as JSON.
@@ -74,16 +81,19 @@ mod tests {
         (file, input)
     }
 
-    fn run(bytes: &[u8], queue: &Queue<Bytes>) -> Fed {
+    /// Whether something was lost.
+    fn run(bytes: &[u8], queue: &Queue<Bytes>) -> bool {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let (_file, input) = file(bytes);
-        runtime.block_on(feed(input, queue.clone(), Arc::new(Console::quiet())))
+        let lost = Lost::default();
+        runtime.block_on(feed(input, queue.clone(), Arc::new(Console::quiet()), lost.clone()));
+        lost.is_set()
     }
 
     #[test]
     fn lines_become_json_and_then_comes_the_end() {
         let queue = Queue::raw(10).unwrap();
-        assert_eq!(run(b"1\nhello\n{\"a\": [1]}\n\n", &queue), Fed::Whole);
+        assert!(!run(b"1\nhello\n{\"a\": [1]}\n\n", &queue));
         let items: Vec<Bytes> = queue.iter().collect::<Result<_, _>>().unwrap();
         assert_eq!(items, ["1", r#""hello""#, r#"{"a": [1]}"#, r#""""#]);
     }
@@ -91,7 +101,7 @@ mod tests {
     #[test]
     fn a_line_that_is_no_item_is_left_out_and_told() {
         let queue = Queue::builder().message_bytes_max(8).build_raw().unwrap();
-        assert_eq!(run(b"\xff\n[0,0,0,0,0]\n012345678901234567890\n7\n", &queue), Fed::Incomplete);
+        assert!(run(b"\xff\n[0,0,0,0,0]\n012345678901234567890\n7\n", &queue));
         assert_eq!(queue.iter().collect::<Result<Vec<_>, _>>().unwrap(), ["7"]);
     }
 
@@ -99,7 +109,7 @@ mod tests {
     fn a_queue_that_was_closed_wants_no_more() {
         let queue = Queue::raw(10).unwrap();
         queue.close().unwrap();
-        assert_eq!(run(b"1\n2\n", &queue), Fed::Whole);
+        assert!(!run(b"1\n2\n", &queue));
         assert_eq!(queue.get(), Ok(None));
     }
 
@@ -108,7 +118,7 @@ mod tests {
         let queue = Queue::raw(1).unwrap();
         let taken = std::thread::scope(|scope| {
             let takes = scope.spawn(|| queue.iter().collect::<Result<Vec<_>, _>>().unwrap());
-            assert_eq!(run(&b"1\n".repeat(100), &queue), Fed::Whole);
+            assert!(!run(&b"1\n".repeat(100), &queue));
             takes.join().unwrap()
         });
         assert_eq!(taken.len(), 100);

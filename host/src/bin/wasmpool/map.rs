@@ -23,7 +23,7 @@ use crate::arguments::Map;
 use crate::console::Console;
 use crate::drain::Drain;
 use crate::failure::{Failure, OrFailWith};
-use crate::feed::{self, Fed};
+use crate::feed::{self, Lost};
 use crate::inputs::{self, Call, InputFile, TaskMaker};
 use crate::interrupt::{Signals, Wish};
 use crate::module_path::{self, ModulePath};
@@ -51,7 +51,8 @@ pub fn map(map: &Map, console: &Arc<Console>) -> Result<u8, Failure> {
         let mut maker = resolve(map, &path, &module)?;
         let inputs = Inputs::open(map, &maker)?;
         let shared = Shared::make(&map.shared, batch::USAGE)?;
-        let feeding = feeding(map, &shared, console)?;
+        let lost = Lost::default();
+        let feeding = feeding(map, &shared, console, &lost)?;
         let mut drain = drain(map, &shared, console)?;
         maker.prototype = shared.grant_all(maker.prototype);
         let pump = match maker.call {
@@ -66,7 +67,7 @@ pub fn map(map: &Map, console: &Arc<Console>) -> Result<u8, Failure> {
         console.begin_progress(map.batch.progress, inputs.count());
         let begin = Instant::now();
         let with_output = pump.is_none();
-        let batch = Batch { map, pool: &pool, console, with_output, feeding, drain: drain.as_mut() };
+        let batch = Batch { map, pool: &pool, console, with_output, feeding, lost, drain: drain.as_mut() };
         let (tally, written) = match inputs {
             Inputs::List(list) => batch.run(inputs::of_list(maker, list), &mut signals).await,
             Inputs::File(file) => {
@@ -242,9 +243,14 @@ impl Inputs {
 }
 
 /// `--feed`: a future that fills the queue.
-type Feeding = Pin<Box<dyn Future<Output = Fed>>>;
+type Feeding = Pin<Box<dyn Future<Output = ()>>>;
 
-fn feeding(map: &Map, shared: &Shared, console: &Arc<Console>) -> Result<Option<Feeding>, Failure> {
+fn feeding(
+    map: &Map,
+    shared: &Shared,
+    console: &Arc<Console>,
+    lost: &Lost,
+) -> Result<Option<Feeding>, Failure> {
     let Some(name) = &map.streams.feed else { return Ok(None) };
     let queue = shared.queue("--feed", name, batch::USAGE)?;
     let is_stdin =
@@ -259,7 +265,7 @@ fn feeding(map: &Map, shared: &Shared, console: &Arc<Console>) -> Result<Option<
         return Err(Failure::new(batch::USAGE, message));
     }
     let file = InputFile::open("-".as_ref(), line_bytes_max(), 1).or_fail_with(batch::NOT_SET_UP)?;
-    Ok(Some(Box::pin(feed::feed(file, queue, Arc::clone(console)))))
+    Ok(Some(Box::pin(feed::feed(file, queue, Arc::clone(console), lost.clone()))))
 }
 
 fn drain(map: &Map, shared: &Shared, console: &Arc<Console>) -> Result<Option<Drain>, Failure> {
@@ -281,6 +287,8 @@ struct Batch<'a> {
     /// Whether records carry captured output.
     with_output: bool,
     feeding: Option<Feeding>,
+    /// Whether the feed lost something.
+    lost: Lost,
     drain: Option<&'a mut Drain>,
 }
 
@@ -296,17 +304,14 @@ impl Batch<'_> {
         let mut written = self.start_writer(records);
         let order = if self.map.unordered { Order::Completion } else { Order::Input };
         let drive = Drive { order, halt: self.map.batch.halt, requests, reports };
-        let (mut tally, mut fed) = (None, Fed::Whole);
+        let mut tally = None;
         let mut driving = std::pin::pin!(drive.run(self.pool, inputs));
         let written = loop {
             tokio::select! {
                 ended = &mut driving, if tally.is_none() => tally = Some(ended),
                 // A writer that is gone without a word has panicked, and its message is on the screen.
                 result = &mut written => break result.unwrap_or(Ok(())),
-                result = end_of_feed(&mut self.feeding) => {
-                    fed = result;
-                    self.feeding = None;
-                }
+                () = end_of_feed(&mut self.feeding) => self.feeding = None,
                 // As when the results cannot be written: nobody reads what the batch is for.
                 () = failure_of(&mut self.drain) => {
                     for request in [Request::Finish { interruption: Interruption::OutputClosed }, Request::Kill] {
@@ -323,7 +328,7 @@ impl Batch<'_> {
             Some(tally) => tally,
             None => driving.await,
         };
-        if fed == Fed::Incomplete {
+        if self.lost.is_set() {
             tally.interrupt(Interruption::InputLost);
         }
         (tally, written)
@@ -357,7 +362,7 @@ impl Batch<'_> {
 }
 
 /// The end of the feed; never, when there is none.
-async fn end_of_feed(feeding: &mut Option<Feeding>) -> Fed {
+async fn end_of_feed(feeding: &mut Option<Feeding>) {
     match feeding {
         Some(feeding) => feeding.await,
         None => std::future::pending().await,

@@ -11,7 +11,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Dispatcher, Place};
 use crate::limits::DEADLOCK_LOOK_TIME;
@@ -26,6 +26,8 @@ use crate::sync::{Blockers, Granted, Token, WaitFor};
 
 /// Bytes of a cycle in words.
 const CYCLE_BYTES_MAX: usize = 1024;
+/// How long one that was told of a deadlock may take to go on, before others are told.
+const ANSWER_TIME: Duration = Duration::from_secs(1);
 
 /// Waits that were stuck at the last look, by worker and number.
 #[derive(Debug, Default)]
@@ -86,7 +88,7 @@ impl Dispatcher {
         // youngest.
         let rank = |node: &usize| {
             let entry = self.workers.get(actors.workers.get(*node)?)?;
-            let waiting = entry.waiting.filter(|waiting| !waiting.told)?;
+            let waiting = entry.waiting.filter(|waiting| waiting.told.is_none())?;
             Some((matches!(waiting.on, WaitOn::Task { .. }), entry.holding.as_ref()?.task))
         };
         let foremost =
@@ -146,6 +148,12 @@ impl Dispatcher {
         let of_worker = |worker: &WorkerId| {
             let entry = self.workers.get(worker)?;
             let waiting = entry.waiting.filter(|waiting| !waiting.timed)?;
+            // Who was told, or is being stopped, goes on in a moment.
+            let told = waiting.told.is_some_and(|told| told.elapsed() < ANSWER_TIME);
+            let stopped = matches!(&entry.stage, Stage::Running(running) if running.intent.is_some());
+            if told || stopped {
+                return None;
+            }
             self.needs_of(actors, *worker, entry, waiting)
         };
         let of_pool = |pool: &PoolId| {
@@ -198,6 +206,15 @@ impl Dispatcher {
             return None;
         }
         let shares = |shape: &CallShape| shape.grants.iter().any(|grant| Arc::ptr_eq(&grant.object, object));
+        // What one that is about to end still holds comes back.
+        let ends = |entry: &WorkerHandle| !matches!(entry.stage, Stage::Running(_));
+        let mut ending =
+            self.workers.values().filter(|entry| ends(entry)).filter_map(|entry| entry.holding.as_ref());
+        if ending.any(|holding| shares(&holding.shape))
+            || self.unrecovered.iter().any(|over| shares(&over.holding.shape))
+        {
+            return None;
+        }
         let others = actors.workers.iter().filter(|other| {
             let holding = self.workers.get(other).and_then(|entry| entry.holding.as_ref());
             **other != worker && holding.is_some_and(|holding| shares(&holding.shape))
@@ -272,7 +289,7 @@ impl Dispatcher {
     fn end_wait(&mut self, worker: WorkerId, cycle: String) {
         let Some(entry) = self.workers.get_mut(&worker) else { return };
         let Some(waiting) = &mut entry.waiting else { return };
-        waiting.told = true;
+        waiting.told = Some(Instant::now());
         let message = ToWorker::Deadlock { wait: waiting.number, cycle: cycle.clone() };
         tracing::info!(worker, %cycle, "a wait is ended: deadlock");
         if let (Some(socket), Ok(bytes)) = (&entry.socket, frame::encode(&message)) {

@@ -8,22 +8,29 @@
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use super::Dispatcher;
 use crate::limits::{
-    INLINE_BYTES_MAX, MESSAGE_BYTES_MAX, NESTED_DEPTH_MAX, NESTED_TASKS_MAX, WAITING_TASKS_MAX,
+    INLINE_BYTES_MAX, MESSAGE_BYTES_MAX, NESTED_DEPTH_MAX, NESTED_FILES_MAX, NESTED_TASKS_MAX,
+    WAITING_TASKS_MAX,
 };
+use crate::module_info::ModuleInfo;
 use crate::os::memory_file::SealedFile;
-use crate::outcome::{CancelledBy, Outcome, Record};
+use crate::outcome::{CancelledBy, Limit, LimitKind, Outcome, Record};
 use crate::protocol::worker::{Body, Entry, JoinFailure, Reply};
 use crate::supervisor::call::{Assignment, Call, CallShape, Input, Reply as CallReply};
 use crate::supervisor::event::{Stop, WorkerId};
 use crate::supervisor::output::Output;
 use crate::supervisor::scheduler::Rank;
+use crate::supervisor::timers::Timer;
 use crate::supervisor::worker_handle::Nested;
 use crate::task::Stdin;
+
+/// When a worker that had no room for an answer is answered again.
+const LATE_REPLY_TIME: Duration = Duration::from_millis(5);
 
 impl Dispatcher {
     /// The number of the new task, or why it was not taken. An error is a worker that lies.
@@ -35,9 +42,12 @@ impl Dispatcher {
         descriptors: Vec<OwnedFd>,
     ) -> Result<Result<u64, String>, String> {
         let Some(entry) = self.workers.get_mut(&worker) else { return Ok(Err(String::new())) };
-        let (pool, server, outstanding) = (entry.pool, entry.server, entry.nested.len());
+        let (pool, outstanding, held) = (entry.pool, entry.nested.len(), bytes_held(&entry.nested));
         let Some(running) = entry.running() else { return Ok(Err(String::new())) };
-        let input = input(args, descriptors)?;
+        let input = match input(args, descriptors)? {
+            Ok(input) => input,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
         let (length, limit) = (input.len(), running.shape.limits.argument_bytes);
         if length > limit {
             return Ok(Err(format!("the arguments have {length} bytes, more than the limit of {limit}")));
@@ -52,11 +62,22 @@ impl Dispatcher {
             Output::Stream(sink) => Output::Stream(sink.clone()),
             Output::Capture | Output::Discard => Output::Discard,
         };
+        if held.saturating_add(length) > limit {
+            let reason =
+                format!("arguments and results of its submitted tasks would be more than {limit} bytes");
+            return Ok(Err(reason));
+        }
+        let file = matches!(input, Input::File(_));
+        if file && self.nested_files() >= NESTED_FILES_MAX {
+            return Ok(Err(format!(
+                "{NESTED_FILES_MAX} submitted tasks have large arguments, as many as may"
+            )));
+        }
         let waiting = self.pools.get(&pool).map_or(0, |pool| pool.waiting.len());
         if let Some(refusal) = refusal(stopping || self.ending, depth, outstanding, waiting) {
             return Ok(Err(refusal));
         }
-        let (name, callee) = match self.callee(server, &export) {
+        let (name, callee) = match callee(&shape.artifact.info, &export) {
             Ok(found) => found,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -65,7 +86,7 @@ impl Dispatcher {
         let call =
             Call { task, name: name.into(), attempt: 1, input, output, reply, retries: 0, depth, room: None };
         if let Some(entry) = self.workers.get_mut(&worker) {
-            entry.nested.insert(task, Nested::Outstanding { join: None });
+            entry.nested.insert(task, Nested::Outstanding { join: None, bytes: length, file });
         }
         if let Some(pool) = self.pools.get_mut(&pool) {
             pool.outstanding += 1;
@@ -76,39 +97,25 @@ impl Dispatcher {
         Ok(Ok(task))
     }
 
-    /// The function of that name in the module of the server.
-    fn callee(
-        &self,
-        server: crate::supervisor::fork_client::ServerId,
-        name: &str,
-    ) -> Result<(String, Entry), String> {
-        let server = self.servers.get(&server);
-        let Some(artifact) = server.and_then(|server| server.artifact.as_ref()) else {
-            return Err("the module's description is gone".to_owned());
-        };
-        let info = &artifact.info;
-        if let Some(task) = info.tasks.iter().find(|task| task.name == name || task.export == name) {
-            let entry = Entry::Task { export: task.export.clone(), result: task.result };
-            return Ok((task.name.clone(), entry));
-        }
-        if info.exports.iter().any(|export| export.name == name) {
-            return Ok((name.to_owned(), Entry::Export { name: name.to_owned() }));
-        }
-        let tasks: Vec<&str> = info.tasks.iter().map(|task| task.name.as_str()).collect();
-        Err(format!("the module has no task `{name}`; its tasks are {}", tasks.join(", ")))
+    /// Submitted tasks whose arguments keep a descriptor open.
+    fn nested_files(&self) -> usize {
+        let nested = self.workers.values().flat_map(|entry| entry.nested.values());
+        nested.filter(|state| matches!(state, Nested::Outstanding { file: true, .. })).count()
     }
 
     /// Answers when the task has ended.
     pub(super) fn join_nested(&mut self, worker: WorkerId, request: u64, task: u64) {
         let Some(entry) = self.workers.get_mut(&worker) else { return };
         match entry.nested.get_mut(&task) {
-            Some(Nested::Outstanding { join }) => *join = Some(request),
+            Some(Nested::Outstanding { join, .. }) => *join = Some(request),
             Some(Nested::Ended(_)) => {
                 if let Some(Nested::Ended(record)) = entry.nested.remove(&task) {
-                    self.joined(worker, request, *record);
+                    self.joined(worker, task, request, *record);
                 }
             }
-            None => self.reply(worker, request, Reply::Joined(Err(JoinFailure::NotFound)), None),
+            Some(Nested::Late { .. }) | None => {
+                self.reply(worker, request, Reply::Joined(Err(JoinFailure::NotFound)), None);
+            }
         }
     }
 
@@ -123,38 +130,72 @@ impl Dispatcher {
     pub(super) fn nested_ended(&mut self, parent: WorkerId, task: u64, record: Record) {
         let Some(entry) = self.workers.get_mut(&parent) else { return };
         match entry.nested.remove(&task) {
-            Some(Nested::Outstanding { join: Some(request) }) => self.joined(parent, request, record),
-            Some(Nested::Outstanding { join: None }) => {
-                entry.nested.insert(task, Nested::Ended(Box::new(record)));
+            Some(Nested::Outstanding { join: Some(request), .. }) => {
+                self.joined(parent, task, request, record)
+            }
+            Some(Nested::Outstanding { join: None, .. }) => {
+                let held = bytes_held(&entry.nested);
+                let limit = entry.running().map_or(0, |running| running.shape.limits.result_bytes);
+                let record = Box::new(within(record, held, limit));
+                entry.nested.insert(task, Nested::Ended(record));
             }
             // Its submitter is over, and something else runs in that worker.
-            Some(Nested::Ended(_)) | None => {}
+            Some(Nested::Ended(_) | Nested::Late { .. }) | None => {}
         }
     }
 
-    fn joined(&mut self, worker: WorkerId, request: u64, record: Record) {
-        let bytes = match record.outcome {
+    /// Answers the workers that had no room for an answer.
+    pub(super) fn answer_late(&mut self) {
+        let mut late = Vec::new();
+        for (worker, entry) in &mut self.workers {
+            let tasks = entry.nested.iter().filter(|(_, state)| matches!(state, Nested::Late { .. }));
+            let tasks: Vec<u64> = tasks.map(|(task, _)| *task).collect();
+            for task in tasks {
+                if let Some(Nested::Late { join, record }) = entry.nested.remove(&task) {
+                    late.push((*worker, task, join, record));
+                }
+            }
+        }
+        for (worker, task, join, record) in late {
+            self.joined(worker, task, join, *record);
+        }
+    }
+
+    /// Tells how a submitted task ended; later, if there is no room for it now.
+    fn joined(&mut self, worker: WorkerId, task: u64, request: u64, record: Record) {
+        if self.tell_joined(worker, request, &record) {
+            return;
+        }
+        if let Some(entry) = self.workers.get_mut(&worker) {
+            entry.nested.insert(task, Nested::Late { join: request, record: Box::new(record) });
+            self.timers.set(Instant::now() + LATE_REPLY_TIME, Timer::LateReplies);
+        }
+    }
+
+    /// False when there is no room for the answer.
+    fn tell_joined(&self, worker: WorkerId, request: u64, record: &Record) -> bool {
+        let bytes = match &record.outcome {
             Outcome::Succeeded(value) => value.bytes().clone(),
             Outcome::Exited(0) => Bytes::from_static(b"null"),
             outcome => {
                 let mut message = outcome.to_string();
                 message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
                 let failure = JoinFailure::Ended { exit_code: outcome.exit_code(), message };
-                return self.reply(worker, request, Reply::Joined(Err(failure)), None);
+                return self.try_reply(worker, request, Reply::Joined(Err(failure)), None);
             }
         };
         if bytes.len() <= INLINE_BYTES_MAX {
-            return self.reply(worker, request, Reply::Joined(Ok(Body::Inline(bytes.to_vec()))), None);
+            return self.try_reply(worker, request, Reply::Joined(Ok(Body::Inline(bytes.to_vec()))), None);
         }
         match SealedFile::from_bytes("wasmpool-nested-result", &bytes) {
             Ok(file) => {
                 let body = Body::Memory { length: file.len() };
-                self.reply(worker, request, Reply::Joined(Ok(body)), Some(file.as_fd()));
+                self.try_reply(worker, request, Reply::Joined(Ok(body)), Some(file.as_fd()))
             }
             Err(error) => {
                 let message = format!("its result cannot be stored: {error}");
                 let failure = JoinFailure::Ended { exit_code: crate::exit_code::NOT_SET_UP, message };
-                self.reply(worker, request, Reply::Joined(Err(failure)), None);
+                self.try_reply(worker, request, Reply::Joined(Err(failure)), None)
             }
         }
     }
@@ -167,6 +208,43 @@ impl Dispatcher {
             }
         }
     }
+}
+
+/// The function of that name in the module.
+fn callee(info: &ModuleInfo, name: &str) -> Result<(String, Entry), String> {
+    if let Some(task) = info.tasks.iter().find(|task| task.name == name || task.export == name) {
+        let entry = Entry::Task { export: task.export.clone(), result: task.result };
+        return Ok((task.name.clone(), entry));
+    }
+    if info.exports.iter().any(|export| export.name == name) {
+        return Ok((name.to_owned(), Entry::Export { name: name.to_owned() }));
+    }
+    let tasks: Vec<&str> = info.tasks.iter().map(|task| task.name.as_str()).collect();
+    Err(format!("the module has no task `{name}`; its tasks are {}", tasks.join(", ")))
+}
+
+/// Bytes that the supervisor keeps for the tasks that one attempt submitted: arguments, and results that it has not asked
+/// for.
+fn bytes_held(nested: &BTreeMap<u64, Nested>) -> u64 {
+    let bytes = |state: &Nested| match state {
+        Nested::Outstanding { bytes, .. } => *bytes,
+        Nested::Ended(record) | Nested::Late { record, .. } => match &record.outcome {
+            Outcome::Succeeded(value) => value.bytes().len() as u64,
+            _ => 0,
+        },
+    };
+    nested.values().map(bytes).sum()
+}
+
+/// The record, without its value if that is more than may be kept until it is asked for.
+fn within(mut record: Record, held: u64, limit: u64) -> Record {
+    if let Outcome::Succeeded(value) = &record.outcome
+        && held.saturating_add(value.bytes().len() as u64) > limit
+    {
+        let detail = format!("results that were not joined would be more than {limit} bytes");
+        record.outcome = Outcome::LimitExceeded(Limit { kind: LimitKind::Result, detail, trap: None });
+    }
+    record
 }
 
 /// Why no further task is taken.
@@ -190,6 +268,7 @@ fn refusal(stopping: bool, depth: u32, outstanding: usize, waiting: usize) -> Op
 fn nested_shape(parent: &CallShape, entry: Entry) -> CallShape {
     CallShape {
         module: Arc::clone(&parent.module),
+        artifact: Arc::clone(&parent.artifact),
         kind: parent.kind,
         entry,
         initializer: parent.initializer.clone(),
@@ -204,11 +283,12 @@ fn nested_shape(parent: &CallShape, entry: Entry) -> CallShape {
     }
 }
 
-/// The arguments that a worker sent. What lies in memory is sealed, and stays where it is.
-fn input(args: Body, descriptors: Vec<OwnedFd>) -> Result<Input, String> {
+/// The arguments that a worker sent. What lies in memory is sealed, and stays where it is. The inner error refuses
+/// the task; the outer one is a worker that lies.
+fn input(args: Body, descriptors: Vec<OwnedFd>) -> Result<Result<Input, String>, String> {
     match args {
         Body::Inline(bytes) => {
-            Input::new(bytes.into()).map_err(|error| format!("its arguments cannot be stored: {error}"))
+            Ok(Input::new(bytes.into()).map_err(|error| format!("its arguments cannot be stored: {error}")))
         }
         Body::Memory { length } => {
             let fd = descriptors.into_iter().next().ok_or("its arguments came without their memory file")?;
@@ -217,7 +297,7 @@ fn input(args: Body, descriptors: Vec<OwnedFd>) -> Result<Input, String> {
             if file.len() != length {
                 return Err(format!("its arguments have {} bytes, it said {length}", file.len()));
             }
-            Ok(Input::File(Arc::new(file)))
+            Ok(Ok(Input::File(Arc::new(file))))
         }
     }
 }
@@ -237,7 +317,7 @@ mod tests {
 
     #[test]
     fn arguments_of_another_length_are_refused() {
-        assert_eq!(input(Body::Inline(vec![0; 10]), Vec::new()).unwrap().len(), 10);
+        assert_eq!(input(Body::Inline(vec![0; 10]), Vec::new()).unwrap().unwrap().len(), 10);
         let fd = || OwnedFd::from(crate::os::memory_file::create("test").unwrap());
         assert!(input(Body::Memory { length: 1 }, vec![fd()]).is_err());
         assert!(input(Body::Memory { length: 0 }, vec![fd()]).is_ok());

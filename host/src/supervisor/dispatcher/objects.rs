@@ -6,22 +6,28 @@
 
 #![forbid(unsafe_code)]
 
+use std::io::ErrorKind;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Dispatcher;
 use crate::limits::DEADLOCK_LOOK_TIME;
+use crate::os::child::ExitStatus;
 use crate::protocol::frame;
 use crate::protocol::worker::{Ask, GrantedObject, Reply, ToWorker, WaitOn};
 use crate::supervisor::call::CallShape;
-use crate::supervisor::event::WorkerId;
+use crate::supervisor::event::{PoolId, WorkerId};
 use crate::supervisor::timers::Timer;
-use crate::supervisor::worker_handle::{Holding, Waiting};
+use crate::supervisor::worker_handle::{Holding, Waiting, WorkerHandle};
 use crate::sync::{Departure, DictAnswer, DictOperation, Grant, Granted, Recovery, SyncError, tokens};
 
 /// When an object that was busy is asked again.
 const RECOVERY_RETRY_TIME: Duration = Duration::from_millis(1);
+/// The pause between two tries doubles up to this.
+const RECOVERY_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// After this it is given up. Nobody who means well is inside for longer than a copy takes.
+const RECOVERY_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// An attempt that is over, with the objects that were not recovered yet.
 #[derive(Debug)]
@@ -29,6 +35,10 @@ pub(super) struct Unrecovered {
     pub(super) holding: Holding,
     /// Indices of its grants.
     left: Vec<usize>,
+    since: Instant,
+    /// When it is tried again, and how long after that.
+    due: Instant,
+    pause: Duration,
 }
 
 /// The grants as a start frame names them.
@@ -62,17 +72,19 @@ impl Dispatcher {
     /// An attempt is over: what it held goes back.
     pub(super) fn departed(&mut self, holding: Holding) {
         let left = (0..holding.shape.grants.len()).collect();
-        let mut over = Unrecovered { holding, left };
-        if !over.recover() {
+        let now = Instant::now();
+        let mut over = Unrecovered { holding, left, since: now, due: now, pause: RECOVERY_RETRY_TIME };
+        if !over.recover(now) {
+            self.timers.set(over.due, Timer::Recovery);
             self.unrecovered.push(over);
-            self.timers.set(Instant::now() + RECOVERY_RETRY_TIME, Timer::Recovery);
         }
     }
 
     pub(super) fn recover_rest(&mut self) {
-        self.unrecovered.retain_mut(|over| !over.recover());
-        if !self.unrecovered.is_empty() {
-            self.timers.set(Instant::now() + RECOVERY_RETRY_TIME, Timer::Recovery);
+        let now = Instant::now();
+        self.unrecovered.retain_mut(|over| over.due > now || !over.recover(now));
+        if let Some(due) = self.unrecovered.iter().map(|over| over.due).min() {
+            self.timers.set(due, Timer::Recovery);
         }
     }
 
@@ -88,13 +100,10 @@ impl Dispatcher {
         if entry.waiting.is_some() {
             return Err("it waits for two things at once".to_owned());
         }
-        entry.waiting = Some(Waiting { number, on, timed, told: false });
+        entry.waiting = Some(Waiting { number, on, timed, told: None });
         let pool = entry.pool;
         if let Some(pool) = self.pools.get_mut(&pool) {
-            entry.lent = pool.scheduler.lend();
-            if entry.lent {
-                pool.settings.lent.lend();
-            }
+            entry.lent = pool.lend();
         }
         if !timed && self.suspects.start_looking() {
             self.timers.set(Instant::now() + DEADLOCK_LOOK_TIME, Timer::DeadlockLook);
@@ -114,7 +123,33 @@ impl Dispatcher {
             && let Some(pool) = self.pools.get_mut(&entry.pool)
         {
             pool.take_back();
+            let pool = entry.pool;
+            self.lend_again(pool);
         }
+    }
+
+    /// A place among those that may be lent is free: whoever waits and still holds its place gives it back.
+    fn lend_again(&mut self, pool: PoolId) {
+        let holds = |entry: &&mut WorkerHandle| entry.pool == pool && entry.waiting.is_some() && !entry.lent;
+        let Some(entry) = self.workers.values_mut().find(holds) else { return };
+        let Some(pool_entry) = self.pools.get_mut(&pool) else { return };
+        entry.lent = pool_entry.lend();
+        self.pump(pool);
+    }
+
+    /// A worker ended, and its last words wait until somebody has read its output. What it held does not.
+    pub(super) fn left_unread(&mut self, worker: WorkerId) {
+        self.wait_is_over(worker, None);
+        let Some(entry) = self.workers.get_mut(&worker) else { return };
+        let status = entry.child.as_mut().and_then(|child| child.try_wait());
+        let nested = std::mem::take(&mut entry.nested);
+        if let Some(mut holding) = entry.holding.take() {
+            if matches!(status, Some((ExitStatus::Exited(0), _))) {
+                holding.departure = Departure::Ended;
+            }
+            self.departed(holding);
+        }
+        self.end_nested(nested);
     }
 
     /// A guest asks for something.
@@ -157,6 +192,24 @@ impl Dispatcher {
         }
     }
 
+    /// Answers a request; false when there is no room for it now.
+    pub(super) fn try_reply(
+        &self,
+        worker: WorkerId,
+        request: u64,
+        reply: Reply,
+        body: Option<BorrowedFd<'_>>,
+    ) -> bool {
+        let socket = self.workers.get(&worker).and_then(|entry| entry.socket.as_ref());
+        let Some(socket) = socket else { return true };
+        let Ok(bytes) = frame::encode(&ToWorker::Reply { request, reply }) else { return false };
+        match socket.try_send(&bytes, body.as_slice()) {
+            Ok(sent) => sent,
+            // One that is gone needs no answer.
+            Err(error) => matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset),
+        }
+    }
+
     /// Answers a request. A worker that has no room for the answer it asked for is not ours.
     pub(super) fn reply(
         &mut self,
@@ -166,10 +219,7 @@ impl Dispatcher {
         body: Option<BorrowedFd<'_>>,
     ) {
         let Some(entry) = self.workers.get(&worker) else { return };
-        let Some(socket) = &entry.socket else { return };
-        let sent = frame::encode(&ToWorker::Reply { request, reply })
-            .is_ok_and(|bytes| socket.try_send(&bytes, body.as_slice()).unwrap_or(true));
-        if !sent {
+        if entry.socket.is_some() && !self.try_reply(worker, request, reply, body) {
             let reason = "it does not read the answers to its requests".to_owned();
             self.condemn(worker, crate::supervisor::verdict::Intent::Protocol(reason));
         }
@@ -177,8 +227,9 @@ impl Dispatcher {
 }
 
 impl Unrecovered {
-    /// Recovers what can be; true when nothing is left and the token is free again.
-    fn recover(&mut self) -> bool {
+    /// Recovers what can be; true when nothing is left and the token is free again. An object that somebody who is
+    /// alive never leaves is given up: whoever is recovered there later finds this token dead too.
+    fn recover(&mut self, now: Instant) -> bool {
         let Holding { token, task, shape, departure } = &self.holding;
         let is_alive = |other| other != *token && tokens::is_alive(other);
         self.left.retain(|index| match &*shape.grants[*index].object {
@@ -188,10 +239,16 @@ impl Unrecovered {
             }
             Granted::Dict(_) => false,
         });
-        let done = self.left.is_empty();
+        let given_up = !self.left.is_empty() && now.duration_since(self.since) >= RECOVERY_TIME_MAX;
+        if given_up {
+            tracing::warn!(task, "a shared object is never left by somebody inside, and is not recovered");
+        }
+        let done = self.left.is_empty() || given_up;
         if done {
             tokens::give_back(*token);
         }
+        self.due = now + self.pause;
+        self.pause = (2 * self.pause).min(RECOVERY_PAUSE_MAX);
         done
     }
 }

@@ -28,6 +28,15 @@ pub(super) struct Pool {
 }
 
 impl Pool {
+    /// A task that waits gives its place back; false when as many have as may.
+    pub(super) fn lend(&mut self) -> bool {
+        let lends = self.scheduler.lend();
+        if lends {
+            self.settings.lent.lend();
+        }
+        lends
+    }
+
     /// A task that waited goes on.
     pub(super) fn take_back(&mut self) {
         self.scheduler.take_back();
@@ -207,7 +216,13 @@ impl Dispatcher {
     pub(super) fn drop_waiting(&mut self, pool: PoolId, by: CancelledBy) {
         let Some(entry) = self.pools.get_mut(&pool) else { return };
         for (server, rank) in entry.scheduler.waiting() {
-            self.end_waiting(pool, server, rank, &Outcome::Cancelled(by));
+            // A batch that halts lets what runs go on, and with it what that submitted.
+            let nested = |call: &Call| matches!(call.reply, Some(Reply::Nested { .. }));
+            let assignment = self.pools.get(&pool).and_then(|entry| entry.waiting.get(&(server, rank)));
+            let goes_on = assignment.is_some_and(|assignment| assignment.calls.iter().any(nested));
+            if by != CancelledBy::Batch || !goes_on {
+                self.end_waiting(pool, server, rank, &Outcome::Cancelled(by));
+            }
         }
         self.pump(pool);
     }

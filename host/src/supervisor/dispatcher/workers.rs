@@ -208,8 +208,9 @@ impl Dispatcher {
     /// The worker's process ended: what it said last counts, then the kernel's word.
     pub(super) fn worker_ended(&mut self, worker: WorkerId) {
         if !self.read_last_frames(worker) {
-            return;
+            return self.left_unread(worker);
         }
+        self.wait_is_over(worker, None);
         let Some(mut entry) = self.workers.remove(&worker) else { return };
         if let Some(socket) = entry.socket.take() {
             self.poller.remove(&socket);
@@ -229,9 +230,6 @@ impl Dispatcher {
         };
         let (pool, server) = (entry.pool, entry.server);
         self.origin_lost_one(entry.origin);
-        if let Some(pool) = self.pools.get_mut(&pool).filter(|_| entry.lent) {
-            pool.take_back();
-        }
         if let Some(holding) = entry.holding.take() {
             self.departed(holding);
         }
@@ -280,7 +278,8 @@ impl Dispatcher {
         if let Some(call) = calls.pop_front().flatten() {
             let wall_time = facts.started.elapsed();
             let shape = Arc::clone(&shape);
-            let ended = Ended { call, shape, said: None, intent, facts, wall_time, deadlock };
+            let asked = asked.is_some();
+            let ended = Ended { call, shape, said: None, intent, facts, wall_time, deadlock, asked };
             self.judge(pool, ended, pid, layers, measured);
         }
         self.again(pool, rank, shape, calls);
@@ -310,10 +309,11 @@ impl Dispatcher {
         layers: &[crate::policy::Layer],
         measured: Measured,
     ) {
-        let shape = ended.shape.clone();
+        let (shape, asked) = (ended.shape.clone(), ended.asked);
         let (call, record) = ended.judge(pid, layers, measured);
         tracing::debug!(task = &*call.name, pid, outcome = record.outcome.label(), "task ended");
-        let closing = self.ending || record.outcome.is_success();
+        // Who was asked to stop is not started again.
+        let closing = self.ending || asked || record.outcome.is_success();
         if closing || call.retries == 0 || matches!(record.outcome, Outcome::Cancelled(_)) {
             return self.finish_call(pool, call, record);
         }
@@ -334,10 +334,12 @@ impl Dispatcher {
         let Some(running) = entry.running() else { return };
         let call = running.calls.pop_front().flatten();
         let intent = running.intent.take();
-        running.asked = None;
+        let asked = running.asked.take().is_some();
         let deadlock = running.deadlock.take();
         let facts = std::mem::replace(&mut running.facts, Facts::new(now, cpu_time));
-        let fit = goes_on && intent.is_none();
+        // A call that was answered already is not begun: nobody could stop it any more.
+        let answered = matches!(running.calls.front(), Some(None));
+        let fit = goes_on && intent.is_none() && !answered;
         let more = fit && !running.calls.is_empty();
         let reusable = fit && !running.last;
         let timeout = running.shape.limits.timeout;
@@ -345,11 +347,20 @@ impl Dispatcher {
         let wall_time = now.saturating_duration_since(facts.started);
         let shape = Arc::clone(&running.shape);
         let departure = departure(&said, intent.as_ref());
-        let ended =
-            call.map(|call| Ended { call, shape, said: Some(said), intent, facts, wall_time, deadlock });
+        let ended = call.map(|call| Ended {
+            call,
+            shape,
+            said: Some(said),
+            intent,
+            facts,
+            wall_time,
+            deadlock,
+            asked,
+        });
         let nested = std::mem::take(&mut entry.nested);
         if let Some(holding) = &mut entry.holding {
-            holding.departure = departure;
+            // The next call of a chunk has to say for itself how it ends.
+            holding.departure = if more { Departure::Died } else { departure };
         }
         let holding = if reusable && !more { entry.holding.take() } else { None };
         if more || reusable {

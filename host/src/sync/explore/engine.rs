@@ -3,6 +3,8 @@
 //! Each participant has a thread, and exactly one thread has the turn. It keeps it while its participant is chosen
 //! again, so that most steps cost no switch. A participant that dies unwinds its thread.
 
+#![forbid(unsafe_code)]
+
 use std::collections::HashSet;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -1,5 +1,7 @@
 //! The lock's and the guard's protocols, explored.
 
+#![forbid(unsafe_code)]
+
 use std::sync::Mutex;
 
 use super::{Exploration, Inside, Virtual};

@@ -1,5 +1,7 @@
 //! Semaphore, event, condition and barrier, explored.
 
+#![forbid(unsafe_code)]
+
 use std::sync::Mutex;
 
 use super::{Exploration, Virtual};

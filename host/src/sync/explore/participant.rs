@@ -1,5 +1,7 @@
 //! The memory as one participant sees it: each call is a step of its own.
 
+#![forbid(unsafe_code)]
+
 use std::panic::resume_unwind;
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! Protocols with a known mistake, which the explorer must find: else it would prove nothing about the others.
 
+#![forbid(unsafe_code)]
+
 use std::time::Duration;
 
 use super::{Exploration, Inside, Virtual};
