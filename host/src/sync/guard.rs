@@ -19,6 +19,8 @@ const CONTENDED: u32 = 1 << 31;
 const TOKEN_BITS: u32 = CONTENDED - 1;
 /// The holder may be off its CPU for this long before the caller's own time-out is asked.
 const PATIENCE: Duration = Duration::from_millis(2);
+/// Attempts at a word that only changes a few times, unless somebody hostile changes it for ever.
+const ATTEMPTS: u32 = 1000;
 
 /// Who repairs an object: no participant has this token.
 const REPAIRER: u32 = Token::MAX;
@@ -37,12 +39,17 @@ pub(super) fn enter(
         return Ok(());
     }
     let mut patient = true;
+    let mut in_vain = 0;
     // Whoever slept must assume that others sleep too.
     while memory.swap32_if(at, 0, own | CONTENDED) != 0 {
         let found = memory.load32(at);
-        if found == 0 || found & CONTENDED == 0 && memory.swap32_if(at, found, found | CONTENDED) != found {
+        let changed =
+            found == 0 || found & CONTENDED == 0 && memory.swap32_if(at, found, found | CONTENDED) != found;
+        if changed && in_vain < ATTEMPTS {
+            in_vain += 1;
             continue;
         }
+        in_vain = 0;
         let time = if patient { PATIENCE } else { waits.sleep_at_most(what)?.min(10 * PATIENCE) };
         patient = false;
         memory.sleep(at, found | CONTENDED, time);

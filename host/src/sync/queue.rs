@@ -135,8 +135,8 @@ impl<M: Memory> Queue<'_, M> {
     pub(super) fn close(&self, who: Token, waits: &mut dyn Waits) -> Result<(), SyncError> {
         self.inside(who, WaitFor::Room, waits, |wakes| {
             self.set(CLOSED, 1);
-            wakes.items = self.announce_to_all(ITEMS);
-            wakes.room = self.announce_to_all(ROOM);
+            self.announce_to_all(ITEMS, &mut wakes.items);
+            self.announce_to_all(ROOM, &mut wakes.room);
             Ok(())
         })
     }

@@ -9,7 +9,7 @@
 use super::super::memory::Memory;
 use super::Queue;
 use super::layout::{
-    BEHIND, CLOSED, EMPTY, FREE_SLOT, HELD, ITEMS, Kind, LENGTH, List, NEXT, READY, ROOM_FOR_BLOCKS,
+    BEHIND, CLOSED, EMPTY, FREE_SLOT, HELD, ITEMS, Kind, LENGTH, List, NEXT, READY, ROOM, ROOM_FOR_BLOCKS,
     SLOTS_USED, State, WRITING, blocks_for,
 };
 use super::signals::Wakes;
@@ -132,19 +132,19 @@ impl<M: Memory> Queue<'_, M> {
         if self.word(ROOM_FOR_BLOCKS) != 0 {
             // Who is woken may need more than there is while another needs less: let all look.
             self.set(ROOM_FOR_BLOCKS, 0);
-            wakes.room = self.announce_to_all(super::layout::ROOM);
+            self.announce_to_all(ROOM, &mut wakes.room);
         } else {
-            wakes.room = self.announce_to_one(super::layout::ROOM, was_full || blocks > 0);
+            self.announce_to_one(ROOM, was_full || blocks > 0, &mut wakes.room);
         }
     }
 
     /// After an item has left for good: tells who waits for the end of all work.
     pub(super) fn tell_of_removal(&self, wakes: &mut Wakes) {
         if self.word(CLOSED) != 0 {
-            wakes.items = self.announce_to_all(ITEMS);
+            self.announce_to_all(ITEMS, &mut wakes.items);
         }
         if self.word(EMPTY.sleepers) != 0 && self.is_empty() {
-            wakes.empty = self.announce_to_all(EMPTY);
+            self.announce_to_all(EMPTY, &mut wakes.empty);
         }
     }
 

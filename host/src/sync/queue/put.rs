@@ -129,7 +129,7 @@ impl<M: Memory> Queue<'_, M> {
         self.append(READY_LIST, index);
         let ready = self.word(READY);
         self.set(READY, ready.wrapping_add(1));
-        wakes.items = self.announce_to_one(ITEMS, ready == 0);
+        self.announce_to_one(ITEMS, ready == 0, &mut wakes.items);
     }
 
     /// Gives up a slot of the caller's without the guard. Whoever is inside next and finds nothing to do

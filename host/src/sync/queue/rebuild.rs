@@ -6,7 +6,7 @@
 //! somebody who scribbles meanwhile spoils the queue, but not the one who repairs it.
 //!
 //! A slot is dropped if its state is none, its length is over the limit, or its chain leaves the arena or
-//! shares a block with one that was seen before. Blocks and slots that others are copying to or from right
+//! meets a block that was met before, in a chain that was kept or not: so each block is walked once. Blocks and slots that others are copying to or from right
 //! now are left as they are.
 
 #![forbid(unsafe_code)]
@@ -32,22 +32,27 @@ struct Sums {
     writing: u32,
     held: u32,
     dead_held: u32,
-    /// One bit for each block that was ever used: whether an item has it.
-    blocks: Vec<u64>,
+    /// The blocks that items have.
+    taken: Blocks,
+    /// The blocks that were met in a chain, also in one that made no sense.
+    met: Blocks,
     blocks_used: u32,
 }
 
-impl Sums {
-    fn has_block(&self, block: u32) -> bool {
-        self.blocks[block as usize / 64] >> (block % 64) & 1 == 1
+/// One bit for each block that was ever used.
+struct Blocks(Vec<u64>);
+
+impl Blocks {
+    fn none_of(count: u32) -> Self {
+        Self(vec![0; (count as usize).div_ceil(64)])
     }
 
-    fn take_block(&mut self, block: u32) {
-        self.blocks[block as usize / 64] |= 1 << (block % 64);
+    fn has(&self, block: u32) -> bool {
+        self.0[block as usize / 64] >> (block % 64) & 1 == 1
     }
 
-    fn give_block(&mut self, block: u32) {
-        self.blocks[block as usize / 64] &= !(1 << (block % 64));
+    fn add(&mut self, block: u32) {
+        self.0[block as usize / 64] |= 1 << (block % 64);
     }
 }
 
@@ -102,7 +107,8 @@ impl<M: Memory> Queue<'_, M> {
             writing: 0,
             held: 0,
             dead_held: 0,
-            blocks: vec![0; (blocks_used as usize).div_ceil(64)],
+            taken: Blocks::none_of(blocks_used),
+            met: Blocks::none_of(blocks_used),
             blocks_used,
         };
         let slots_used = self.slots_used();
@@ -175,16 +181,13 @@ impl<M: Memory> Queue<'_, M> {
         let mut chain = Vec::new();
         let mut link = first;
         for _ in 0..count {
-            let block =
-                self.block(link).ok().filter(|block| *block < sums.blocks_used && !sums.has_block(*block));
-            let Some(block) = block else {
-                chain.iter().for_each(|block| sums.give_block(*block));
-                return false;
-            };
-            sums.take_block(block);
+            let is_new = |block: &u32| *block < sums.blocks_used && !sums.met.has(*block);
+            let Some(block) = self.block(link).ok().filter(is_new) else { return false };
+            sums.met.add(block);
             chain.push(block);
             link = self.block_next(block);
         }
+        chain.iter().for_each(|block| sums.taken.add(*block));
         if let Some(last) = chain.last() {
             self.set_slot_word(index, LAST_BLOCK, last + 1);
         }
@@ -205,7 +208,7 @@ impl<M: Memory> Queue<'_, M> {
     fn write_free_blocks(&self, sums: &Sums) {
         let mut next = 0;
         let mut count = 0;
-        for block in (0..sums.blocks_used).rev().filter(|block| !sums.has_block(*block)) {
+        for block in (0..sums.blocks_used).rev().filter(|block| !sums.taken.has(*block)) {
             self.set_block_next(block, next);
             next = block + 1;
             count += 1;

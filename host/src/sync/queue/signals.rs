@@ -19,7 +19,8 @@ use super::Queue;
 use super::layout::{BEHIND, EMPTY, EPOCH, GUARD, ITEMS, ROOM, Signal};
 use super::lists::Unsound;
 
-/// How many to wake, once outside the guard.
+/// How many to wake, once outside the guard. It only grows: a rebuilding wakes everybody and forgets who
+/// sleeps, so what is announced after it in the same section knows of nobody.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Wakes {
     pub(super) items: u32,
@@ -68,6 +69,10 @@ impl<M: Memory> Queue<'_, M> {
             WaitFor::Room => ROOM,
             _ => EMPTY,
         };
+        // How often a change may come soon before the caller's time is asked: somebody hostile could change the
+        // word for ever.
+        const CHANGES_IN_A_ROW: u32 = 8;
+        let mut changes = 0;
         let mut asleep = None;
         // Set once the caller has waited for a moment without success and may sleep.
         let mut time: Option<Duration> = None;
@@ -89,8 +94,11 @@ impl<M: Memory> Queue<'_, M> {
             };
             match time.take() {
                 Some(time) => self.memory.sleep(self.base + signal.word, seen, time),
-                None if self.changes_soon(signal, seen) => {}
-                None => time = Some(waits.sleep_at_most(what)?),
+                None if changes < CHANGES_IN_A_ROW && self.changes_soon(signal, seen) => changes += 1,
+                None => {
+                    time = Some(waits.sleep_at_most(what)?);
+                    changes = 0;
+                }
             }
         }
     }
@@ -126,9 +134,9 @@ impl<M: Memory> Queue<'_, M> {
         }
     }
 
-    /// What one caller waits for has come: how many to wake. `is_first`: there was none of it, so that
+    /// What one caller waits for has come: raises how many to wake. `is_first`: there was none of it, so that
     /// somebody may be watching the word without being registered.
-    pub(super) fn announce_to_one(&self, signal: Signal, is_first: bool) -> u32 {
+    pub(super) fn announce_to_one(&self, signal: Signal, is_first: bool, wakes: &mut u32) {
         let pending = self.word(signal.pending);
         let sleeps = self.word(signal.sleepers) > pending;
         if sleeps || is_first {
@@ -137,15 +145,15 @@ impl<M: Memory> Queue<'_, M> {
         if sleeps {
             self.set(signal.pending, pending.wrapping_add(1));
         }
-        u32::from(sleeps)
+        *wakes = (*wakes).max(u32::from(sleeps));
     }
 
-    /// What all callers wait for has come: how many to wake.
-    pub(super) fn announce_to_all(&self, signal: Signal) -> u32 {
+    /// What all callers wait for has come: raises how many to wake.
+    pub(super) fn announce_to_all(&self, signal: Signal, wakes: &mut u32) {
         self.add(signal.word, 1);
         let sleepers = self.word(signal.sleepers);
         self.set(signal.pending, sleepers);
-        if sleepers > 0 { EVERYBODY } else { 0 }
+        *wakes = (*wakes).max(if sleepers > 0 { EVERYBODY } else { 0 });
     }
 
     /// Forgets who sleeps, and lets everybody look again.

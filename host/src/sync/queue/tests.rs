@@ -9,7 +9,7 @@ mod threads;
 
 use self::kit::{Now, TestMemory, bytes_of, get, item, lease, put, spec, token};
 use super::super::{Answer, Blockers, Departure, Operation, QueueSpec, Recovery, SyncError, WaitFor};
-use super::layout::{FIRST_BLOCK, ITEMS, State};
+use super::layout::{FIRST_BLOCK, FREE_SLOT, GUARD, ITEMS, Kind, LENGTH, SLOTS_USED, State};
 
 const EVERYBODY_ALIVE: &dyn Fn(super::Token) -> bool = &|_| true;
 
@@ -197,6 +197,27 @@ fn two_items_that_claim_one_block_do_not_both_stay() {
 }
 
 #[test]
+fn a_rebuilding_walks_each_block_once_however_many_slots_claim_it() {
+    const MANY: u32 = 200;
+    let memory = TestMemory::new(&spec(MANY, MANY * 4096, u64::from(MANY) * 4096));
+    let queue = memory.queue();
+    put(&queue, 1, &vec![1; MANY as usize * 4096]).unwrap();
+    // The last link of the chain that all slots claim leads nowhere.
+    queue.set_block_next(MANY - 2, 0);
+    queue.set(SLOTS_USED, MANY);
+    for index in 0..MANY {
+        queue.set_slot_word(index, LENGTH, MANY * 4096);
+        queue.set_slot_word(index, FIRST_BLOCK, 1);
+        queue.set_state(index, State::unowned(Kind::Ready, 0));
+    }
+    let accesses = u64::from(MANY) * 20;
+    let recover = || queue.recover(token(2), Departure::Died, EVERYBODY_ALIVE);
+    assert_eq!(memory.dying_at(accesses, recover), Some(Recovery::Done));
+    queue.verify();
+    assert!(queue.seen().is_empty());
+}
+
+#[test]
 fn who_sleeps_is_woken_once_and_nobody_is_not_woken_at_all() {
     let memory = TestMemory::new(&spec(8, 100, 1 << 16));
     let queue = memory.queue();
@@ -208,6 +229,27 @@ fn who_sleeps_is_woken_once_and_nobody_is_not_woken_at_all() {
     for wakes in [1, 2, 2, 2] {
         put(&queue, 1, &[1]).unwrap();
         assert_eq!(memory.count_of_wakes(), wakes);
+    }
+}
+
+#[test]
+fn who_sleeps_when_a_list_is_rebuilt_is_woken_whatever_comes_after_that() {
+    let memory = TestMemory::new(&spec(2, 100, 1 << 16));
+    let queue = memory.queue();
+    queue.set(ITEMS.sleepers, 1);
+    queue.set(FREE_SLOT, 0x7fff_fff0);
+    put(&queue, 1, &[1]).unwrap();
+    assert_eq!(memory.count_of_wakes(), 3, "for items, for room and for the end");
+    queue.verify();
+}
+
+#[test]
+fn a_word_that_never_stands_still_does_not_outlast_a_time_out() {
+    for at in [ITEMS.word, GUARD] {
+        let memory = TestMemory::new(&spec(2, 100, 1 << 16));
+        memory.never_stands_still(at);
+        let got = memory.dying_at(100_000, || get(&memory.queue(), 1));
+        assert_eq!(got, Some(Err(SyncError::TimedOut)), "{at}");
     }
 }
 

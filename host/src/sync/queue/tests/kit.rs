@@ -71,6 +71,8 @@ pub(in crate::sync) struct TestMemory {
     spec: QueueSpec,
     /// Accesses until the next one is the last.
     left: Cell<Option<u64>>,
+    /// A word that is another one at each access.
+    restless: Cell<Option<u64>>,
     stores: Cell<u64>,
     wakes: Cell<u64>,
 }
@@ -84,7 +86,8 @@ impl TestMemory {
 
     pub(in crate::sync) fn zeroed(spec: &QueueSpec, bytes: u64) -> Self {
         let bytes = RefCell::new(vec![0; bytes as usize]);
-        Self { bytes, spec: *spec, left: Cell::new(None), stores: Cell::new(0), wakes: Cell::new(0) }
+        let (left, restless) = (Cell::new(None), Cell::new(None));
+        Self { bytes, spec: *spec, left, restless, stores: Cell::new(0), wakes: Cell::new(0) }
     }
 
     pub(in crate::sync) fn queue(&self) -> Queue<'_, Self> {
@@ -101,6 +104,11 @@ impl TestMemory {
             Err(death) if death.is::<Death>() => None,
             Err(panic) => resume_unwind(panic),
         }
+    }
+
+    /// Somebody hostile changes this word all the time.
+    pub(in crate::sync) fn never_stands_still(&self, at: u64) {
+        self.restless.set(Some(at));
     }
 
     pub(in crate::sync) fn count_of_stores(&self) -> u64 {
@@ -130,6 +138,10 @@ impl TestMemory {
         };
         let mut word = [0; 8];
         word[..SIZE].copy_from_slice(place);
+        if self.restless.get() == Some(at) {
+            word[1] = word[1].wrapping_add(1).max(1);
+            place.copy_from_slice(&word[..SIZE]);
+        }
         let old = u64::from_le_bytes(word);
         if let Some(new) = change(old) {
             place.copy_from_slice(&new.to_le_bytes()[..SIZE]);
