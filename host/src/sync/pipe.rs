@@ -51,17 +51,20 @@ impl<M: Memory> Pipe<'_, M> {
         }
     }
 
-    /// Gives back what `gone` held. Never waits.
+    /// Gives back what `gone` held, or anybody else who is not alive. Never waits.
     pub(super) fn recover(&self, gone: Token, how: Departure, is_alive: &dyn Fn(Token) -> bool) -> Recovery {
-        let ends = [0, 1].map(|end| self.memory.load32(holder(end)) == gone.get());
-        let close = ends.contains(&true);
+        let found = [0, 1].map(|end| self.memory.load32(holder(end)));
+        let is_gone = |number: &u32| {
+            *number != 0 && Token::new(*number).is_none_or(|holder| holder == gone || !is_alive(holder))
+        };
+        let close = found.iter().any(is_gone);
         let directions = [0, 1].map(|end| self.direction(end).recover_from(gone, how, close, is_alive));
         if directions.contains(&Recovery::Busy) {
             // The holder's word still tells the next attempt that there is something to close.
             return Recovery::Busy;
         }
-        for end in 0..2 {
-            self.memory.swap32_if(holder(end), gone.get(), 0);
+        for (end, number) in (0..).zip(found).filter(|(_, number)| is_gone(number)) {
+            self.memory.swap32_if(holder(end), number, 0);
         }
         Recovery::Done
     }
@@ -229,6 +232,20 @@ mod tests {
                 assert!(at > 10, "it has accesses at which to die");
                 break;
             }
+        }
+    }
+
+    #[test]
+    fn an_end_whose_holder_is_not_alive_is_closed_with_the_next_that_goes() {
+        let spec = spec(2, 64, 1 << 16);
+        for forged in [1, u32::MAX] {
+            let memory = memory(&spec);
+            let pipe = ends(&memory, &spec);
+            pipe[0].act(1, Operation::Put(&item(1, 40))).unwrap();
+            pipe[1].act(2, Operation::Put(&item(2, 40))).unwrap();
+            memory.store32(holder(0), forged);
+            pipe[1].recover(token(3), Departure::Ended, &|token| token.get() != 1);
+            check_that_the_left_is_gone(&pipe);
         }
     }
 
