@@ -47,7 +47,9 @@ impl<'m, M: Memory> Condition<'m, M> {
         match operation {
             Operation::Open => Ok(Answer::Done),
             Operation::Leave => self.leave(who, waits),
-            Operation::Acquire | Operation::Release => self.lock().perform(who, operation, waits),
+            Operation::Acquire | Operation::Release | Operation::Abandon { .. } => {
+                self.lock().perform(who, operation, waits)
+            }
             Operation::Wait => self.wait(who, waits),
             Operation::Notify(count) => self.notify(who, count, waits),
             _ => Err(operation.wrong_for(ObjectKind::Condition)),

@@ -44,7 +44,7 @@ const SLEEPS_IN_VAIN: u32 = 2;
 /// Compare-and-swaps on a word that only changes a few times, unless somebody scribbles on it.
 const ATTEMPTS: u32 = 1000;
 
-/// The task number of who left by itself: it is known only to the supervisor.
+/// The task number of who left without saying which task it is: a thread of the host program.
 pub(super) const LEFT: u64 = 0;
 
 /// A lock at this place.
@@ -69,6 +69,10 @@ impl<M: Memory> Lock<'_, M> {
             }
             Operation::Release => self.release(who).map(|()| Answer::Done),
             Operation::Open => Ok(Answer::Done),
+            Operation::Abandon { task } => {
+                self.abandon(who, task);
+                Ok(Answer::Done)
+            }
             Operation::Leave => {
                 self.abandon(who, LEFT);
                 Ok(Answer::Done)

@@ -16,6 +16,9 @@ pub(crate) enum Operation<'a> {
     Open,
     /// The caller does not use it any more. Gives back what it holds, as `Ended`. Every kind; `Done`.
     Leave,
+    /// Gives a lock back that the caller holds, if it does, and has the next holder told that this task left it.
+    /// Lock, `RLock`, condition: `Done`.
+    Abandon { task: u64 },
     /// Lock, `RLock`, condition, semaphore. Waits. `Acquired`.
     Acquire,
     /// The same. `Done`.
@@ -77,6 +80,7 @@ impl Operation<'_> {
         match self {
             Self::Open => "open",
             Self::Leave => "leave",
+            Self::Abandon { .. } => "abandon",
             Self::Acquire => "acquire",
             Self::Release => "release",
             Self::Set => "set",

@@ -219,5 +219,16 @@ pub fn wrong_uses(_: &[String]) {
             }
         }
         guard.release().expect("it is still ours");
+        // One that returned and kept the lock has abandoned it too.
+        let kept = Lock::new().expect("a lock");
+        let keeper = pool.submit(call(&module, "hold_lock_and_return", (&kept,))).await.expect("a handle");
+        let task = keeper.id();
+        assert!(support::patiently("its keeper", async { keeper.await }).await.outcome.is_success());
+        let asks = pool.submit(call(&module, "ask_who_abandoned", (&kept,))).await.expect("a handle");
+        let record = support::patiently("the next", async { asks.await }).await;
+        let Outcome::Succeeded(told) = &record.outcome else { panic!("{}", record.outcome) };
+        assert_eq!(told.to::<Option<u64>>().expect("a task"), Some(task));
+        let after: () = pool.apply(&support::target(&module, "lock_once"), (&kept,)).await.expect("the lock");
+        drop(after);
     });
 }

@@ -65,7 +65,9 @@ pub fn leases(args: &[String]) {
             support::signal(pid, 9);
             assert_eq!(handle.await.outcome, Outcome::Killed(9));
         }
-        assert_eq!(queue.get_timeout(Duration::from_secs(10)), Ok(Got::Item(2)));
+        let younger: Option<(u64, u32)> =
+            pool.apply(&support::target(&module, "lease_and_ack"), (&queue,)).await.expect("an item");
+        assert_eq!(younger, Some((2, 1)));
         let dead: Vec<u64> = queue.dead_letters().map(|item| item.expect("an item")).collect();
         assert_eq!(dead, [1]);
         assert_eq!(queue.wait_empty_timeout(Duration::from_secs(10)), Ok(true));

@@ -129,10 +129,16 @@ impl Session {
             let operation = Operation::GiveBack { lease };
             let _ = self.perform_on(&handle.target, handle.grant, operation, NEVER);
         }
-        if !self.handles.uses(handle.grant)
-            && let Err(error) = self.perform_on(&handle.target, handle.grant, Operation::Leave, NEVER)
-        {
-            self.failed(error);
+        if self.handles.uses(handle.grant) {
+            return;
+        }
+        let task = self.task;
+        let is_lock = matches!(handle.kind, ObjectKind::Lock | ObjectKind::RLock | ObjectKind::Condition);
+        let last = [is_lock.then_some(Operation::Abandon { task }), Some(Operation::Leave)];
+        for operation in last.into_iter().flatten() {
+            if let Err(error) = self.perform_on(&handle.target, handle.grant, operation, NEVER) {
+                self.failed(error);
+            }
         }
     }
 
