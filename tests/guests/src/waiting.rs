@@ -87,3 +87,22 @@ fn take_turns(
         drop(permit);
     }
 }
+
+/// The first call of a chunk waits until it is asked to stop; a later one never ends.
+#[task]
+fn first_waits(number: u32) -> u32 {
+    while number > 0 || !context::cancelled() {
+        context::progress(number.into(), None);
+    }
+    number
+}
+
+/// A party of the barrier in each call; the second one never meets the others.
+#[task]
+fn party(barrier: Barrier, number: u32) -> Result<u32, SyncError> {
+    let parties = barrier.n_waiting();
+    while number > 0 {
+        context::progress(parties, None);
+    }
+    Ok(number)
+}

@@ -36,3 +36,8 @@ fn cycles_end_with_an_error_that_names_them() {
 fn nobody_is_told_of_a_deadlock_while_somebody_can_act() {
     scenario("no-false-alarms", &[]).run().expect(0);
 }
+
+#[test]
+fn who_was_asked_to_stop_is_not_started_again() {
+    scenario("stopped-waiters", &[]).run().expect(0);
+}

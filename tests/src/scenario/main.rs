@@ -92,6 +92,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("places", waiting::places),
     ("deadlocks", waiting::deadlocks),
     ("no-false-alarms", waiting::no_false_alarms),
+    ("stopped-waiters", waiting::stopped_waiters),
 ];
 
 /// Scenarios that use the supervisor which lives as long as the process: it is part of what was there.

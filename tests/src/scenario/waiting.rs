@@ -160,3 +160,43 @@ pub fn no_false_alarms(_: &[String]) {
         assert!(!set.to::<bool>().expect("a flag"));
     });
 }
+
+/// What was asked to stop is not started again, and what was answered is not begun; the second call of a chunk that dies is
+/// a party that died.
+pub fn stopped_waiters(_: &[String]) {
+    let supervisor = support::supervisor();
+    support::block_on(async {
+        let module = support::guests(&supervisor).await;
+        let pool = support::pool(&supervisor, 2).build().expect("a pool");
+        // The wait ends with an error, which the task returns: with retries left, but nobody wants them.
+        let event = Event::new().expect("an event");
+        let handle = pool.submit(call(&module, "wait_event", (&event,)).retries(3)).await.expect("a handle");
+        support::until_running(&handle).await;
+        handle.terminate();
+        let record = support::patiently("who was asked to stop", async { handle.await }).await;
+        assert_eq!((record.outcome.is_success(), record.attempt), (false, 1), "{}", record.outcome);
+
+        let chunks = support::pool(&supervisor, 1).chunksize(2).build().expect("a pool");
+        let target = support::target(&module, "first_waits");
+        let values = chunks.map_async::<_, u32>(&target, [0_u32, 1]);
+        let running = || !support::children().is_empty();
+        support::until("the chunk runs", running).await;
+        let stops = async { chunks.terminate(wasmpool::outcome::CancelledBy::Caller).await };
+        support::patiently("the chunk is stopped", stops).await;
+        drop(values);
+
+        let barrier = Barrier::new(2).expect("a barrier");
+        let chunks = support::pool(&supervisor, 1).chunksize(2).build().expect("a pool");
+        let tasks = [0_u32, 1].map(|number| call(&module, "party", (&barrier, number)));
+        let mut records = chunks.records(futures_util::stream::iter(tasks), wasmpool::Order::Input);
+        let (_, first) = futures_util::StreamExt::next(&mut records).await.expect("the first call");
+        assert!(first.outcome.is_success(), "{}", first.outcome);
+        let waits = barrier.clone();
+        let waiter = std::thread::spawn(move || waits.wait_timeout(Duration::from_secs(30)));
+        support::until("the host waits", || barrier.n_waiting() == 1).await;
+        support::signal(first.pid.expect("it had a worker"), 9);
+        assert_eq!(waiter.join().expect("the waiter"), Err(wasmpool::sync::SyncError::Broken));
+        let (_, second) = futures_util::StreamExt::next(&mut records).await.expect("the second call");
+        assert_eq!(second.outcome, Outcome::Killed(9));
+    });
+}
