@@ -90,7 +90,11 @@ impl Drop for EndKeeper {
         let token = tokens::take();
         // Whoever holds the end closes it by leaving; then it cannot be opened here.
         if self.0.perform(token, Operation::Open, &mut Deadline::after(Duration::ZERO)).is_ok() {
-            let _ = self.0.perform(token, Operation::Leave, &mut Deadline::after(PATIENCE));
+            let left = self.0.perform(token, Operation::Leave, &mut Deadline::after(PATIENCE));
+            if left.is_err() {
+                // The end is still this token's.
+                tokens::retire(token);
+            }
         }
         tokens::give_back(token);
     }

@@ -86,6 +86,17 @@ impl Base {
         self.perform(tokens::of_this_thread(), operation, &mut Deadline::never())
     }
 
+    /// Leaves nothing with `who`, whose token is free after this. If that cannot be, nobody gets the token again.
+    fn leave(&self, who: Token, waits: &mut dyn Waits) {
+        keep_if_stuck(self.grant.name(), who, self.perform(who, Operation::Leave, waits));
+    }
+
+    /// Gives back what a guard that is dropped holds for this thread.
+    fn release_dropped(&self, who: Token) {
+        let released = self.perform(who, Operation::Release, &mut Deadline::after(DROP_PATIENCE));
+        keep_if_stuck(self.grant.name(), who, released);
+    }
+
     /// What there is, as a hint: 0 also when it cannot be known.
     fn len_hint(&self) -> u64 {
         self.act(Operation::Len).as_ref().map_or(0, hint)
@@ -95,6 +106,22 @@ impl Base {
     fn act_within(&self, operation: Operation<'_>, time: Duration) -> Result<Option<Answer>, SyncError> {
         let result = self.perform(tokens::of_this_thread(), operation, &mut Deadline::after(time));
         unless_timed_out(result)
+    }
+}
+
+/// How long a value that is dropped waits for another participant that stays inside the object. An honest one is
+/// inside for microseconds; a hostile one must not keep a thread of the host program.
+const DROP_PATIENCE: Duration = Duration::from_secs(1);
+
+/// If what `who` holds could not be given back, says so, and has its token never given out again.
+fn keep_if_stuck(name: &str, who: Token, given_back: Result<Answer, SyncError>) {
+    match given_back {
+        // It holds nothing: a recovery was first.
+        Ok(_) | Err(SyncError::NotOwner) => {}
+        Err(error) => {
+            tracing::warn!(object = name, %error, "what the host program holds cannot be given back");
+            tokens::retire(who);
+        }
     }
 }
 

@@ -11,6 +11,21 @@ use super::Token;
 struct Tokens {
     last: u32,
     used: HashSet<Token>,
+    /// Never given out again.
+    retired: HashSet<Token>,
+}
+
+impl Tokens {
+    fn take(&mut self) -> Token {
+        loop {
+            // The largest is the repairer's.
+            self.last = self.last % (Token::MAX - 1) + 1;
+            let token = Token::new(self.last).expect("it is between 1 and the largest");
+            if !self.retired.contains(&token) && self.used.insert(token) {
+                return token;
+            }
+        }
+    }
 }
 
 static TOKENS: LazyLock<Mutex<Tokens>> = LazyLock::new(Mutex::default);
@@ -22,15 +37,7 @@ fn tokens() -> MutexGuard<'static, Tokens> {
 
 /// A token that nobody has.
 pub(crate) fn take() -> Token {
-    let mut tokens = tokens();
-    loop {
-        // The largest is the repairer's.
-        tokens.last = tokens.last % (Token::MAX - 1) + 1;
-        let token = Token::new(tokens.last).expect("it is between 1 and the largest");
-        if tokens.used.insert(token) {
-            return token;
-        }
-    }
+    tokens().take()
 }
 
 /// The token is free again: everything that it held was given back.
@@ -38,12 +45,20 @@ pub(crate) fn give_back(token: Token) {
     tokens().used.remove(&token);
 }
 
+/// An object still holds something for this token, which could not be given back. Nobody gets the token again, so
+/// nobody is taken for its owner. Once its owner gives it back it counts as dead, and the next recovery of the
+/// object gives back what it held.
+pub(crate) fn retire(token: Token) {
+    tokens().retired.insert(token);
+}
+
 /// Whether somebody has it.
 pub(crate) fn is_alive(token: Token) -> bool {
     tokens().used.contains(&token)
 }
 
-/// The token of this thread of the host program, for as long as the thread lives.
+/// The token of this thread of the host program, for as long as the thread lives. While the thread's own values
+/// are dropped there may be none any more: then each call takes another one, which is never given back.
 pub(crate) fn of_this_thread() -> Token {
     struct OfThread(Token);
 
@@ -56,11 +71,14 @@ pub(crate) fn of_this_thread() -> Token {
     thread_local! {
         static OWN: OfThread = OfThread(take());
     }
-    OWN.with(|own| own.0)
+    OWN.try_with(|own| own.0).unwrap_or_else(|_| take())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+    use std::sync::mpsc::{Sender, channel};
+
     use super::*;
 
     #[test]
@@ -71,6 +89,40 @@ mod tests {
         give_back(first);
         assert!(!is_alive(first) && is_alive(second));
         give_back(second);
+    }
+
+    #[test]
+    fn a_retired_token_is_never_given_out_again() {
+        let mut tokens = Tokens::default();
+        let retired = tokens.take();
+        tokens.retired.insert(retired);
+        tokens.used.remove(&retired);
+        tokens.last = 0;
+        assert_ne!(tokens.take(), retired);
+    }
+
+    #[test]
+    fn a_thread_has_a_token_to_its_very_end() {
+        struct Last(RefCell<Option<Sender<Token>>>);
+
+        impl Drop for Last {
+            fn drop(&mut self) {
+                let sender = self.0.take().expect("the thread set it");
+                sender.send(of_this_thread()).expect("the test waits for it");
+            }
+        }
+
+        thread_local! {
+            static LAST: Last = const { Last(RefCell::new(None)) };
+        }
+        let (sender, receiver) = channel();
+        let thread = std::thread::spawn(move || {
+            // Made before the thread's token, so dropped after it.
+            LAST.with(|last| last.0.replace(Some(sender)));
+            of_this_thread()
+        });
+        let (last, own) = (receiver.recv().unwrap(), thread.join().unwrap());
+        assert!(last != own && is_alive(last) && !is_alive(own));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use super::waiting::{self, OwnToken};
-use super::{Base, count, flag, handle, unless_timed_out};
+use super::{Base, DROP_PATIENCE, count, flag, handle, unless_timed_out};
 use crate::sync::{Deadline, Operation, Spec, SyncError, Token, Waits, tokens};
 
 /// A meeting point of a number of parties. Python's `Barrier`.
@@ -135,10 +135,9 @@ impl Barrier {
 
 /// One meeting, from registering as a party to leaving.
 fn meet(base: &Base, who: Token, waits: &mut dyn Waits) -> Result<u32, SyncError> {
-    base.perform(who, Operation::Open, &mut Deadline::never())?;
+    base.perform(who, Operation::Open, waits)?;
     let met = base.perform(who, Operation::Wait, waits).and_then(|answer| count(&answer));
-    let left = base.perform(who, Operation::Leave, &mut Deadline::never());
-    let index = met?;
+    base.leave(who, &mut Deadline::after(DROP_PATIENCE));
     // There are as many indexes as parties.
-    left.map(|_| u32::try_from(index).unwrap_or(u32::MAX))
+    met.map(|index| u32::try_from(index).unwrap_or(u32::MAX))
 }

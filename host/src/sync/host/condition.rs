@@ -207,7 +207,7 @@ impl<'a> ConditionGuard<'a> {
 impl Drop for ConditionGuard<'_> {
     fn drop(&mut self) {
         // Nobody can be told. After a wait that failed, the lock may be somebody else's and stays so.
-        let _ = self.base.perform(self.who, Operation::Release, &mut Deadline::never());
+        self.base.release_dropped(self.who);
     }
 }
 

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use super::waiting::{self, OwnToken};
-use super::{Base, abandoned_by};
+use super::{Base, DROP_PATIENCE, abandoned_by};
 use crate::sync::{Deadline, Operation, SyncError, Token, tokens};
 
 /// A lock, or a permit of a semaphore, that this thread holds. Dropping it gives it back.
@@ -62,7 +62,7 @@ impl<'a> Guard<'a> {
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
         // Nobody can be told; `release` tells.
-        let _ = self.base.perform(self.who, Operation::Release, &mut Deadline::never());
+        self.base.release_dropped(self.who);
     }
 }
 
@@ -100,7 +100,7 @@ impl OwnedGuard {
     ///
     /// [`SyncError::Damaged`] when another participant broke the object.
     pub fn release(mut self) -> Result<(), SyncError> {
-        self.held.release()
+        self.held.release(&mut Deadline::never())
     }
 }
 
@@ -125,14 +125,13 @@ impl Held {
         self.who.get()
     }
 
-    pub(super) fn release(&mut self) -> Result<(), SyncError> {
+    fn release(&mut self, waits: &mut Deadline) -> Result<(), SyncError> {
         if !std::mem::take(&mut self.is_held) {
             return Ok(());
         }
-        let released = self.base.perform(self.who.get(), Operation::Release, &mut Deadline::never());
+        let released = self.base.perform(self.who.get(), Operation::Release, waits);
         if released.is_err() {
-            // The token is free after this, so it must not be left with anything.
-            let _ = self.base.perform(self.who.get(), Operation::Leave, &mut Deadline::never());
+            self.base.leave(self.who.get(), waits);
         }
         released.map(drop)
     }
@@ -141,6 +140,6 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         // Nobody can be told; `release` tells.
-        let _ = self.release();
+        let _ = self.release(&mut Deadline::after(DROP_PATIENCE));
     }
 }

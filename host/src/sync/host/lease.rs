@@ -5,7 +5,7 @@
 use std::ops::Deref;
 
 use super::waiting::OwnToken;
-use super::{Base, unexpected};
+use super::{Base, DROP_PATIENCE, unexpected};
 use crate::sync::{Answer, Deadline, Operation, SyncError, Waits};
 
 /// An item of a queue that is being worked on. Dropping it gives it back to its place in the queue.
@@ -49,7 +49,7 @@ impl<T> Lease<T> {
     ///
     /// [`SyncError::Damaged`] when another participant broke the queue.
     pub fn nack(mut self) -> Result<(), SyncError> {
-        self.raw.give_back()
+        self.raw.give_back(&mut Deadline::never())
     }
 
     /// How often the item was delivered: 1 for the first time.
@@ -92,21 +92,20 @@ impl RawLease {
     }
 
     pub(super) fn acknowledge(&mut self) -> Result<(), SyncError> {
-        self.settle(Operation::Acknowledge { lease: self.lease })
+        self.settle(Operation::Acknowledge { lease: self.lease }, &mut Deadline::never())
     }
 
-    fn give_back(&mut self) -> Result<(), SyncError> {
-        self.settle(Operation::GiveBack { lease: self.lease })
+    fn give_back(&mut self, waits: &mut Deadline) -> Result<(), SyncError> {
+        self.settle(Operation::GiveBack { lease: self.lease }, waits)
     }
 
-    fn settle(&mut self, operation: Operation<'_>) -> Result<(), SyncError> {
+    fn settle(&mut self, operation: Operation<'_>, waits: &mut Deadline) -> Result<(), SyncError> {
         if std::mem::replace(&mut self.is_settled, true) {
             return Ok(());
         }
-        let settled = self.base.perform(self.who.get(), operation, &mut Deadline::never());
+        let settled = self.base.perform(self.who.get(), operation, waits);
         if settled.is_err() {
-            // The token is free after this, so it must not be left with anything.
-            let _ = self.base.perform(self.who.get(), Operation::Leave, &mut Deadline::never());
+            self.base.leave(self.who.get(), waits);
         }
         settled.map(drop)
     }
@@ -115,6 +114,6 @@ impl RawLease {
 impl Drop for RawLease {
     fn drop(&mut self) {
         // Nobody can be told; `nack` tells.
-        let _ = self.give_back();
+        let _ = self.give_back(&mut Deadline::after(DROP_PATIENCE));
     }
 }

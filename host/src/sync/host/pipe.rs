@@ -14,9 +14,13 @@ use serde::de::DeserializeOwned;
 
 use super::codec::Codec;
 use super::waiting::{self, OwnToken};
-use super::{Base, Got, PipeBuilder, handle, hint, unexpected, unless_timed_out};
+use super::{
+    Base, DROP_PATIENCE, Got, PipeBuilder, handle, hint, keep_if_stuck, unexpected, unless_timed_out,
+};
 use crate::sync::grant::EndKeeper;
-use crate::sync::{Answer, Deadline, Granted, Object, Operation, SharedObject, SyncError, Waits, tokens};
+use crate::sync::{
+    Answer, Deadline, Grant, Granted, Object, Operation, SharedObject, SyncError, Waits, tokens,
+};
 
 /// The two ends of one pipe: what one sends, the other receives.
 pub type Ends<S, R> = (Connection<S, R>, Connection<R, S>);
@@ -94,6 +98,8 @@ handle!(Connection<S, R>);
 struct Holder {
     view: Arc<SharedObject>,
     token: OwnToken,
+    /// As long as a future waits, the host program can act on the pipe.
+    grant: Grant,
 }
 
 impl Holder {
@@ -114,7 +120,8 @@ impl Holder {
 impl Drop for Holder {
     fn drop(&mut self) {
         // Nobody can be told. A pipe that is damaged is of no use to the other end either.
-        let _ = self.perform(Operation::Leave, &mut Deadline::never());
+        let left = self.perform(Operation::Leave, &mut Deadline::after(DROP_PATIENCE));
+        keep_if_stuck(self.grant.name(), self.token.get(), left);
     }
 }
 
@@ -145,7 +152,8 @@ impl<S, R> Connection<S, R> {
         if self.holder.get().is_none() {
             let (view, token) = (Arc::clone(&self.view), OwnToken::take());
             view.perform(token.get(), Operation::Open, &mut Deadline::never())?;
-            return Ok(self.holder.get_or_init(|| Arc::new(Holder { view, token })));
+            let grant = self.base.grant.clone();
+            return Ok(self.holder.get_or_init(|| Arc::new(Holder { view, token, grant })));
         }
         self.holder()
     }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::*;
+use crate::sync::memory::{Memory as _, SharedMemory};
 
 /// Long enough that nothing here ever reaches it.
 const LONG: Duration = Duration::from_secs(60);
@@ -347,6 +348,52 @@ fn an_end_that_nobody_can_have_any_more_is_closed() {
     drop(granted);
     assert_eq!(left.recv(), Ok(None));
     assert_eq!(left.send(Bytes::new()), Err(SyncError::Closed));
+}
+
+#[test]
+fn a_future_that_waits_keeps_the_pipe_in_use() {
+    let (left, right) = Pipe::connect_raw().unwrap();
+    let Base { grant } = left.base.clone();
+    let object = std::sync::Arc::downgrade(&grant.object);
+    let sends = left.send_async(Bytes::from_static(b"a"));
+    drop((left, right, grant));
+    assert_eq!(object.strong_count(), 1, "the host program may still act");
+    drop(sends);
+    assert_eq!(object.strong_count(), 0);
+}
+
+/// Somebody who is alive goes inside the object and stays there.
+fn occupy(grant: &Grant, guard: u64) {
+    let Granted::Memory(object) = &*grant.object else { panic!("it is in memory") };
+    let file = object.file().unwrap().try_clone_to_owned().unwrap();
+    let length = std::fs::File::from(file.try_clone().unwrap()).metadata().unwrap().len();
+    SharedMemory::open(file, length).unwrap().store32(guard, tokens::take().get());
+}
+
+#[test]
+fn what_is_dropped_is_not_kept_by_somebody_who_stays_inside() {
+    let (queue, semaphore) = (Queue::<u32>::bounded(1).unwrap(), Semaphore::new(2).unwrap());
+    let (left, right) = Pipe::connect_raw().unwrap();
+    queue.put(1).unwrap();
+    left.send(Bytes::new()).unwrap();
+    let lease = queue.lease().unwrap().unwrap();
+    let permit = runtime().block_on(semaphore.acquire_async()).unwrap();
+    occupy(&queue.grant(), 0);
+    occupy(&semaphore.grant(), 0);
+    occupy(&left.grant(), 4096);
+    let (dropped, drops) = std::sync::mpsc::channel();
+    let all: [Box<dyn std::any::Any + Send>; 3] =
+        [Box::new(lease), Box::new(permit), Box::new((left, right))];
+    for kept in all {
+        let dropped = dropped.clone();
+        thread::spawn(move || {
+            drop(kept);
+            dropped.send(()).unwrap();
+        });
+    }
+    for _ in 0..3 {
+        drops.recv_timeout(LONG).unwrap();
+    }
 }
 
 #[test]
