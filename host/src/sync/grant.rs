@@ -87,7 +87,7 @@ impl Drop for EndKeeper {
     fn drop(&mut self) {
         /// It is free at once, unless a participant that was taken over keeps it.
         const PATIENCE: Duration = Duration::from_millis(10);
-        let token = tokens::take();
+        let token = tokens::take_for_the_host();
         // Whoever holds the end closes it by leaving; then it cannot be opened here.
         if self.0.perform(token, Operation::Open, &mut Deadline::after(Duration::ZERO)).is_ok() {
             let left = self.0.perform(token, Operation::Leave, &mut Deadline::after(PATIENCE));

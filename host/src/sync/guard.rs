@@ -6,13 +6,17 @@
 //!
 //! Nobody sleeps on a guard without looking again after a while: a wake that was lost with the death of who was
 //! woken costs that while, not the object.
+//!
+//! The word may be forged. One that names a task which is alive costs no more than the task may keep it, but the
+//! host program does not end: its threads count themselves where nobody else can write, and its token in a word
+//! means nothing while none of them is inside.
 
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
 
 use super::memory::{EVERYBODY, Memory, spin};
-use super::{Recovery, Stop, Token, WaitFor, Waits};
+use super::{Recovery, Stop, Token, WaitFor, Waits, tokens};
 
 /// Somebody sleeps, or slept.
 const CONTENDED: u32 = 1 << 31;
@@ -34,14 +38,14 @@ pub(super) fn enter(
     waits: &mut dyn Waits,
 ) -> Result<(), Stop> {
     let own = who.get();
-    let entered = || (memory.load32(at) == 0 && memory.swap32_if(at, 0, own) == 0).then_some(());
+    let entered = || (memory.load32(at) == 0 && take(memory, at, own)).then_some(());
     if spin(memory, entered).is_some() {
         return Ok(());
     }
     let mut patient = true;
     let mut in_vain = 0;
     // Whoever slept must assume that others sleep too.
-    while memory.swap32_if(at, 0, own | CONTENDED) != 0 {
+    while !take(memory, at, own | CONTENDED) {
         let found = memory.load32(at);
         let changed =
             found == 0 || found & CONTENDED == 0 && memory.swap32_if(at, found, found | CONTENDED) != found;
@@ -57,9 +61,21 @@ pub(super) fn enter(
     Ok(())
 }
 
+/// Takes a guard that is free. Counted before that: who reads the token in the word finds the count as well.
+fn take(memory: &impl Memory, at: u64, word: u32) -> bool {
+    memory.coming();
+    let taken = memory.swap32_if(at, 0, word) == 0;
+    if !taken {
+        memory.went();
+    }
+    taken
+}
+
 /// Goes outside.
 pub(super) fn leave(memory: &impl Memory, at: u64) {
-    if memory.swap32(at, 0) & CONTENDED != 0 {
+    let found = memory.swap32(at, 0);
+    memory.went();
+    if found & CONTENDED != 0 {
         memory.wake(at, 1);
     }
 }
@@ -83,14 +99,21 @@ pub(super) enum Seized {
 /// Goes inside to repair, without waiting.
 pub(super) fn seize(memory: &impl Memory, at: u64, is_alive: &dyn Fn(Token) -> bool) -> Seized {
     let found = memory.load32(at);
-    let holder = Token::new(found & TOKEN_BITS);
-    if found != 0 && holder.is_some_and(|holder| holder.get() != REPAIRER && is_alive(holder)) {
+    let is_participant = |holder: &Token| holder.get() != REPAIRER && is_alive(*holder);
+    let holder = Token::new(found & TOKEN_BITS).filter(is_participant);
+    if holder.is_some_and(|holder| memory.may_be_inside() || !tokens::is_of_the_host(holder)) {
         return Seized::Busy;
     }
     // Contended in any case: who sleeps under a dead holder is woken when the repairer leaves.
     if memory.swap32_if(at, found, REPAIRER | CONTENDED) != found {
         return Seized::Busy;
     }
+    // A thread of the host program may have left and come again between the two looks.
+    if holder.is_some() && memory.may_be_inside() {
+        memory.swap32_if(at, REPAIRER | CONTENDED, found | CONTENDED);
+        return Seized::Busy;
+    }
+    memory.coming();
     if found & TOKEN_BITS == 0 { Seized::Whole } else { Seized::Torn }
 }
 

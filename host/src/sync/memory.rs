@@ -39,6 +39,14 @@ pub(super) trait Memory {
     fn sleep(&self, at: u64, expected: u32, time: Duration);
     /// Wakes this many that sleep on the word, and tells how many there were.
     fn wake(&self, at: u64, count: u32) -> u32;
+    /// A thread of this process is about to go inside a guard of this memory.
+    fn coming(&self) {}
+    /// It is outside again, or did not get in.
+    fn went(&self) {}
+    /// Whether a thread of this process may be inside a guard. Unlike a guard's word, nobody else can forge it.
+    fn may_be_inside(&self) -> bool {
+        true
+    }
     /// Lets a neighbouring hardware thread go first, in a loop that spins.
     fn pause(&self) {
         std::hint::spin_loop();
@@ -92,6 +100,8 @@ pub(super) struct SharedMemory {
     file: OwnedFd,
     start: NonNull<u8>,
     length: u64,
+    /// How many threads of this process are inside a guard, or about to be.
+    inside: AtomicU32,
 }
 
 // SAFETY: all access goes through atomics and raw copies, from any thread.
@@ -122,7 +132,7 @@ impl SharedMemory {
             rustix::mm::mmap(std::ptr::null_mut(), bytes, protection, MapFlags::SHARED, &file, 0)?
         };
         let start = NonNull::new(start.cast()).expect("mmap never returns null on success");
-        Ok(Self { file, start, length })
+        Ok(Self { file, start, length, inside: AtomicU32::new(0) })
     }
 
     /// The place of `bytes` bytes at `at`, if they are inside and aligned to `alignment`.
@@ -219,6 +229,18 @@ impl Memory for SharedMemory {
         let Some(word) = self.word32(at) else { return 0 };
         let woken = futex::wake(word, futex::Flags::empty(), count.min(i32::MAX as u32));
         woken.map_or(0, |woken| u32::try_from(woken).unwrap_or(u32::MAX))
+    }
+
+    fn coming(&self) {
+        self.inside.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn went(&self) {
+        self.inside.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    fn may_be_inside(&self) -> bool {
+        self.inside.load(Ordering::SeqCst) != 0
     }
 }
 

@@ -11,6 +11,8 @@ use super::Token;
 struct Tokens {
     last: u32,
     used: HashSet<Token>,
+    /// Those of `used` that act in this process.
+    of_the_host: HashSet<Token>,
     /// Never given out again.
     retired: HashSet<Token>,
 }
@@ -40,9 +42,24 @@ pub(crate) fn take() -> Token {
     tokens().take()
 }
 
+/// A token that nobody has, for somebody who acts in this process.
+pub(crate) fn take_for_the_host() -> Token {
+    let mut tokens = tokens();
+    let token = tokens.take();
+    tokens.of_the_host.insert(token);
+    token
+}
+
 /// The token is free again: everything that it held was given back.
 pub(crate) fn give_back(token: Token) {
-    tokens().used.remove(&token);
+    let mut tokens = tokens();
+    tokens.used.remove(&token);
+    tokens.of_the_host.remove(&token);
+}
+
+/// Whether its owner acts in this process.
+pub(crate) fn is_of_the_host(token: Token) -> bool {
+    tokens().of_the_host.contains(&token)
 }
 
 /// An object still holds something for this token, which could not be given back. Nobody gets the token again, so
@@ -69,9 +86,9 @@ pub(crate) fn of_this_thread() -> Token {
     }
 
     thread_local! {
-        static OWN: OfThread = OfThread(take());
+        static OWN: OfThread = OfThread(take_for_the_host());
     }
-    OWN.try_with(|own| own.0).unwrap_or_else(|_| take())
+    OWN.try_with(|own| own.0).unwrap_or_else(|_| take_for_the_host())
 }
 
 #[cfg(test)]

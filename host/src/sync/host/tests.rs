@@ -12,7 +12,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::*;
+use crate::sync::guard::{self, Seized};
 use crate::sync::memory::{Memory as _, SharedMemory};
+use crate::sync::{Departure, Recovery, WaitFor};
 
 /// Long enough that nothing here ever reaches it.
 const LONG: Duration = Duration::from_secs(60);
@@ -362,12 +364,17 @@ fn a_future_that_waits_keeps_the_pipe_in_use() {
     assert_eq!(object.strong_count(), 0);
 }
 
-/// Somebody who is alive goes inside the object and stays there.
+/// A task that is alive goes inside the object and stays there.
 fn occupy(grant: &Grant, guard: u64) {
+    write(grant, guard, tokens::take());
+}
+
+/// Somebody writes a token into the object's memory.
+fn write(grant: &Grant, at: u64, token: Token) {
     let Granted::Memory(object) = &*grant.object else { panic!("it is in memory") };
     let file = object.file().unwrap().try_clone_to_owned().unwrap();
     let length = std::fs::File::from(file.try_clone().unwrap()).metadata().unwrap().len();
-    SharedMemory::open(file, length).unwrap().store32(guard, tokens::take().get());
+    SharedMemory::open(file, length).unwrap().store32(at, token.get());
 }
 
 #[test]
@@ -394,6 +401,40 @@ fn what_is_dropped_is_not_kept_by_somebody_who_stays_inside() {
     for _ in 0..3 {
         drops.recv_timeout(LONG).unwrap();
     }
+}
+
+#[test]
+fn a_forged_token_of_the_host_program_holds_up_no_recovery() {
+    let queue = Queue::<u32>::bounded(1).unwrap();
+    let Granted::Memory(object) = &*queue.base.grant.object else { panic!("it is in memory") };
+    let gone = tokens::take();
+    let recover = || object.recover(gone, 1, Departure::Died, &tokens::is_alive);
+    // A task that is alive may be inside; only the program knows where its own threads are.
+    occupy(&queue.grant(), 0);
+    assert_eq!(recover(), Recovery::Busy);
+    write(&queue.grant(), 0, tokens::of_this_thread());
+    thread::scope(|scope| {
+        // One that waits for an item is not inside.
+        let waits = scope.spawn(|| queue.get());
+        while recover() == Recovery::Busy {
+            thread::yield_now();
+        }
+        assert_eq!(queue.put_timeout(7, LONG), Ok(true));
+        assert_eq!(waits.join().unwrap(), Ok(Some(7)));
+    });
+}
+
+#[test]
+fn a_thread_of_the_host_program_that_is_inside_is_left_alone() {
+    let (memory, own) = (SharedMemory::create(64).unwrap(), tokens::of_this_thread());
+    let seize = || guard::seize(&memory, 0, &tokens::is_alive);
+    guard::enter(&memory, 0, own, WaitFor::Lock, &mut Deadline::never()).unwrap();
+    assert_eq!((seize(), guard::holder(&memory, 0)), (Seized::Busy, Some(own)));
+    guard::leave(&memory, 0);
+    assert_eq!(seize(), Seized::Whole);
+    guard::leave(&memory, 0);
+    memory.store32(0, own.get());
+    assert_eq!(seize(), Seized::Torn);
 }
 
 #[test]

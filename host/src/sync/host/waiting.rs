@@ -17,7 +17,7 @@ pub(super) struct OwnToken(Token);
 
 impl OwnToken {
     pub(super) fn take() -> Self {
-        Self(tokens::take())
+        Self(tokens::take_for_the_host())
     }
 
     pub(super) fn get(&self) -> Token {
