@@ -186,6 +186,8 @@ pub const NESTED_TASKS_MAX: usize = 1024;
 pub const NESTED_FILES_MAX: usize = 256;
 /// How long a task waits in a host import before it gives its place in the pool back.
 pub const WAIT_WITH_SLOT_TIME_MAX: Duration = Duration::from_millis(10);
+/// The same for a wait for a submitted task, which in a full pool cannot begin before.
+pub const JOIN_WITH_SLOT_TIME_MAX: Duration = Duration::from_millis(1);
 /// Tasks of one pool that wait in a host import and have given their places back.
 pub const WAITING_WORKERS_MAX: usize = 64;
 /// How often a task that waits looks for what the supervisor has to say.

@@ -101,6 +101,32 @@ fn plugins_pass_their_own_tests() {
     }
 }
 
+/// The real input: this project's README, through three stages that are connected by queues.
+#[test]
+fn pipeline() {
+    let readme = std::fs::read_to_string(root().join("README.md")).expect("the README");
+    let module = example("pipeline");
+    let objects = ["--queue", "lines:16", "--queue", "words:64", "--barrier", "start:3", "--event", "stop"];
+    let args = ["-t", "rank", &readme, "lines", "words", "start", "stop", "3"];
+    let run = wasmpool([&["run"], &objects[..], &[&module], &args].concat()).run().expect(0);
+    let ranking: Vec<(String, u64)> = serde_json::from_str(&run.stdout).expect("a ranking");
+    let words: Vec<String> = readme
+        .split(|c: char| !c.is_alphanumeric())
+        .map(str::to_lowercase)
+        .filter(|word| !word.is_empty())
+        .collect();
+    assert_eq!(ranking.len(), 3);
+    for (word, count) in ranking {
+        assert_eq!(words.iter().filter(|other| **other == word).count() as u64, count, "{word}");
+    }
+}
+
+/// A number under a lock and one without, by tasks in processes of their own.
+#[test]
+fn shared_counter() {
+    crate::support::scenario("shared-counter", &[&example("shared_counter")]).run().expect(0);
+}
+
 #[test]
 fn every_example_is_in_the_readme_and_has_its_own() {
     let readme = std::fs::read_to_string(root().join("README.md")).expect("the README");

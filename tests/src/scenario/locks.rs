@@ -232,3 +232,33 @@ pub fn wrong_uses(_: &[String]) {
         drop(after);
     });
 }
+
+/// The example `shared_counter`: its module is the argument.
+pub fn shared_counter(args: &[String]) {
+    let supervisor = support::supervisor();
+    support::block_on(async {
+        let module = supervisor.load(args[0].as_str()).await.expect("the example loads");
+        let pool = support::pool(&supervisor, 4).build().expect("a pool");
+        let (lock, locked) = (Lock::new().expect("a lock"), Value::new(0_i64).expect("a value"));
+        let atomic = Value::new(0_i64).expect("a value");
+        let tasks = (0..4).flat_map(|_| {
+            [call(&module, "add_locked", (&lock, &locked, 500)), call(&module, "add", (&atomic, 500))]
+        });
+        let mut handles = Vec::new();
+        for task in tasks.collect::<Vec<_>>() {
+            handles.push(pool.submit(task).await.expect("a handle"));
+        }
+        for handle in handles {
+            let record = support::patiently("a task", async { handle.await }).await;
+            assert!(record.outcome.is_success(), "{}", record.outcome);
+        }
+        assert_eq!((locked.get(), atomic.get()), (2000, 2000));
+        // As in Python's tutorial: a number and an array.
+        let (n, a) =
+            (Value::new(0.0).expect("a value"), wasmpool::sync::Array::<i32>::new(10).expect("an array"));
+        a.write(0, &(0..10).collect::<Vec<i32>>()).expect("it fits");
+        let done: () = pool.apply(&support::target(&module, "f"), (&n, &a)).await.expect("it succeeds");
+        assert_eq!((n.get(), done), (3.141_592_7, ()));
+        assert_eq!(a.read(..).expect("numbers"), (0..10).map(|i| -i).collect::<Vec<i32>>());
+    });
+}

@@ -87,6 +87,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("queue-killed-producers", queues::killed_producers),
     ("queue-floods", queues::floods),
     ("every-type", types::every_type),
+    ("shared-counter", locks::shared_counter),
     ("soak", soak::kills),
     ("nested", waiting::nested),
     ("places", waiting::places),

@@ -47,7 +47,8 @@ impl Session {
     /// Waits for the end of a submitted task.
     pub(super) fn join(&self, task: u64, timeout_ms: u32) -> Result<Vec<u8>, JoinError> {
         let request = self.join_request(task)?;
-        let mut patience = Patience::new(self.waiter(), timeout_ms);
+        // In a pool of one, what is waited for cannot begin before.
+        let mut patience = Patience::for_long(self.waiter(), timeout_ms);
         let (reply, descriptors) = loop {
             if let Some(replied) = self.link.take_reply(request) {
                 break replied;

@@ -12,7 +12,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::limits::{WAIT_LOOK_TIME_MAX, WAIT_WITH_SLOT_TIME_MAX};
+use crate::limits::{JOIN_WITH_SLOT_TIME_MAX, WAIT_LOOK_TIME_MAX, WAIT_WITH_SLOT_TIME_MAX};
 use crate::protocol::worker::WaitOn;
 use crate::sync::{Stop, WaitFor, Waits};
 use crate::worker::engine;
@@ -42,6 +42,8 @@ impl Waiter<'_> {
 pub(super) struct Patience<'a> {
     waiter: Waiter<'a>,
     timeout_ms: u32,
+    /// How long the task keeps its place in the pool.
+    with_slot: Duration,
     began: Option<Instant>,
     told: Option<Told<'a>>,
 }
@@ -69,7 +71,12 @@ impl Drop for Told<'_> {
 impl<'a> Patience<'a> {
     /// `timeout_ms` as guests give it: 0 does not wait, [`NEVER`] waits without limit.
     pub(super) fn new(waiter: Waiter<'a>, timeout_ms: u32) -> Self {
-        Self { waiter, timeout_ms, began: None, told: None }
+        Self { waiter, timeout_ms, with_slot: WAIT_WITH_SLOT_TIME_MAX, began: None, told: None }
+    }
+
+    /// The same for what takes longer in any case: the task's place in the pool is given back soon.
+    pub(super) fn for_long(waiter: Waiter<'a>, timeout_ms: u32) -> Self {
+        Self { with_slot: JOIN_WITH_SLOT_TIME_MAX, ..Self::new(waiter, timeout_ms) }
     }
 
     /// How long to sleep before asking again. `bounded`: the time-out counts.
@@ -82,7 +89,7 @@ impl<'a> Patience<'a> {
         let waited = now.duration_since(*self.began.get_or_insert(now));
         let timeout = Duration::from_millis(self.timeout_ms.into());
         let left = if bounded { timeout.saturating_sub(waited) } else { Duration::MAX };
-        let with_slot = WAIT_WITH_SLOT_TIME_MAX.saturating_sub(waited);
+        let with_slot = self.with_slot.saturating_sub(waited);
         if self.told.is_none() && !left.min(with_slot).is_zero() {
             return Ok(left.min(with_slot));
         }
