@@ -44,6 +44,8 @@ mod condition;
 mod dict;
 mod error;
 mod event;
+#[cfg(any(test, fuzzing))]
+mod fuzz;
 mod grant;
 mod guard;
 mod host;
@@ -63,6 +65,8 @@ mod value;
 mod wait;
 
 pub use error::SyncError;
+#[cfg(fuzzing)]
+pub use fuzz::fuzz_recovery;
 pub use grant::Grant;
 pub(crate) use grant::{GrantError, Granted, collect, merge};
 pub use host::{

@@ -322,5 +322,5 @@ fn an_object_is_told_of_the_first_handle_and_of_the_last() {
     guest.run("release-handle", (second,));
     guest.run("release-handle", (first,));
     guest.open(ObjectKind::Lock, "lock");
-    assert_eq!(*recorder.0.lock().unwrap(), ["open", "acquire", "len", "leave", "open"]);
+    assert_eq!(*recorder.0.lock().unwrap(), ["open", "acquire", "len", "abandon", "leave", "open"]);
 }
