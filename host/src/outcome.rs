@@ -99,6 +99,8 @@ limit_kinds! {
     Argument = "argument limit", TOO_LARGE;
     /// A result.
     Result = "result limit", TOO_LARGE;
+    /// An item of a queue, or another message.
+    Message = "message limit", TOO_LARGE;
     /// Log records and progress reports.
     Log = "log limit", TOO_LARGE;
     /// Handles to host resources.

@@ -139,6 +139,11 @@ impl HostState {
         self.shared.forget_interrupts();
     }
 
+    /// What the guest was told last of a message that was over its limit, if that was the last error of a shared object.
+    pub(crate) fn refused_message(&self) -> Option<String> {
+        self.shared.refused_message()
+    }
+
     /// The panic that the guest announced, if it did.
     pub(crate) fn take_panic(&mut self) -> Option<Panic> {
         self.panic.take()

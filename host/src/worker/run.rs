@@ -198,7 +198,13 @@ impl Assignment {
             Ok(Ended::Returned { encoding, bytes }) => {
                 returned(encoding, bytes, self.start.limits.result_bytes)
             }
-            Ok(Ended::Failed(text)) => (Claim::Failed { message: trap::message(text) }, None),
+            Ok(Ended::Failed(text)) => {
+                // Unhandled, a message over its limit is that limit.
+                let because = store.data().refused_message().is_some_and(|refused| text.contains(&refused));
+                let message = trap::message(text);
+                let over = Claim::LimitExceeded { kind: LimitKind::Message, detail: message.clone() };
+                (if because { over } else { Claim::Failed { message } }, None)
+            }
             Ok(Ended::TooLarge(detail)) => {
                 (Claim::LimitExceeded { kind: LimitKind::Result, detail: trap::message(detail) }, None)
             }

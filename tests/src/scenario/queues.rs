@@ -138,6 +138,10 @@ pub fn floods(_: &[String]) {
         say(&support::record(&record));
         queue.put("small".to_owned()).expect("the queue is usable");
         assert_eq!(queue.get(), Ok(Some("small".to_owned())));
+        // Over the limit of an item, and small enough to reach the host: an error, which this guest returns.
+        let handle = pool.submit(call(&module, "put_huge", (&queue, 2_u64 << 20))).await.expect("a handle");
+        let record = support::patiently("a large item", async { handle.await }).await;
+        say(&support::record(&record));
         let before = support::resident_bytes();
         let limits = Limits { timeout: Some(Duration::from_millis(500)), ..Limits::default() };
         let task = call(&module, "flood_queue", (&queue,)).limits(limits);

@@ -99,6 +99,12 @@ impl Session {
         code
     }
 
+    /// What the last error was about, if a message was too large.
+    pub(super) fn refused_message(&self) -> Option<String> {
+        let error = self.last_error.borrow();
+        error.as_ref().filter(|error| matches!(error, SyncError::TooLarge { .. })).map(ToString::to_string)
+    }
+
     /// What the last error was about; empty before the first.
     fn last_error(&self) -> String {
         self.last_error.borrow().as_ref().map(ToString::to_string).unwrap_or_default()
