@@ -15,9 +15,10 @@ const WORKERS: usize = 4;
 const PERMITS: u32 = 2;
 const ITEMS: u64 = 8;
 
-/// This many kills: then nothing is lost, nothing stuck, nothing held twice.
+/// This many kills, at moments that the seed chooses: then nothing is lost, nothing stuck, nothing held twice.
 pub fn kills(args: &[String]) {
     let kills: u64 = args[0].parse().expect("a number of kills");
+    let seed: u64 = args[1].parse().expect("a seed");
     let supervisor = support::supervisor();
     support::block_on(async {
         let module = support::guests(&supervisor).await;
@@ -27,7 +28,7 @@ pub fn kills(args: &[String]) {
         let jobs = Queue::builder().capacity(16).deliveries_max(u32::MAX).build::<u64>().expect("a queue");
         (0..ITEMS).for_each(|item| jobs.put(item).expect("room"));
         let task = call(&module, "take_turns", (&lock, &first, &second, &permits, &jobs));
-        let (mut running, mut random) = (VecDeque::new(), support::Random::new(kills));
+        let (mut running, mut random) = (VecDeque::new(), support::Random::new(seed));
         for _ in 0..kills {
             while running.len() < WORKERS {
                 running.push_back(pool.submit(task.clone()).await.expect("a handle"));
