@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde::de::DeserializeOwned;
-use wasmpool::sync::{Barrier, Lock, Queue};
+use wasmpool::sync::{Barrier, Event, Lock, Queue};
 use wasmpool::{Args, Module, Pool, Supervisor, Task, TaskHandle};
 
 use crate::measure::Measured;
@@ -93,11 +93,10 @@ impl Bench {
         let mut times = Vec::new();
         for _ in 0..kills {
             let lock = Lock::new().expect("a lock");
-            let task = self.task("hold", Args::of(&(&lock,)));
+            let held = Event::new().expect("an event");
+            let task = self.task("hold", Args::of(&(&lock, &held)));
             let holder = self.pool.submit(task).await.expect("the pool is open");
-            while holder.progress().is_none() {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
+            held.wait_async().await.expect("it holds the lock");
             let pid = holder.pid().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
             let waiter = std::thread::spawn(move || {
                 let guard =

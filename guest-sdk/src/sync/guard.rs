@@ -4,7 +4,7 @@
 
 use std::marker::PhantomData;
 
-use super::handle::Taken;
+use super::handle::{Patience, Taken};
 use super::{Handle, SyncError};
 
 /// A lock, or a permit of a semaphore, that the task holds. Dropping it gives it back.
@@ -19,8 +19,22 @@ pub struct Guard<'a> {
 }
 
 impl<'a> Guard<'a> {
-    pub(super) fn of(handle: &'a Handle, taken: Taken) -> Self {
+    fn of(handle: &'a Handle, taken: Taken) -> Self {
         Self { handle, abandoned_by: taken.abandoned_by, not_send: PhantomData }
+    }
+
+    /// Takes it, however long that takes.
+    pub(super) fn take(handle: &'a Handle) -> Result<Self, SyncError> {
+        loop {
+            if let Some(guard) = Self::take_within(handle, None)? {
+                return Ok(guard);
+            }
+        }
+    }
+
+    /// Takes it, unless that takes longer.
+    pub(super) fn take_within(handle: &'a Handle, patience: Patience) -> Result<Option<Self>, SyncError> {
+        Ok(handle.acquire(patience)?.map(|taken| Self::of(handle, taken)))
     }
 
     /// The task that held it before, if that died or ended without giving it back: what it protects may be half

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::argument::shared_object;
-use super::handle::{AT_ONCE, Patience};
+use super::handle::AT_ONCE;
 use super::{Guard, Handle, Kind, SyncError};
 
 /// A lock that its holder may take again, as `multiprocessing.RLock`. It is free when it was given back as often as it
@@ -40,21 +40,17 @@ impl RLock {
 
     /// Takes it, however long that takes; at once if the task holds it already.
     pub fn acquire(&self) -> Result<Guard<'_>, SyncError> {
-        loop {
-            if let Some(guard) = self.take(None)? {
-                return Ok(guard);
-            }
-        }
+        Guard::take(&self.handle)
     }
 
     /// Takes it, unless that takes longer: then `None`.
     pub fn acquire_timeout(&self, time: Duration) -> Result<Option<Guard<'_>>, SyncError> {
-        self.take(Some(time))
+        Guard::take_within(&self.handle, Some(time))
     }
 
     /// Takes it if nobody else holds it.
     pub fn try_acquire(&self) -> Result<Option<Guard<'_>>, SyncError> {
-        self.take(AT_ONCE)
+        Guard::take_within(&self.handle, AT_ONCE)
     }
 
     /// Does this with the lock held. As Python's `with lock:`.
@@ -66,10 +62,6 @@ impl RLock {
     /// Gives back once what was taken and [kept](Guard::keep) without a guard.
     pub fn release(&self) -> Result<(), SyncError> {
         self.handle.release()
-    }
-
-    fn take(&self, patience: Patience) -> Result<Option<Guard<'_>>, SyncError> {
-        Ok(self.handle.acquire(patience)?.map(|taken| Guard::of(&self.handle, taken)))
     }
 }
 

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::argument::shared_object;
-use super::handle::{AT_ONCE, Patience};
+use super::handle::AT_ONCE;
 use super::{Guard, Handle, Kind, SyncError};
 
 /// A number of permits, as `multiprocessing.Semaphore` and `BoundedSemaphore`: whoever made it says which.
@@ -53,21 +53,17 @@ impl Semaphore {
 
     /// Takes a permit, however long that takes.
     pub fn acquire(&self) -> Result<Guard<'_>, SyncError> {
-        loop {
-            if let Some(guard) = self.take(None)? {
-                return Ok(guard);
-            }
-        }
+        Guard::take(&self.handle)
     }
 
     /// Takes a permit, unless that takes longer: then `None`.
     pub fn acquire_timeout(&self, time: Duration) -> Result<Option<Guard<'_>>, SyncError> {
-        self.take(Some(time))
+        Guard::take_within(&self.handle, Some(time))
     }
 
     /// Takes a permit if one is free.
     pub fn try_acquire(&self) -> Result<Option<Guard<'_>>, SyncError> {
-        self.take(AT_ONCE)
+        Guard::take_within(&self.handle, AT_ONCE)
     }
 
     /// Gives back a permit that was taken and [kept](Guard::keep) without a guard, or adds one as a signal.
@@ -88,10 +84,6 @@ impl Semaphore {
     /// How many permits are free. A hint: it may be old when it arrives.
     pub fn free_hint(&self) -> u64 {
         self.handle.len()
-    }
-
-    fn take(&self, patience: Patience) -> Result<Option<Guard<'_>>, SyncError> {
-        Ok(self.handle.acquire(patience)?.map(|taken| Guard::of(&self.handle, taken)))
     }
 }
 

@@ -103,6 +103,10 @@ pub(super) struct Dispatcher {
     doctors: HashMap<ProcessId, DoctorReply>,
     /// What attempts that are over may still hold in shared memory.
     unrecovered: Vec<Unrecovered>,
+    /// When that is tried again.
+    recovery_at: Option<Instant>,
+    /// Answers wait for room in their workers' sockets, and their time is set.
+    answers_late: bool,
     /// Waits that looked endless at the last look.
     suspects: Suspects,
     ending: bool,
@@ -130,6 +134,8 @@ impl Dispatcher {
             paused: Vec::new(),
             doctors: HashMap::new(),
             unrecovered: Vec::new(),
+            recovery_at: None,
+            answers_late: false,
             suspects: Suspects::default(),
             ending: false,
         })

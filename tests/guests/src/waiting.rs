@@ -106,3 +106,29 @@ fn party(barrier: Barrier, number: u32) -> Result<u32, SyncError> {
     }
     Ok(number)
 }
+
+/// A result of this many bytes.
+#[task]
+fn letters(bytes: usize) -> String {
+    "x".repeat(bytes)
+}
+
+/// Submits `n` tasks with results of this many bytes and asks for all of them before it reads any answer: together more
+/// than its socket holds. Their bytes.
+#[task]
+fn join_late(n: usize, bytes: usize) -> Result<usize, JoinError> {
+    let tasks = (0..n).map(|_| pool::submit::<String>("letters", (bytes,))).collect::<Result<Vec<_>, _>>()?;
+    let (mut sum, mut waiting) = (0, Vec::new());
+    for task in tasks {
+        match task.join_timeout(Duration::ZERO)? {
+            Some(letters) => sum += letters.len(),
+            None => waiting.push(task),
+        }
+    }
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_millis(500) {}
+    for task in waiting {
+        sum += task.join()?.len();
+    }
+    Ok(sum)
+}

@@ -39,6 +39,12 @@ pub fn nested(args: &[String]) {
         }
         let (records, _) = all(&pool, vec![call(&module, "nested_sum", (9,))]).await;
         say(&support::record(&records[0]));
+        let three: String = pool.apply(&support::target(&module, "letters"), (3,)).await.expect("letters");
+        assert_eq!(three, "xxx");
+        // More answers than its socket holds wait until it reads them, and none is lost.
+        let (records, _) = all(&pool, vec![call(&module, "join_late", (40, 40_000))]).await;
+        let Outcome::Succeeded(bytes) = &records[0].outcome else { panic!("{}", records[0].outcome) };
+        assert_eq!(bytes.to::<usize>().expect("a number"), 40 * 40_000);
         // What was submitted and not joined ends with its submitter.
         let (records, time) = all(&pool, vec![call(&module, "submit_and_leave", ())]).await;
         assert!(records[0].outcome.is_success(), "{}", records[0].outcome);

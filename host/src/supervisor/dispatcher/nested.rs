@@ -146,6 +146,7 @@ impl Dispatcher {
 
     /// Answers the workers that had no room for an answer.
     pub(super) fn answer_late(&mut self) {
+        self.answers_late = false;
         let mut late = Vec::new();
         for (worker, entry) in &mut self.workers {
             let tasks = entry.nested.iter().filter(|(_, state)| matches!(state, Nested::Late { .. }));
@@ -168,7 +169,10 @@ impl Dispatcher {
         }
         if let Some(entry) = self.workers.get_mut(&worker) {
             entry.nested.insert(task, Nested::Late { join: request, record: Box::new(record) });
-            self.timers.set(Instant::now() + LATE_REPLY_TIME, Timer::LateReplies);
+            // One deadline for all of them: each would set as many again.
+            if !std::mem::replace(&mut self.answers_late, true) {
+                self.timers.set(Instant::now() + LATE_REPLY_TIME, Timer::LateReplies);
+            }
         }
     }
 

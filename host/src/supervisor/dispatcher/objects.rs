@@ -75,15 +75,28 @@ impl Dispatcher {
         let now = Instant::now();
         let mut over = Unrecovered { holding, left, since: now, due: now, pause: RECOVERY_RETRY_TIME };
         if !over.recover(now) {
-            self.timers.set(over.due, Timer::Recovery);
+            self.recover_again_at(over.due);
             self.unrecovered.push(over);
         }
     }
 
     pub(super) fn recover_rest(&mut self) {
         let now = Instant::now();
+        if self.recovery_at.is_none_or(|at| at > now) {
+            // An earlier try was asked for since, and has taken the place of this one.
+            return;
+        }
+        self.recovery_at = None;
         self.unrecovered.retain_mut(|over| over.due > now || !over.recover(now));
         if let Some(due) = self.unrecovered.iter().map(|over| over.due).min() {
+            self.recover_again_at(due);
+        }
+    }
+
+    /// One deadline for all that is left, however much that is.
+    fn recover_again_at(&mut self, due: Instant) {
+        if self.recovery_at.is_none_or(|at| due < at) {
+            self.recovery_at = Some(due);
             self.timers.set(due, Timer::Recovery);
         }
     }

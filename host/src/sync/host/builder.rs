@@ -59,7 +59,7 @@ impl QueueBuilder {
         self
     }
 
-    /// Bytes of all items together. Memory is used only for what is in the queue at one time.
+    /// Bytes of all items together. Memory is used as far as the queue was ever filled, and kept for what comes.
     #[must_use]
     pub fn bytes_max(mut self, bytes: u64) -> Self {
         self.spec.bytes_max = bytes;

@@ -15,8 +15,8 @@ use crate::sync::{Deadline, Spec, SyncError};
 ///   wait without end.
 /// - **Death:** a holder that dies, is killed or ends without giving it back loses it. The next holder gets it
 ///   within milliseconds and is told by [`Guard::abandoned_by`].
-/// - **Fairness:** whoever comes first may take a free lock, waiting or not; but who has waited for a
-///   millisecond goes before those who come later, so nobody waits for ever.
+/// - **Fairness:** whoever comes first may take a free lock, waiting or not; but who has slept in
+///   vain for about two milliseconds goes before those who come later, so nobody waits for ever.
 ///
 /// ```
 /// use wasmpool::sync::Lock;

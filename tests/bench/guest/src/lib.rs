@@ -4,8 +4,8 @@
 
 use std::time::Instant;
 
-use wasmpool_guest::sync::{Barrier, Lock, Queue, SyncError};
-use wasmpool_guest::{Bytes, context, task};
+use wasmpool_guest::sync::{Barrier, Event, Lock, Queue, SyncError};
+use wasmpool_guest::{Bytes, task};
 
 /// Takes and gives back a lock `n` times.
 #[task]
@@ -18,11 +18,11 @@ fn lock_pairs(lock: Lock, start: Barrier, n: u64) -> Result<u64, SyncError> {
     Ok(nanoseconds(began))
 }
 
-/// Takes the lock and never gives it back.
+/// Takes the lock, says so, and never gives it back.
 #[task]
-fn hold(lock: Lock) -> Result<(), SyncError> {
+fn hold(lock: Lock, held: Event) -> Result<(), SyncError> {
     let _held = lock.acquire()?;
-    context::progress(0, None);
+    held.set()?;
     loop {
         std::hint::black_box(());
     }
