@@ -104,7 +104,7 @@ impl Dispatcher {
         let running = |entry: &&WorkerHandle| matches!(entry.stage, Stage::Running(_));
         let mut workers: Vec<WorkerId> =
             self.workers.iter().filter(|(_, entry)| running(entry)).map(|(id, _)| *id).collect();
-        // Numbers grow, so the youngest is the last.
+        // In one order, so that two looks at the same state agree.
         workers.sort_unstable();
         let pools: Vec<PoolId> = self.pools.keys().copied().collect();
         let node_of_worker = workers.iter().enumerate().map(|(node, worker)| (*worker, node)).collect();
