@@ -31,6 +31,7 @@ pub mod policy;
 pub mod report;
 
 mod cpu;
+mod directory;
 mod init;
 mod os;
 mod protocol;
@@ -41,10 +42,11 @@ mod task;
 mod worker;
 
 pub use cpu::cpu_count;
+pub use directory::{GrantError as DirGrantError, GrantedDir};
 pub use init::init;
 pub use limits::Limits;
 pub use outcome::{Outcome, Record};
-pub use policy::{Policy, SandboxMode};
+pub use policy::{DirAccess, Policy, SandboxMode};
 pub use supervisor::pool::{
     Closed, MapHandle, Order, Pool, PoolBuilder, Records, StartMethod, TaskFailed, TrySubmitError, Values,
 };

@@ -18,6 +18,8 @@ const GIB: u64 = 1024 * MIB;
 pub struct Limits {
     /// Wall-clock time from the worker's acknowledgement. Default: none.
     pub timeout: Option<Duration>,
+    /// CPU time of the task's worker from its acknowledgement. Default: none.
+    pub cpu_time: Option<Duration>,
     /// Units of wasmtime fuel (about one an instruction). Default: none; setting it runs a second,
     /// slower artifact of the module that counts.
     pub fuel: Option<u64>,
@@ -47,6 +49,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             timeout: None,
+            cpu_time: None,
             fuel: None,
             memory_bytes: GIB,
             table_elements: 1_000_000,
@@ -146,6 +149,8 @@ pub const STDIN_LOOK_TIME_MAX: Duration = Duration::from_millis(10);
 pub const CONVERTED_VALUES_MAX: usize = 8_000_000;
 /// Bytes of a call as `--invoke` takes it.
 pub const EXPRESSION_BYTES_MAX: usize = 32 * 1024;
+/// Directories that one task may be granted.
+pub const DIRS_MAX: usize = 32;
 /// Queues, locks and the like that one task may be granted.
 pub const GRANTS_MAX: usize = 64;
 /// Handles to them that one instance may hold at a time.

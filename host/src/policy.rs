@@ -4,6 +4,8 @@
 
 #![forbid(unsafe_code)]
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 /// How much of the sandbox must be there.
@@ -23,6 +25,27 @@ pub enum SandboxMode {
 pub struct Policy {
     /// How much of the sandbox must be there.
     pub sandbox: SandboxMode,
+}
+
+/// What a task may do in a directory that it was granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum DirAccess {
+    /// Read files and list directories.
+    ReadOnly,
+    /// Besides, make, change, rename and remove them.
+    ReadWrite,
+}
+
+/// One granted directory, as fork servers are told apart by it and as their walls are built from it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct DirRule {
+    /// The path on the host, absolute and without links.
+    pub(crate) host: PathBuf,
+    /// The path that the guest sees.
+    pub(crate) guest: String,
+    pub(crate) access: DirAccess,
+    /// Which directory that was when it was granted: device and inode.
+    pub(crate) identity: (u64, u64),
 }
 
 macro_rules! layers {

@@ -54,7 +54,7 @@ fn part(path: &str) -> &str {
     match name {
         "os" | "protocol" | "sync" | "supervisor" | "worker" | "batch" | "report" | "bin" => name,
         "lib" | "init" | "blocking" => "face",
-        "task" => "arguments",
+        "task" | "directory" => "arguments",
         _ => "values",
     }
 }

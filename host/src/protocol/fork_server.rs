@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::module_info::ModuleKind;
 use crate::outcome::StartFailure;
-use crate::policy::{Layer, Policy};
+use crate::policy::{DirRule, Layer, Policy};
 
 /// From the supervisor to a fork server, or to a worker that is started by itself (`spawn`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum ToForkServer {
-    /// The first frame. Its descriptor is the sealed artifact file.
+    /// The first frame. Its descriptors: the sealed artifact file, then one for each granted directory.
     Load(Load),
     /// Fork one worker. The descriptor is the worker's end of its task socket.
     Fork { worker: u64 },
@@ -23,6 +23,8 @@ pub(crate) struct Load {
     pub(crate) kind: ModuleKind,
     pub(crate) engine: EngineSettings,
     pub(crate) policy: Policy,
+    /// The granted directories; workers find them by their position.
+    pub(crate) dirs: Vec<DirRule>,
     /// Where the artifact's bytes are in the file.
     pub(crate) offset: u64,
     pub(crate) length: u64,

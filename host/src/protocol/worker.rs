@@ -4,6 +4,8 @@
 
 #![forbid(unsafe_code)]
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::outcome::{Encoding, LimitKind, StartFailure, Trap};
@@ -144,6 +146,8 @@ pub(crate) enum Body {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct WorkerLimits {
     pub(crate) fuel: Option<u64>,
+    /// Of the whole assignment; the supervisor's timer is the precise one.
+    pub(crate) cpu_time: Option<Duration>,
     pub(crate) memory_bytes: u64,
     pub(crate) table_elements: u64,
     pub(crate) instances: u32,

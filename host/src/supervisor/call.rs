@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
+use crate::directory::GrantedDir;
 use crate::limits::{INLINE_BYTES_MAX, Limits};
 use crate::os::memory_file::SealedFile;
 use crate::outcome::{CancelledBy, Outcome, Record};
@@ -32,6 +33,8 @@ pub(super) struct CallShape {
     pub(super) initializer: Option<Initializer>,
     pub(super) limits: Limits,
     pub(super) policy: Policy,
+    /// The directories that they may use, in order of their guest paths, each once.
+    pub(super) dirs: Vec<GrantedDir>,
     pub(super) start_method: StartMethod,
     pub(super) argv: Vec<String>,
     pub(super) env: Vec<(String, String)>,

@@ -6,10 +6,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::directory::GrantedDir;
 use crate::os::child::Child;
 use crate::os::socket::PacketSocket;
 use crate::outcome::StartFailed;
-use crate::policy::{Layer, Policy};
+use crate::policy::{DirRule, Layer, Policy};
 use crate::protocol::fork_server::EngineSettings;
 use crate::supervisor::artifact_store::{Artifact, ArtifactKey};
 use crate::supervisor::event::{ModuleSourceBytes, PoolId, ProcessId, WorkerId};
@@ -24,6 +25,7 @@ pub(super) struct ServerKey {
     pub(super) artifact: ArtifactKey,
     pub(super) engine: EngineSettings,
     pub(super) policy: Policy,
+    pub(super) dirs: Vec<DirRule>,
     pub(super) start_method: StartMethod,
 }
 
@@ -40,6 +42,8 @@ pub(super) struct Server {
     pub(super) key: ServerKey,
     pub(super) module: Arc<ModuleSourceBytes>,
     pub(super) kind: crate::module_info::ModuleKind,
+    /// The granted directories, opened, as the key lists them.
+    pub(super) dirs: Vec<GrantedDir>,
     pub(super) artifact: Option<Arc<Artifact>>,
     /// The fork server that answers requests, once there is one.
     pub(super) process: Option<ProcessId>,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::directory::{self, GrantedDir};
 use crate::limits::{Limits, NAME_BYTES_MAX};
 use crate::outcome::{NotRun, Outcome};
 use crate::policy::Policy;
@@ -25,6 +26,7 @@ pub struct Task {
     name: Arc<str>,
     limits: Limits,
     policy: Policy,
+    dirs: Vec<GrantedDir>,
     argv: Vec<String>,
     env: Vec<(String, String)>,
     stdin: Stdin,
@@ -44,6 +46,7 @@ impl Task {
             args: Args::none(),
             limits: Limits::default(),
             policy: Policy::default(),
+            dirs: Vec::new(),
             argv: vec![target.module().name().to_owned()],
             env: Vec::new(),
             stdin: Stdin::Empty,
@@ -82,6 +85,15 @@ impl Task {
     #[must_use]
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
+        self
+    }
+
+    /// Lets it use a directory: `task.dir(GrantedDir::open("data", "/data", DirAccess::ReadOnly)?)`. None by
+    /// default. At most 32, each at another path of the guest; otherwise the task is not run.
+    #[must_use]
+    pub fn dir(mut self, dir: GrantedDir) -> Self {
+        self.dirs.push(dir);
+        self.dirs.sort_by(|one, other| one.rule().guest.cmp(&other.rule().guest));
         self
     }
 
@@ -165,6 +177,7 @@ impl Task {
     /// The bytes the guest gets; the reason if they do not fit the target or the limit.
     fn input(&self) -> Result<Bytes, String> {
         self.grants().map_err(|error| error.to_string())?;
+        directory::check(&self.dirs).map_err(|error| error.to_string())?;
         let Some(encoding) = self.target.args_encoding() else { return Ok(Bytes::new()) };
         let input = self.args.encode(encoding).map_err(|error| error.to_string())?;
         let (length, limit) = (input.len() as u64, self.limits.argument_bytes);
@@ -183,6 +196,7 @@ impl Task {
             initializer,
             limits: self.limits.clone(),
             policy: self.policy.clone(),
+            dirs: self.dirs.clone(),
             start_method,
             argv: self.argv.clone(),
             env: self.env.clone(),
@@ -219,6 +233,7 @@ impl Task {
             && !matches!(self.target.entry(), Entry::Command | Entry::Invoke { .. })
             && self.limits == other.limits
             && self.policy == other.policy
+            && self.dirs == other.dirs
             && self.priority == other.priority
             && matches!((&self.stdin, &other.stdin), (Stdin::Empty, Stdin::Empty))
             && self.argv == other.argv

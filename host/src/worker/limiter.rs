@@ -128,6 +128,7 @@ mod tests {
     fn limiter() -> Limiter {
         Limiter::new(WorkerLimits {
             fuel: None,
+            cpu_time: None,
             memory_bytes: 1000,
             table_elements: 10,
             instances: 2,

@@ -278,6 +278,7 @@ fn nested_shape(parent: &CallShape, entry: Entry) -> CallShape {
         initializer: parent.initializer.clone(),
         limits: parent.limits.clone(),
         policy: parent.policy.clone(),
+        dirs: parent.dirs.clone(),
         start_method: parent.start_method,
         argv: parent.argv.clone(),
         env: parent.env.clone(),

@@ -35,6 +35,7 @@ impl Dispatcher {
                 stack_bytes: shape.limits.stack_bytes,
             },
             policy: shape.policy.clone(),
+            dirs: shape.dirs.iter().map(|dir| dir.rule().clone()).collect(),
             start_method: shape.start_method,
         };
         if let Some(server) = self.server_ids.get(&key) {
@@ -46,6 +47,7 @@ impl Dispatcher {
             key: key.clone(),
             module: Arc::clone(&shape.module),
             kind: shape.kind,
+            dirs: shape.dirs.clone(),
             artifact: None,
             process: None,
             pending: VecDeque::new(),
@@ -181,11 +183,14 @@ impl Dispatcher {
             kind: server.kind,
             engine: server.key.engine,
             policy: server.key.policy.clone(),
+            dirs: server.key.dirs.clone(),
             offset: artifact.header.code_offset(),
             length: artifact.header.code_bytes,
         });
         let bytes = frame::encode(&load).map_err(std::io::Error::other)?;
-        entry.socket.send(&bytes, &[artifact.file.as_fd()])?;
+        let dirs = server.dirs.iter().map(AsFd::as_fd);
+        let descriptors: Vec<_> = std::iter::once(artifact.file.as_fd()).chain(dirs).collect();
+        entry.socket.send(&bytes, &descriptors)?;
         if let Purpose::Spawned { request, .. } = entry.purpose {
             let (ours, theirs) = PacketSocket::pair()?;
             let fork = frame::encode(&ToForkServer::Fork { worker: request.worker })

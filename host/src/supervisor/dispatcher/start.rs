@@ -58,6 +58,7 @@ pub(super) fn start_packet(
         inputs: Inputs { lengths, body },
         limits: WorkerLimits {
             fuel: shape.limits.fuel,
+            cpu_time: None,
             memory_bytes: shape.limits.memory_bytes,
             table_elements: shape.limits.table_elements,
             instances: shape.limits.instances,

@@ -117,6 +117,7 @@ pub(super) fn load_message(artifact: &Artifact, engine: EngineSettings) -> ToFor
         kind: artifact.info.kind,
         engine,
         policy: Policy { sandbox: SandboxMode::Required },
+        dirs: Vec::new(),
         offset: artifact.header.code_offset(),
         length: artifact.header.code_bytes,
     })
@@ -223,6 +224,7 @@ pub(super) fn limits() -> WorkerLimits {
     let limits = Limits::default();
     WorkerLimits {
         fuel: None,
+        cpu_time: None,
         memory_bytes: limits.memory_bytes,
         table_elements: limits.table_elements,
         instances: limits.instances,

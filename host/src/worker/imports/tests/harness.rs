@@ -42,6 +42,7 @@ pub(in crate::worker::imports) fn config() -> (HostConfig, PacketSocket) {
     let (ours, theirs) = PacketSocket::pair().unwrap();
     let limits = WorkerLimits {
         fuel: None,
+        cpu_time: None,
         memory_bytes: 4 << 30,
         table_elements: 1000,
         instances: 100,
