@@ -149,6 +149,8 @@ pub const STDIN_LOOK_TIME_MAX: Duration = Duration::from_millis(10);
 pub const CONVERTED_VALUES_MAX: usize = 8_000_000;
 /// Bytes of a call as `--invoke` takes it.
 pub const EXPRESSION_BYTES_MAX: usize = 32 * 1024;
+/// Bytes of a task's environment, which travels in its start frame, with the terminators that a guest sees.
+pub const ENVIRONMENT_BYTES_MAX: usize = 32 * 1024;
 /// Directories that one task may be granted.
 pub const DIRS_MAX: usize = 32;
 /// Queues, locks and the like that one task may be granted.

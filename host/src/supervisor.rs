@@ -44,7 +44,7 @@ pub use event::ChildInfo;
 pub use handle::{Finished, TaskHandle};
 pub use module::{LoadError, Module, ModuleSource, Target, TargetError};
 pub use output::{Output, OutputChunk, OutputReader, OutputSink, StandardStream, output_channel};
-pub use task::Task;
+pub use task::{Task, TaskError};
 
 /// Why nothing can be started.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -2,6 +2,7 @@
 //!
 //! Each test runs a scenario in a host program of its own.
 
+mod cpu_time;
 mod embedding;
 mod endings;
 mod modules;

@@ -114,6 +114,7 @@ fn the_defaults_are_those_of_limits() {
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "none".to_owned());
     let default = |field: &str| match field {
         "timeout" => or_none(limits.timeout.map(time)),
+        "cpu_time" => or_none(limits.cpu_time.map(time)),
         "fuel" => or_none(limits.fuel.map(|fuel| fuel.to_string())),
         "memory_bytes" => bytes(limits.memory_bytes),
         "table_elements" => limits.table_elements.to_string(),

@@ -1,6 +1,7 @@
 //! What the tests share: the program, the guests, and a runner that looks for leftovers.
 
 pub mod build;
+pub mod ordinary;
 pub mod processes;
 pub mod program;
 

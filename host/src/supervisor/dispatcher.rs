@@ -16,6 +16,7 @@ mod pools;
 mod processes;
 mod servers;
 mod start;
+mod time;
 mod workers;
 
 use std::collections::HashMap;
@@ -220,6 +221,9 @@ impl Dispatcher {
     fn elapsed(&mut self, timer: Timer) {
         match timer {
             Timer::TaskTime { worker, phase } if self.in_phase(worker, phase) => self.task_timed_out(worker),
+            Timer::CpuTime { worker, phase } if self.in_phase(worker, phase) => {
+                self.look_at_cpu_clock(worker)
+            }
             Timer::Grace { worker, phase } if self.in_phase(worker, phase) => self.grace_is_over(worker),
             Timer::InterruptAnswer { worker, phase } if self.in_phase(worker, phase) => self.kill(worker),
             Timer::WorkerAnswer { worker, phase } if self.in_phase(worker, phase) => {
@@ -232,6 +236,7 @@ impl Dispatcher {
             Timer::LateReplies => self.answer_late(),
             // Deadlines of an earlier phase.
             Timer::TaskTime { .. }
+            | Timer::CpuTime { .. }
             | Timer::Grace { .. }
             | Timer::InterruptAnswer { .. }
             | Timer::WorkerAnswer { .. } => {}
@@ -242,6 +247,7 @@ impl Dispatcher {
         let (workers, processes) = (&self.workers, &self.processes);
         self.timers.sweep(|timer| match *timer {
             Timer::TaskTime { worker, phase }
+            | Timer::CpuTime { worker, phase }
             | Timer::Grace { worker, phase }
             | Timer::WorkerAnswer { worker, phase }
             | Timer::InterruptAnswer { worker, phase } => {

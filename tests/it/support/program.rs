@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{build, processes};
+use super::{build, ordinary, processes};
 
 /// How long any single run may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -55,12 +55,14 @@ pub fn wasmpool<I: IntoIterator<Item: AsRef<std::ffi::OsStr>>>(args: I) -> Run {
 /// A scenario of the test host program. It knows the guests, shares an artifact cache with the others,
 /// and runs in an empty folder of its own, which must be empty afterwards.
 pub fn scenario(name: &str, args: &[&str]) -> Run {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_scenario"));
+    let mut command = Command::new(build::scenario());
     command.arg(name).args(args);
-    command.env("WASMPOOL_TEST_GUESTS", build::guests()).env("XDG_CACHE_HOME", build::cache());
     let folder = tempfile::tempdir().expect("a folder");
+    ordinary::give(folder.path());
     command.current_dir(folder.path()).env("TMPDIR", folder.path());
-    Run { folder: Some(folder), ..Run::new(command) }
+    let mut run = Run { folder: Some(folder), ..Run::new(command) };
+    run.command.env("WASMPOOL_TEST_GUESTS", build::guests()).env("XDG_CACHE_HOME", build::cache());
+    run
 }
 
 /// A scenario that a plan describes: what it printed, a record for each task.
@@ -74,6 +76,7 @@ pub fn plan(plan: &serde_json::Value) -> Vec<serde_json::Value> {
 impl Run {
     fn new(mut command: Command) -> Self {
         processes::adopt_orphans();
+        ordinary::dress(&mut command);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Self { command, stdin: None, folder: None }
     }

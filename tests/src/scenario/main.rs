@@ -12,6 +12,7 @@ mod churn;
 mod embedder;
 mod ends;
 mod floods;
+mod grants;
 mod host_death;
 mod lazy;
 mod locks;
@@ -50,6 +51,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("endless", lazy::endless),
     ("ten-thousand", lazy::ten_thousand),
     ("many-modules", lazy::many_modules),
+    ("cpu-time", grants::cpu_time),
     ("one-of-sixteen", neighbours::one_of_sixteen),
     ("idle-ones", neighbours::idle_ones),
     ("stopped-idle-one", neighbours::stopped_idle_one),

@@ -5,7 +5,7 @@
 //!   "workers": 2, "per_worker": 1, "spawn": false, "initializer": ["init_if", [true]],
 //!   "tasks": [ { "module": "tests/wat/spin.wat", "wat": "(module)", "task": "add", "args": [1, "$i"],
 //!     "command": true, "invoke": "add(1)", "count": 2, "name": "n", "priority": 1, "retries": 0,
-//!     "limits": { "timeout_ms": 100 }, "argv": [], "stdin": "text",
+//!     "limits": { "timeout_ms": 100 }, "argv": [], "env": { "A": "1" }, "stdin": "text",
 //!     "signal": 9, "stop": "cancel" | "terminate" | "kill" } ] }
 //! ```
 //!
@@ -164,6 +164,7 @@ fn limits(spec: &Value) -> Limits {
     let mut limits = Limits::default();
     let ms = |name: &str| spec[name].as_u64().map(Duration::from_millis);
     limits.timeout = ms("timeout_ms");
+    limits.cpu_time = ms("cpu_time_ms");
     limits.grace_period = ms("grace_ms").unwrap_or(limits.grace_period);
     limits.fuel = spec["fuel"].as_u64();
     limits.stack_bytes = number(&spec["stack"]).map_or(limits.stack_bytes, |bytes| bytes as u32);

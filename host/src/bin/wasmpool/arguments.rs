@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod grants;
 mod options;
 pub mod values;
 
@@ -16,7 +17,7 @@ use wasmpool::exit_code;
 
 use crate::help;
 pub use options::{
-    BatchOptions, CommonOptions, CompileOptions, LogFormat, Progress, Sandbox, SharedOptions,
+    BatchOptions, CommonOptions, CompileOptions, GrantOptions, LogFormat, Progress, Sandbox, SharedOptions,
     StartMethodName, StreamOptions, TaskOptions,
 };
 
@@ -66,6 +67,8 @@ pub struct Run {
     #[command(flatten)]
     pub batch: BatchOptions,
     #[command(flatten)]
+    pub grants: GrantOptions,
+    #[command(flatten)]
     pub shared: SharedOptions,
     #[command(flatten)]
     pub common: CommonOptions,
@@ -106,6 +109,8 @@ struct RunWithEntry {
     task: TaskOptions,
     #[command(flatten)]
     batch: BatchOptions,
+    #[command(flatten)]
+    grants: GrantOptions,
     #[command(flatten)]
     shared: SharedOptions,
     #[command(flatten)]
@@ -152,6 +157,8 @@ pub struct Map {
     pub batch: BatchOptions,
     #[command(flatten)]
     pub task_options: TaskOptions,
+    #[command(flatten)]
+    pub grants: GrantOptions,
     #[command(flatten)]
     pub shared: SharedOptions,
     #[command(flatten)]
@@ -308,6 +315,7 @@ fn second_step(mut run: Run, line: &[OsString]) -> Result<Run, clap::Error> {
         entry: call.entry,
         task: call.task,
         batch: call.batch,
+        grants: call.grants,
         shared: call.shared,
         common: call.common,
         words: Vec::new(),

@@ -157,14 +157,6 @@ impl Dispatcher {
         self.interrupt(worker);
     }
 
-    pub(super) fn task_timed_out(&mut self, worker: WorkerId) {
-        let Some(entry) = self.workers.get_mut(&worker) else { return };
-        let Some(running) = entry.running() else { return };
-        let after = running.shape.limits.timeout.unwrap_or_default();
-        running.intent.get_or_insert(Intent::TimedOut(after));
-        self.interrupt(worker);
-    }
-
     /// Interrupts the guest; the kill follows if that does not end it.
     pub(super) fn interrupt(&mut self, worker: WorkerId) {
         let Some(entry) = self.workers.get(&worker) else { return };
@@ -330,7 +322,7 @@ impl Dispatcher {
         let Some(entry) = self.workers.get_mut(&worker) else { return };
         let (pool, cpu_time, pid) = (entry.pool, entry.cpu_time(), entry.pid());
         let layers = Arc::clone(&entry.layers);
-        let phase = entry.next_phase();
+        entry.next_phase();
         let Some(running) = entry.running() else { return };
         let call = running.calls.pop_front().flatten();
         let intent = running.intent.take();
@@ -342,7 +334,6 @@ impl Dispatcher {
         let fit = goes_on && intent.is_none() && !answered;
         let more = fit && !running.calls.is_empty();
         let reusable = fit && !running.last;
-        let timeout = running.shape.limits.timeout;
         running.index += 1;
         let wall_time = now.saturating_duration_since(facts.started);
         let shape = Arc::clone(&running.shape);
@@ -366,9 +357,7 @@ impl Dispatcher {
         if more || reusable {
             let measured = Measured { evidence: Evidence::Alive, cpu_time, peak_memory_bytes: None };
             if more {
-                if let Some(timeout) = timeout {
-                    self.timers.set(now + timeout, Timer::TaskTime { worker, phase });
-                }
+                self.begin_time(worker, now);
             } else {
                 entry.assignments += 1;
                 self.release(pool, worker, true);

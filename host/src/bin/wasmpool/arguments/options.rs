@@ -6,9 +6,11 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgAction, ColorChoice, ValueEnum};
 use wasmpool::batch::halt::Halt;
 
+use super::grants::{self, DirOption, EnvOption};
 use super::values;
 use crate::help;
 
@@ -19,6 +21,9 @@ pub struct TaskOptions {
     /// Stop a task after this time, counted from its start in the worker [default: none]
     #[arg(long, value_name = "TIME", value_parser = values::time)]
     pub timeout: Option<Duration>,
+    /// Stop a task after this much CPU time, counted from its start in the worker [default: none]
+    #[arg(long, value_name = "TIME", value_parser = values::time)]
+    pub cpu_time: Option<Duration>,
     /// Stop a task after about N instructions [default: none]
     #[arg(long, value_name = "N")]
     pub fuel: Option<u64>,
@@ -39,6 +44,20 @@ pub struct TaskOptions {
     /// What a task reads as its standard input [default: nothing; ours for a WASI command of `run`]
     #[arg(long, value_name = "FILE")]
     pub stdin: Option<PathBuf>,
+}
+
+/// What a task may touch besides its arguments and its standard streams.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = help::GRANTS)]
+pub struct GrantOptions {
+    /// Let a task use the directory HOST, at the path GUEST [default: HOST as it is typed]; with `:ro`, it is only
+    /// read. May be repeated, as --env
+    #[arg(long = "dir", value_name = "HOST[::GUEST][:ro]")]
+    #[arg(value_parser = OsStringValueParser::new().try_map(|text| grants::directory(&text)))]
+    pub dirs: Vec<DirOption>,
+    /// Give a task an environment variable; without VALUE, with the value that it has here
+    #[arg(long = "env", value_name = "NAME[=VALUE]", value_parser = grants::variable)]
+    pub env: Vec<EnvOption>,
 }
 
 /// What compiling a module may cost, and the walls around whoever compiles or runs it.
