@@ -159,6 +159,8 @@ pub const GRANTS_MAX: usize = 64;
 pub const SYNC_HANDLES_MAX: usize = 1024;
 /// Attempts and threads of the host that hold or wait for one object at a time.
 pub const HOLDERS_MAX: u32 = 4096;
+/// How long the host program waits for a participant that stays inside an object.
+pub const INSIDE_TIME_MAX: Duration = Duration::from_secs(5);
 /// Items of one queue.
 pub const QUEUE_CAPACITY_MAX: u32 = 1 << 20;
 /// Items of one queue by default.
