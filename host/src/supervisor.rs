@@ -71,6 +71,7 @@ pub struct SupervisorBuilder {
     program: Option<PathBuf>,
     cache: Option<PathBuf>,
     fork_servers_max: usize,
+    forks_per_server_max: u64,
     compile_time: Option<Duration>,
     compile_memory_bytes: Option<u64>,
     compile_sandbox: SandboxMode,
@@ -103,6 +104,14 @@ impl SupervisorBuilder {
     #[must_use]
     pub fn fork_servers_max(mut self, servers: usize) -> Self {
         self.fork_servers_max = servers.max(1);
+        self
+    }
+
+    /// How many workers a fork server forks before another takes its place, with another address layout. 100 000
+    /// by default; its workers share one.
+    #[must_use]
+    pub fn forks_per_server_max(mut self, forks: u64) -> Self {
+        self.forks_per_server_max = forks.max(1);
         self
     }
 
@@ -147,6 +156,7 @@ impl SupervisorBuilder {
         let program = ProgramSettings { program, fault: self.fault };
         let mut settings = Settings::new(program, ArtifactStore::new(self.cache));
         settings.fork_servers_max = self.fork_servers_max;
+        settings.forks_per_server_max = self.forks_per_server_max;
         settings.compile_time = self.compile_time;
         settings.compile_memory_bytes = self.compile_memory_bytes;
         settings.compile_sandbox = self.compile_sandbox;
@@ -206,6 +216,7 @@ impl Supervisor {
             program: None,
             cache: ArtifactStore::default_folder(),
             fork_servers_max: crate::limits::FORK_SERVERS_MAX,
+            forks_per_server_max: crate::limits::FORKS_PER_SERVER_MAX,
             compile_time: None,
             compile_memory_bytes: None,
             compile_sandbox: SandboxMode::default(),

@@ -23,7 +23,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::limits::{FORK_SERVERS_MAX, FRAME_BYTES_MAX};
+use crate::limits::{FORK_SERVERS_MAX, FORKS_PER_SERVER_MAX, FRAME_BYTES_MAX};
 use crate::os::poll::Poller;
 use crate::outcome::CancelledBy;
 use crate::policy::SandboxMode;
@@ -60,6 +60,7 @@ pub(super) struct Settings {
     pub(super) program: ProgramSettings,
     pub(super) store: ArtifactStore,
     pub(super) fork_servers_max: usize,
+    pub(super) forks_per_server_max: u64,
     pub(super) compile_time: Option<Duration>,
     pub(super) compile_memory_bytes: Option<u64>,
     pub(super) compile_sandbox: SandboxMode,
@@ -71,6 +72,7 @@ impl Settings {
             program,
             store,
             fork_servers_max: FORK_SERVERS_MAX,
+            forks_per_server_max: FORKS_PER_SERVER_MAX,
             compile_time: None,
             compile_memory_bytes: None,
             compile_sandbox: SandboxMode::default(),

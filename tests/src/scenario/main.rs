@@ -71,6 +71,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("blocking", process::blocking),
     ("server-killed", starting::server_killed),
     ("server-stopped", starting::server_stopped),
+    ("server-replaced", starting::server_replaced),
     ("one-module-cannot-start", starting::one_module_cannot_start),
     ("stops", stopping::running),
     ("stops-waiting", stopping::waiting_and_finished),

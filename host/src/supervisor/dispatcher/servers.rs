@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Dispatcher, WORKER_END, WORKER_SOCKET, token};
-use crate::limits::{FORKS_PER_SERVER_MAX, START_FAILURES_MAX};
+use crate::limits::START_FAILURES_MAX;
 use crate::os::child::{Child, ExitStatus};
 use crate::os::socket::PacketSocket;
 use crate::outcome::{StartFailed, StartFailure};
@@ -217,7 +217,7 @@ impl Dispatcher {
             if entry.stage != Stage::Ready {
                 return;
             }
-            if entry.forks >= FORKS_PER_SERVER_MAX && entry.asked.is_empty() {
+            if entry.forks >= self.settings.forks_per_server_max && entry.asked.is_empty() {
                 self.retire_fork_server(process);
                 return self.serve(server);
             }
