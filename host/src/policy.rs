@@ -58,6 +58,12 @@ macro_rules! layers {
             /// Every layer, in the order in which they are entered.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
+            /// Whether a process enters it by itself. The others are the supervisor's doing.
+            #[cfg(feature = "worker")]
+            pub(crate) fn is_of_one_process(self) -> bool {
+                self != Self::Cgroup
+            }
+
             /// Its name in records and in `wasmpool doctor`.
             #[must_use]
             pub fn label(self) -> &'static str {
@@ -92,4 +98,6 @@ layers! {
     Landlock = "landlock", "opening files, TCP ports, abstract sockets and signals outside the grants";
     /// seccomp filter.
     Seccomp = "seccomp", "new processes and programs, sockets, debugging, mounting and other system calls";
+    /// A control group around all processes of a pool.
+    Cgroup = "cgroup", "memory and process floods of a whole pool";
 }

@@ -11,6 +11,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::process::Resource;
 
+use crate::os::cgroup;
 use crate::os::fork::{ForkKey, Forked, fork};
 use crate::os::hardening::{self, exit_now};
 use crate::os::memory_file::SealedFile;
@@ -39,11 +40,17 @@ pub(crate) enum Start {
 /// Serves the supervisor until it hangs up.
 pub(crate) fn run(socket: PacketSocket, start: Start) -> io::Result<()> {
     let mut control = Control::new(socket);
-    let Some((message, descriptors)) = control.receive::<ToForkServer>()? else { return Ok(()) };
+    let Some((mut message, mut descriptors)) = control.receive::<ToForkServer>()? else { return Ok(()) };
+    let mut joined = Ok(());
+    if let ToForkServer::Join { required } = message {
+        joined = join(descriptors).or_else(|error| if required { Err(error) } else { Ok(()) });
+        let Some(next) = control.receive::<ToForkServer>()? else { return Ok(()) };
+        (message, descriptors) = next;
+    }
     let ToForkServer::Load(request) = message else { return Err(io::ErrorKind::InvalidData.into()) };
     let artifact = take_descriptor(&mut descriptors.into_iter())?;
     let key = ForkKey::new()?;
-    let (loaded, filtered) = match load(&control, &request, artifact, start, &key) {
+    let (loaded, filtered) = match joined.and_then(|()| load(&control, &request, artifact, start, &key)) {
         Ok((loaded, layers)) => {
             let filtered = layers.contains(&Layer::Seccomp);
             control.send(&FromForkServer::Ready { layers }, &[])?;
@@ -75,6 +82,14 @@ pub(crate) fn run(socket: PacketSocket, start: Start) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Goes into the pool's cgroup; every worker is then born in it.
+fn join(doors: Vec<OwnedFd>) -> Result<(), LoadError> {
+    doors.into_iter().try_for_each(cgroup::enter).map_err(|error| {
+        let detail = format!("the layer `{}` cannot be entered: {error}", Layer::Cgroup.label());
+        LoadError { kind: StartFailure::Sandbox, detail }
+    })
 }
 
 /// Enters the sandbox, then loads the artifact.

@@ -62,7 +62,8 @@ pub(crate) fn enter(mode: SandboxMode, profile: &Profile<'_>) -> Result<Vec<Laye
     if mode == SandboxMode::Off {
         return Ok(layers);
     }
-    for layer in Layer::ALL.iter().copied().filter(|layer| !FROM_THE_BEGINNING.contains(layer)) {
+    let own = Layer::ALL.iter().copied().filter(|layer| layer.is_of_one_process());
+    for layer in own.filter(|layer| !FROM_THE_BEGINNING.contains(layer)) {
         match enter_layer(layer, profile) {
             Ok(()) => layers.push(layer),
             Err(_) if mode == SandboxMode::BestEffort => {}
@@ -77,6 +78,7 @@ fn enter_layer(layer: Layer, profile: &Profile<'_>) -> Result<(), String> {
     let text = |error: io::Error| error.to_string();
     match layer {
         Layer::Environment | Layer::Descriptors | Layer::Session | Layer::ParentDeath => Ok(()),
+        Layer::Cgroup => Err("a process cannot enter it by itself".to_owned()),
         Layer::NotDumpable => hardening::forbid_dumps().map_err(text),
         Layer::ResourceLimits => limit_resources().map_err(text),
         Layer::NoNewPrivileges => hardening::forbid_new_privileges().map_err(text),

@@ -15,7 +15,7 @@ pub(crate) fn run(socket: PacketSocket) -> io::Result<()> {
     let control = Control::new(socket);
     let key = ForkKey::new()?;
     let profile = super::Profile::ForkServer(&key);
-    let layers =
-        Layer::ALL.iter().map(|layer| (*layer, super::enter_layer(*layer, &profile).err())).collect();
+    let own = Layer::ALL.iter().filter(|layer| layer.is_of_one_process());
+    let layers = own.map(|layer| (*layer, super::enter_layer(*layer, &profile).err())).collect();
     control.send(&Probed { layers }, &[])
 }

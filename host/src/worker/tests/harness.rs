@@ -123,12 +123,17 @@ pub(super) fn load_message(artifact: &Artifact, engine: EngineSettings) -> ToFor
     })
 }
 
+/// Every layer that a process enters by itself.
+pub(super) fn own_layers() -> Vec<Layer> {
+    Layer::ALL.iter().copied().filter(|layer| layer.is_of_one_process()).collect()
+}
+
 /// A fork server that is ready.
 pub(super) fn serve(artifact: &Artifact, engine: EngineSettings, fault: Option<&str>) -> Process {
     let server = Process::start("fork-server", fault);
     send(&server.socket, &load_message(artifact, engine), &[&artifact.file]);
     let ready = receive::<FromForkServer>(&server.socket).expect("an answer").0;
-    assert_eq!(ready, FromForkServer::Ready { layers: Layer::ALL.to_vec() });
+    assert_eq!(ready, FromForkServer::Ready { layers: own_layers() });
     server
 }
 

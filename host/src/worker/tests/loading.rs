@@ -11,7 +11,6 @@ use crate::limits::CompileLimits;
 use crate::os::memory_file::SealedFile;
 use crate::os::socket::PacketSocket;
 use crate::outcome::StartFailure;
-use crate::policy::Layer;
 use crate::protocol::compile::Compiled;
 use crate::protocol::fork_server::{FromForkServer, Probed, ToForkServer};
 use crate::protocol::worker::{Claim, Entry};
@@ -130,7 +129,7 @@ fn a_spawned_worker_becomes_one() {
     let mut process = Process::start("worker", None);
     send(&process.socket, &load_message(&artifact, ENGINE), &[&artifact.file]);
     let ready = receive::<FromForkServer>(&process.socket).unwrap().0;
-    assert_eq!(ready, FromForkServer::Ready { layers: Layer::ALL.to_vec() });
+    assert_eq!(ready, FromForkServer::Ready { layers: own_layers() });
     let (socket, theirs) = PacketSocket::pair().unwrap();
     send(&process.socket, &ToForkServer::Fork { worker: 1 }, &[&theirs]);
     drop(theirs);
@@ -143,6 +142,6 @@ fn a_spawned_worker_becomes_one() {
 fn the_doctor_tries_every_layer() {
     let process = Process::start("doctor", None);
     let probed = receive::<Probed>(&process.socket).unwrap().0;
-    assert_eq!(probed.layers.iter().map(|(layer, _)| *layer).collect::<Vec<_>>(), Layer::ALL);
+    assert_eq!(probed.layers.iter().map(|(layer, _)| *layer).collect::<Vec<_>>(), own_layers());
     assert!(probed.layers.iter().all(|(_, missing)| missing.is_none()), "{probed:?}");
 }
