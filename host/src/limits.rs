@@ -113,6 +113,10 @@ pub const CHUNK_CALLS_MAX: usize = 4096;
 pub const WAITING_TASKS_MAX: usize = 10_000;
 /// Frames taken from one worker before the other events get their turn.
 pub const FRAMES_PER_TURN_MAX: usize = 64;
+/// Memory of all processes of one pool together, in percent of what the machine or the own cgroup has, by default.
+pub const POOL_MEMORY_PERCENT: u64 = 80;
+/// Processes of one pool beside two for each worker: those that wait, fork servers, and those on their way out.
+pub const POOL_PROCESSES_BESIDE: u64 = 256;
 /// Fork servers alive at one time.
 pub const FORK_SERVERS_MAX: usize = 16;
 /// Forks after which a fork server is replaced, so that its children's shared address layout ages.

@@ -8,6 +8,7 @@
 mod artifact_store;
 mod background;
 mod call;
+mod cgroup;
 mod deadlock;
 mod dispatcher;
 mod event;
@@ -273,7 +274,8 @@ impl Supervisor {
         let ended =
             || StartFailed { kind: StartFailure::Worker, detail: "the supervisor has ended".to_owned() };
         let layers = examined.await.map_err(|_| ended())??;
-        Ok(layers.into_iter().map(|(layer, missing)| (layer, missing.map_or(Ok(()), Err))).collect())
+        let of_process = layers.into_iter().map(|(layer, missing)| (layer, missing.map_or(Ok(()), Err)));
+        Ok(of_process.chain([(Layer::Cgroup, cgroup::examine())]).collect())
     }
 
     /// Ends everything: tasks are asked to stop, interrupted after their grace period, killed 200 ms later.

@@ -10,6 +10,8 @@
 mod artifacts;
 mod deadlocks;
 mod frames;
+mod groups;
+mod load;
 mod nested;
 mod objects;
 mod pools;

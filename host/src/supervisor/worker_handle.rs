@@ -14,6 +14,7 @@ use crate::outcome::{CancelledBy, Record};
 use crate::policy::Layer;
 use crate::protocol::worker::{Stream, WaitOn};
 use crate::supervisor::call::{Call, CallShape};
+use crate::supervisor::cgroup::PoolGroup;
 use crate::supervisor::event::{PoolId, ProcessId};
 use crate::supervisor::fork_client::ServerId;
 use crate::supervisor::scheduler::Rank;
@@ -30,6 +31,8 @@ pub(super) struct WorkerHandle {
     pub(super) child: Option<Child>,
     pub(super) socket: Option<PacketSocket>,
     pub(super) layers: Arc<[Layer]>,
+    /// The cgroup it is in, which goes after it was reaped.
+    pub(super) group: Option<Arc<PoolGroup>>,
     /// Assignments it has ended.
     pub(super) assignments: usize,
     pub(super) stage: Stage,
@@ -203,6 +206,7 @@ impl WorkerHandle {
             child: None,
             socket: None,
             layers: Arc::from([]),
+            group: None,
             assignments: 0,
             stage: Stage::Starting,
             phase: 0,

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::groups::explain_death;
 use super::start::start_packet;
 use super::{Dispatcher, Place, WORKER_SOCKET, token};
 use crate::limits::{ACKNOWLEDGEMENT_TIME_MAX, EXIT_TIME_MAX, INTERRUPT_TIME_MAX};
@@ -215,6 +216,7 @@ impl Dispatcher {
             }
             None => (ExitStatus::Unknown, Usage::default()),
         };
+        explain_death(&mut entry, status);
         let measured = Measured {
             evidence: Evidence::Ended(status),
             cpu_time: usage.cpu_time,

@@ -88,6 +88,13 @@ pub struct BatchOptions {
     /// Inputs that share one worker and one instance [default: 1]
     #[arg(long, value_name = "N")]
     pub chunksize: Option<NonZeroUsize>,
+    /// Memory of all worker processes together; the kernel ends the largest beyond it. Takes a cgroup
+    /// [default: 80 % of what there is, where a cgroup can be made]
+    #[arg(long, value_name = "SIZE", value_parser = values::size)]
+    pub pool_memory: Option<u64>,
+    /// CPUs that all worker processes use together, such as 1.5. Takes a cgroup [default: all]
+    #[arg(long, value_name = "N", value_parser = values::cpus)]
+    pub pool_cpus: Option<f64>,
     /// Try a failed task again, up to N times [default: 0]
     #[arg(long, value_name = "N")]
     pub retries: Option<u32>,
