@@ -5,7 +5,9 @@
 
 mod deaths;
 mod garbage;
+mod generated;
 mod host_death;
+mod hostile;
 mod locks;
 mod many;
 mod neighbours;

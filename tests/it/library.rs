@@ -4,6 +4,7 @@
 
 mod embedding;
 mod endings;
+mod features;
 mod modules;
 mod output;
 mod pools;
