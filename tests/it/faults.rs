@@ -6,7 +6,9 @@
 mod cgroups;
 mod deaths;
 mod garbage;
+mod generated;
 mod host_death;
+mod hostile;
 mod locks;
 mod many;
 mod neighbours;

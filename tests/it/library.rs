@@ -5,6 +5,7 @@
 mod cpu_time;
 mod embedding;
 mod endings;
+mod features;
 mod modules;
 mod output;
 mod pools;

@@ -1,5 +1,6 @@
 //! What the tests share: the program, the guests, and a runner that looks for leftovers.
 
+pub mod binary;
 pub mod build;
 pub mod ordinary;
 pub mod processes;

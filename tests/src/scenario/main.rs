@@ -14,7 +14,9 @@ mod embedder;
 mod ends;
 mod floods;
 mod grants;
+mod generated;
 mod host_death;
+mod hostile;
 mod lazy;
 mod locks;
 mod neighbours;
@@ -49,6 +51,11 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("flood", floods::frames),
     ("slow-reader", floods::slow_reader),
     ("shared-stream", floods::shared_stream),
+    ("generated", generated::run),
+    ("hostile", hostile::alone),
+    ("hostile-batch", hostile::batch),
+    ("secret-descriptor", hostile::secret_descriptor),
+    ("compile-bombs", hostile::compile_bombs),
     ("wait-for-death", host_death::wait_for_death),
     ("exit-at-once", host_death::exit_at_once),
     ("thread-ends", host_death::thread_ends),
