@@ -23,6 +23,9 @@
 pub mod batch;
 pub mod blocking;
 pub mod exit_code;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod limits;
 pub mod module_info;
 pub mod outcome;

@@ -67,6 +67,13 @@ pub(crate) fn serve(link: Link, loaded: &Loaded, dirs: &Arc<[GrantedDir]>) -> ! 
     }
 }
 
+/// One assignment in this very process; `None` when the parts of its start do not fit together.
+#[cfg(any(test, fuzzing))]
+pub(super) fn assigned(link: Arc<Link>, start: Start, loaded: &Loaded) -> Option<impl Future<Output = ()>> {
+    let assignment = Assignment::new(link, start, Vec::new())?;
+    Some(async move { assignment.run(loaded).await })
+}
+
 /// One assignment.
 struct Assignment {
     link: Arc<Link>,
