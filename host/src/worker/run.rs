@@ -70,7 +70,7 @@ pub(crate) fn serve(link: Link, loaded: &Loaded, dirs: &Arc<[GrantedDir]>) -> ! 
 /// One assignment in this very process; `None` when the parts of its start do not fit together.
 #[cfg(any(test, fuzzing))]
 pub(super) fn assigned(link: Arc<Link>, start: Start, loaded: &Loaded) -> Option<impl Future<Output = ()>> {
-    let assignment = Assignment::new(link, start, Vec::new())?;
+    let assignment = Assignment::new(link, start, Vec::new(), Arc::default())?;
     Some(async move { assignment.run(loaded).await })
 }
 

@@ -29,31 +29,15 @@ const OFF: &[Row] = &[
         "(module (type $f (func)) (type $c (cont $f)) (func (param (ref $c)) (resume $c (local.get 0))))",
         "stack switching",
     ),
-    (
-        "legacy exceptions",
-        "(module (tag $e) (func (try (do) (catch $e))))",
-        "legacy exceptions",
-    ),
-    (
-        "async functions",
-        r#"(component (import "f" (func async)))"#,
-        "async",
-    ),
+    ("legacy exceptions", "(module (tag $e) (func (try (do) (catch $e))))", "legacy exceptions"),
+    ("async functions", r#"(component (import "f" (func async)))"#, "async"),
     (
         "streams and futures",
         r#"(component (type $s (stream u8)) (import "f" (func (param "s" $s))))"#,
         "async",
     ),
-    (
-        "error contexts",
-        r#"(component (type error-context))"#,
-        "error-context",
-    ),
-    (
-        "maps",
-        r#"(component (type $m (map string u32)) (import "f" (func (param "m" $m))))"#,
-        "map",
-    ),
+    ("error contexts", r#"(component (type error-context))"#, "error-context"),
+    ("maps", r#"(component (type $m (map string u32)) (import "f" (func (param "m" $m))))"#, "map"),
     (
         "fixed-length lists",
         r#"(component (type $l (list u8 4)) (import "f" (func (param "l" $l))))"#,
@@ -67,7 +51,11 @@ const OFF: &[Row] = &[
 ];
 
 const ON: &[Row] = &[
-    ("reference types", "(module (table 1 externref) (elem declare func $f) (func $f) (func (export \"_start\") (drop (ref.func $f))))", ""),
+    (
+        "reference types",
+        "(module (table 1 externref) (elem declare func $f) (func $f) (func (export \"_start\") (drop (ref.func $f))))",
+        "",
+    ),
     (
         "multiple values",
         "(module (func $two (result i32 i32) (i32.const 1) (i32.const 2))
@@ -90,7 +78,11 @@ const ON: &[Row] = &[
             (drop (i8x16.relaxed_swizzle (v128.const i32x4 1 2 3 4) (v128.const i32x4 1 2 3 4)))))",
         "",
     ),
-    ("several memories", "(module (memory 1) (memory 1) (func (export \"_start\") (drop (memory.size 1))))", ""),
+    (
+        "several memories",
+        "(module (memory 1) (memory 1) (func (export \"_start\") (drop (memory.size 1))))",
+        "",
+    ),
     ("tail calls", "(module (func $f) (func (export \"_start\") (return_call $f)))", ""),
     (
         "extended constants",

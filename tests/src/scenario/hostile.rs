@@ -274,7 +274,9 @@ pub fn compile_bombs(args: &[String]) {
             growth.look();
         }
         times.sort_by(f64::total_cmp);
-        say(&json!({ "tasks": times.len(), "median_ms": times[times.len() / 2], "longest_ms": times.last() }));
+        say(
+            &json!({ "tasks": times.len(), "median_ms": times[times.len() / 2], "longest_ms": times.last() }),
+        );
         say(&growth.told());
     });
 }
