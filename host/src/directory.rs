@@ -102,8 +102,8 @@ impl GrantedDir {
     }
 
     fn holds_processes(&self) -> bool {
-        let is_inside = rustix::fs::fstatfs(&self.file)
-            .is_ok_and(|system| system.f_type == rustix::fs::PROC_SUPER_MAGIC);
+        let is_inside =
+            rustix::fs::fstatfs(&self.file).is_ok_and(|system| system.f_type == rustix::fs::PROC_SUPER_MAGIC);
         is_inside || Path::new("/proc").starts_with(&self.rule.host)
     }
 
@@ -115,7 +115,8 @@ impl GrantedDir {
 
     /// Whether what lies in this one can be written because of the other one.
     fn is_writable_by(&self, other: &Self) -> bool {
-        let lies_in = self.rule.host.starts_with(&other.rule.host) || self.rule.identity == other.rule.identity;
+        let lies_in =
+            self.rule.host.starts_with(&other.rule.host) || self.rule.identity == other.rule.identity;
         (self.rule.access, other.rule.access) == (DirAccess::ReadOnly, DirAccess::ReadWrite) && lies_in
     }
 

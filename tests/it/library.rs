@@ -5,6 +5,7 @@
 mod cpu_time;
 mod embedding;
 mod endings;
+mod grants;
 mod modules;
 mod output;
 mod pools;

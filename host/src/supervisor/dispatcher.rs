@@ -218,7 +218,9 @@ impl Dispatcher {
     fn elapsed(&mut self, timer: Timer) {
         match timer {
             Timer::TaskTime { worker, phase } if self.in_phase(worker, phase) => self.task_timed_out(worker),
-            Timer::CpuTime { worker, phase } if self.in_phase(worker, phase) => self.look_at_cpu_clock(worker),
+            Timer::CpuTime { worker, phase } if self.in_phase(worker, phase) => {
+                self.look_at_cpu_clock(worker)
+            }
             Timer::Grace { worker, phase } if self.in_phase(worker, phase) => self.grace_is_over(worker),
             Timer::InterruptAnswer { worker, phase } if self.in_phase(worker, phase) => self.kill(worker),
             Timer::WorkerAnswer { worker, phase } if self.in_phase(worker, phase) => {

@@ -37,15 +37,14 @@ fn open(option: &DirOption) -> Result<GrantedDir, String> {
     })
 }
 
-fn look_up(
-    option: &EnvOption,
-    here: impl Fn(&str) -> Option<OsString>,
-) -> Result<(String, String), String> {
+fn look_up(option: &EnvOption, here: impl Fn(&str) -> Option<OsString>) -> Result<(String, String), String> {
     let EnvOption { name, value } = option;
     let value = match value {
         Some(value) => value.clone(),
         None => here(name)
-            .ok_or_else(|| format!("{name}: there is no such variable here; write {name}=VALUE to give it one"))?
+            .ok_or_else(|| {
+                format!("{name}: there is no such variable here; write {name}=VALUE to give it one")
+            })?
             .into_string()
             .map_err(|_| format!("{name}: its value here is not UTF-8, as WASI asks for"))?,
     };

@@ -37,7 +37,8 @@ impl Dispatcher {
         if let Some(timeout) = limits.timeout {
             self.timers.set(now + timeout, Timer::TaskTime { worker, phase });
         }
-        if let Some(look) = limits.cpu_time.map(|limit| next_look(limit, Duration::ZERO).unwrap_or_default()) {
+        if let Some(look) = limits.cpu_time.map(|limit| next_look(limit, Duration::ZERO).unwrap_or_default())
+        {
             self.timers.set(now + look, Timer::CpuTime { worker, phase });
         }
     }
