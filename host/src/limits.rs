@@ -135,6 +135,8 @@ pub const EXIT_TIME_MAX: Duration = Duration::from_secs(1);
 pub const INTERRUPT_TIME_MAX: Duration = Duration::from_millis(200);
 /// Descriptors that one process of ours may have open.
 pub const PROCESS_DESCRIPTORS_MAX: u64 = 1024;
+/// Descriptors of those that a worker keeps for itself: a guest that has opened all others still has its result.
+pub const KEPT_DESCRIPTORS: u64 = 8;
 /// Resources (files, streams, pollables) that one guest may hold in the host.
 pub const RESOURCES_MAX: usize = 10_000;
 /// Bytes that one call for random numbers may ask for.

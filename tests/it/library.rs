@@ -6,6 +6,7 @@ mod cpu_time;
 mod embedding;
 mod endings;
 mod features;
+mod grants;
 mod modules;
 mod output;
 mod pools;

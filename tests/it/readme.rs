@@ -161,6 +161,22 @@ fn the_first_command_prints_squares_from_five_processes() {
 }
 
 #[test]
+fn the_example_of_grants_runs() {
+    let section = section("Grants");
+    let command = section.lines().find_map(|line| line.strip_prefix("wasmpool ")).expect("a command");
+    let run = |line: &str| {
+        let module = example("word_count");
+        let words =
+            line.split_whitespace().map(|word| if word == "examples/word_count" { &module } else { word });
+        wasmpool(words).current_dir(root()).run()
+    };
+    let counted = run(command).expect(0).records();
+    assert_eq!(counted[0]["lines"], read("examples/word_count/README.md").lines().count());
+    // Without its grant there is nothing to read.
+    run(&command.replace("--dir examples:ro ", "")).expect(1);
+}
+
+#[test]
 fn the_plugin_is_the_one_of_the_example() {
     let section = section("A plugin in five lines");
     let snippet = section.split("```rust,ignore\n").nth(1).and_then(|rest| rest.split("```").next());

@@ -88,6 +88,28 @@ pub(crate) fn limit_to(resource: Resource, soft: u64, hard: u64) -> io::Result<(
     Ok(rustix::process::setrlimit(resource, wanted)?)
 }
 
+/// Lowers how many descriptors the process may have open, and keeps some of them for [`with_kept_descriptors`].
+pub(crate) fn limit_descriptors(maximum: u64, kept: u64) -> io::Result<()> {
+    let present = rustix::process::getrlimit(Resource::Nofile).maximum;
+    let maximum = present.map_or(maximum, |present| present.min(maximum));
+    limit_to(Resource::Nofile, maximum.saturating_sub(kept), maximum)
+}
+
+/// Tries again what failed because as many descriptors are open as may be, with those that were kept.
+pub(crate) fn with_kept_descriptors<T>(attempt: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    match attempt() {
+        Err(error) if error.raw_os_error() == Some(libc::EMFILE) => {
+            let present = rustix::process::getrlimit(Resource::Nofile);
+            let all = Rlimit { current: present.maximum, maximum: present.maximum };
+            rustix::process::setrlimit(Resource::Nofile, all)?;
+            let result = attempt();
+            rustix::process::setrlimit(Resource::Nofile, present)?;
+            result
+        }
+        result => result,
+    }
+}
+
 /// Sets how much memory the process may have for data, for the time being: it may be set again. Address
 /// space that is only reserved, and files that are mapped for reading, do not count.
 pub(crate) fn limit_data(bytes: u64) -> io::Result<()> {

@@ -74,7 +74,8 @@ pub fn plan(plan: &serde_json::Value) -> Vec<serde_json::Value> {
 }
 
 impl Run {
-    fn new(mut command: Command) -> Self {
+    /// Any program.
+    pub fn new(mut command: Command) -> Self {
         processes::adopt_orphans();
         ordinary::dress(&mut command);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -6,6 +6,7 @@
 //!   "tasks": [ { "module": "tests/wat/spin.wat", "wat": "(module)", "task": "add", "args": [1, "$i"],
 //!     "lock": true, "queue": 4, "command": true, "invoke": "add(1)", "count": 2, "name": "n", "priority": 1, "retries": 0,
 //!     "limits": { "timeout_ms": 100 }, "argv": [], "env": { "A": "1" }, "stdin": "text",
+//!     "dirs": [["/host/path", "/guest/path", "ro"]],
 //!     "signal": 9, "stop": "cancel" | "terminate" | "kill" } ] }
 //! ```
 //!
@@ -21,8 +22,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use wasmpool::sync::{Lock, Queue};
 use wasmpool::{
-    Args, Limits, LoadError, Module, ModuleSource, Pool, StartMethod, Stdin, Supervisor, Target, Task,
-    TaskHandle,
+    Args, DirAccess, GrantedDir, Limits, LoadError, Module, ModuleSource, Pool, StartMethod, Stdin,
+    Supervisor, Target, Task, TaskHandle,
 };
 
 use crate::support::{self, Ends};
@@ -163,6 +164,9 @@ fn task(target: &Target, spec: &Value, index: u64, held: &mut Held) -> Task {
         let text = |value: &Value| value.as_str().expect("text").to_owned();
         task = task.env(env.iter().map(|(name, value)| (name.clone(), text(value))).collect());
     }
+    for dir in spec["dirs"].as_array().into_iter().flatten() {
+        task = task.dir(granted(dir));
+    }
     if let Some(text) = spec["stdin"].as_str() {
         task = task.stdin(Stdin::Bytes(text.to_owned().into()));
     }
@@ -188,6 +192,12 @@ fn objects(spec: &Value, held: &mut Held) -> Option<Args> {
         args
     };
     Some(args.expect("arguments"))
+
+/// A directory: its path here, its path for the guest, and its mode.
+fn granted(dir: &Value) -> GrantedDir {
+    let text = |at: usize| dir[at].as_str().expect("a text");
+    let access = if text(2) == "ro" { DirAccess::ReadOnly } else { DirAccess::ReadWrite };
+    GrantedDir::open(text(0), text(1), access).expect("a directory")
 }
 
 fn limits(spec: &Value) -> Limits {
