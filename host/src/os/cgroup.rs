@@ -98,7 +98,7 @@ fn is_refusal(error: &io::Error) -> bool {
 }
 
 /// Where this process stands, and so where its groups can be made.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Site {
     folders: Vec<Folder>,
 }

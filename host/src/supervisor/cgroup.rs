@@ -16,7 +16,6 @@ use std::sync::{Arc, OnceLock};
 use crate::limits::{POOL_MEMORY_PERCENT, POOL_PROCESSES_BESIDE};
 use crate::os::cgroup::{self, Group, GroupError, GroupLimits, Site};
 use crate::policy::SandboxMode;
-use crate::supervisor::background::STORE;
 
 const PREFIX: &str = "wasmpool-";
 
@@ -49,14 +48,14 @@ fn processes_max(workers: usize) -> Option<u64> {
     workers.checked_add(POOL_PROCESSES_BESIDE).filter(|processes| *processes < u64::from(u32::MAX))
 }
 
-/// Where this process stands. It is looked up once; the groups of a process that is moved later stay below the old one.
+/// Where this process stands. It is looked up once, and what killed supervisors left is swept then; the groups of a
+/// process that is moved later stay below the old one.
 fn site() -> &'static Result<Site, GroupError> {
     static SITE: OnceLock<Result<Site, GroupError>> = OnceLock::new();
     SITE.get_or_init(|| {
         let site = Site::find()?;
-        let swept = site.clone();
-        STORE
-            .run(move || swept.sweep(|name| is_abandoned(name, cgroup::pid_namespace(), cgroup::started_at)));
+        let namespace = cgroup::pid_namespace();
+        site.sweep(|name| is_abandoned(name, namespace, cgroup::started_at));
         Ok(site)
     })
 }

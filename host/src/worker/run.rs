@@ -20,7 +20,7 @@ use crate::os::memory_file::{self, SealedFile};
 use crate::outcome::{Encoding, LimitKind, StartFailure};
 use crate::protocol::worker::{Body, Claim, FromWorker, Initializer, Start, ToWorker};
 use crate::sync::Token;
-use crate::worker::imports::{Grants, HostConfig, HostState, Shared};
+use crate::worker::imports::{GrantedDir, Grants, HostConfig, HostState, Shared};
 use crate::worker::instance::{self, Ended, Live, Loaded};
 use crate::worker::limiter::Limiter;
 use crate::worker::link::Link;
@@ -35,7 +35,7 @@ const HOST_DATA_BYTES: u64 = 1 << 30;
 const NONSENSE: i32 = 71;
 
 /// Runs assignments until the last one; never returns.
-pub(crate) fn serve(link: Link, loaded: &Loaded) -> ! {
+pub(crate) fn serve(link: Link, loaded: &Loaded, dirs: &Arc<[GrantedDir]>) -> ! {
     panics::remember();
     let link = Arc::new(link);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -49,7 +49,9 @@ pub(crate) fn serve(link: Link, loaded: &Loaded) -> ! {
         // A second wall: the guest's memory is counted where it is given out, see `limiter`.
         let data_bytes = start.limits.memory_bytes.saturating_mul(2).saturating_add(HOST_DATA_BYTES);
         let _ = hardening::limit_data(data_bytes);
-        let Some(assignment) = Assignment::new(link.clone(), *start, descriptors) else { exit_now(NONSENSE) };
+        let Some(assignment) = Assignment::new(link.clone(), *start, descriptors, dirs.clone()) else {
+            exit_now(NONSENSE)
+        };
         let ran = catch_unwind(AssertUnwindSafe(|| runtime.block_on(assignment.run(loaded))));
         if ran.is_err() {
             let detail = trap::message(panics::last());
@@ -66,6 +68,7 @@ struct Assignment {
     inputs: InputBytes,
     stdin: std::cell::Cell<Option<OwnedFd>>,
     shared: std::cell::Cell<Option<Shared>>,
+    dirs: Arc<[GrantedDir]>,
     /// The call that runs.
     index: AtomicU32,
 }
@@ -89,7 +92,12 @@ impl Deref for InputBytes {
 
 impl Assignment {
     /// Takes a start frame apart; `None` when its parts do not fit together.
-    fn new(link: Arc<Link>, mut start: Start, descriptors: Vec<OwnedFd>) -> Option<Self> {
+    fn new(
+        link: Arc<Link>,
+        mut start: Start,
+        descriptors: Vec<OwnedFd>,
+        dirs: Arc<[GrantedDir]>,
+    ) -> Option<Self> {
         let mut descriptors = descriptors.into_iter();
         let body = std::mem::replace(&mut start.inputs.body, Body::Inline(Vec::new()));
         let inputs = match body {
@@ -109,6 +117,7 @@ impl Assignment {
             inputs,
             stdin: std::cell::Cell::new(stdin),
             shared: std::cell::Cell::new(Some(shared)),
+            dirs,
             index: AtomicU32::new(0),
         })
     }
@@ -170,7 +179,7 @@ impl Assignment {
             argv: start.argv.clone(),
             env: start.env.clone(),
             stdin: self.stdin.take(),
-            dirs: Vec::new(),
+            dirs: self.dirs.clone(),
             log_level: start.log_level,
             shared: self.shared.take().expect("an assignment makes one instance"),
             limiter: Limiter::new(start.limits),

@@ -98,9 +98,19 @@ impl Run {
     }
 
     /// Starts it with SIGCHLD ignored, which a program inherits.
-    pub fn ignoring_sigchld(mut self) -> Self {
-        let plain = std::mem::replace(&mut self.command, Command::new("env"));
-        self.command.arg("--ignore-signal=CHLD").arg(plain.get_program()).args(plain.get_args());
+    pub fn ignoring_sigchld(self) -> Self {
+        self.behind("env", &["--ignore-signal=CHLD".as_ref()])
+    }
+
+    /// Starts it in the cgroup that this file leads into.
+    pub fn entering(self, door: &std::path::Path) -> Self {
+        self.behind("sh", &["-c".as_ref(), "echo 0 > \"$0\" && exec \"$@\"".as_ref(), door.as_os_str()])
+    }
+
+    /// Has another program start it.
+    fn behind(mut self, program: &str, args: &[&std::ffi::OsStr]) -> Self {
+        let plain = std::mem::replace(&mut self.command, Command::new(program));
+        self.command.args(args).arg(plain.get_program()).args(plain.get_args());
         self.command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
         if let Some(folder) = plain.get_current_dir() {
             self.command.current_dir(folder);

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod callbacks;
+mod cgroups;
 mod churn;
 mod embedder;
 mod ends;
@@ -36,6 +37,10 @@ type Scenario = fn(&[String]);
 const SCENARIOS: &[(&str, Scenario)] = &[
     ("plan", plan::run),
     ("callbacks", callbacks::run),
+    ("pool-memory", cgroups::pool_memory),
+    ("pool-memory-of-servers", cgroups::pool_memory_of_servers),
+    ("pool-groups", cgroups::pool_groups),
+    ("groups-left", cgroups::groups_left),
     ("churn", churn::run),
     ("logs", embedder::logs),
     ("sigchld-ignored", embedder::sigchld_ignored),
@@ -115,5 +120,8 @@ fn main() {
     let before = oracle::Before::look();
     scenario(args);
     before.expect_no_leftovers();
+    if !OF_THE_GLOBAL_SUPERVISOR.contains(name) {
+        oracle::expect_no_cgroups();
+    }
     support::say(&serde_json::json!({ "oracles": "hold" }));
 }

@@ -261,7 +261,8 @@ pub fn parse(line: &[OsString]) -> Result<Command, clap::Error> {
 }
 
 /// The options of a batch that say nothing about a single task.
-const FOR_MANY: &[&str] = &["workers", "max_tasks_per_worker", "chunksize", "halt", "progress"];
+const FOR_MANY: &[&str] =
+    &["workers", "max_tasks_per_worker", "chunksize", "pool_memory", "pool_cpus", "halt", "progress"];
 
 /// The whole command line, with the help of `run` kept to what means something there.
 fn definition() -> clap::Command {

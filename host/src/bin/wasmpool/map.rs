@@ -181,6 +181,12 @@ fn pool(map: &Map, supervisor: &Supervisor) -> Result<Pool, Failure> {
     if let Some(calls) = map.batch.chunksize {
         builder = builder.chunksize(calls.get());
     }
+    if let Some(bytes) = map.batch.pool_memory {
+        builder = builder.memory_bytes_max(bytes);
+    }
+    if let Some(cpus) = map.batch.pool_cpus {
+        builder = builder.cpus_max(cpus);
+    }
     builder.build().or_fail_with(batch::NOT_SET_UP)
 }
 

@@ -11,6 +11,7 @@ use crate::limits::CompileLimits;
 use crate::os::memory_file::SealedFile;
 use crate::os::socket::PacketSocket;
 use crate::outcome::StartFailure;
+use crate::policy::Layer;
 use crate::protocol::compile::Compiled;
 use crate::protocol::fork_server::{FromForkServer, Probed, ToForkServer};
 use crate::protocol::worker::{Claim, Entry};
@@ -121,6 +122,11 @@ fn a_compile_bomb_meets_its_limits() {
             Ok(_) => panic!("it was compiled within {limits:?}"),
         }
     }
+}
+
+/// Every layer that a process enters by itself.
+fn own_layers() -> Vec<Layer> {
+    Layer::ALL.iter().copied().filter(|layer| *layer != Layer::Cgroup).collect()
 }
 
 #[test]
