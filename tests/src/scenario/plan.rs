@@ -192,6 +192,7 @@ fn objects(spec: &Value, held: &mut Held) -> Option<Args> {
         args
     };
     Some(args.expect("arguments"))
+}
 
 /// A directory: its path here, its path for the guest, and its mode.
 fn granted(dir: &Value) -> GrantedDir {

@@ -145,6 +145,25 @@ fn a_spawned_worker_becomes_one() {
 }
 
 #[test]
+fn a_cgroup_that_cannot_be_entered_is_named_where_it_is_required() {
+    let artifact = compile("(module (func (export \"_start\")))");
+    for required in [true, false] {
+        let process = Process::start("fork-server", None);
+        // It is not open for writing.
+        let door = std::fs::File::open("/dev/null").unwrap();
+        send(&process.socket, &ToForkServer::Join { required }, &[&door]);
+        send(&process.socket, &load_message(&artifact, ENGINE), &[&artifact.file]);
+        match receive::<FromForkServer>(&process.socket).unwrap().0 {
+            FromForkServer::LoadFailed { kind: StartFailure::Sandbox, detail } => {
+                assert!(required && detail.starts_with("the layer `cgroup` cannot be entered"), "{detail}");
+            }
+            FromForkServer::Ready { layers } => assert!(!required && !layers.contains(&Layer::Cgroup)),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
 fn the_doctor_tries_every_layer() {
     let process = Process::start("doctor", None);
     let probed = receive::<Probed>(&process.socket).unwrap().0;
