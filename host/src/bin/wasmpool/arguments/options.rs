@@ -44,7 +44,7 @@ pub struct TaskOptions {
     pub stdin: Option<PathBuf>,
 }
 
-/// What compiling a module may cost.
+/// What compiling a module may cost, and how many are kept.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub struct CompileOptions {
     /// CPU time for compiling the module [default: 30s, and 2s for each MiB of module]
@@ -53,6 +53,9 @@ pub struct CompileOptions {
     /// Memory for compiling the module [default: 1GiB, and 32MiB for each MiB of module]
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
     pub compile_memory: Option<u64>,
+    /// Bytes of all compiled modules in the cache; what was used longest ago goes first [default: 1GiB]
+    #[arg(long, value_name = "SIZE", value_parser = values::size)]
+    pub cache_size: Option<u64>,
 }
 
 /// How a batch is spread over workers. `run` takes them too, so that one set of options serves all
