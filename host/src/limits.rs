@@ -93,6 +93,8 @@ impl CompileLimits {
 pub const MODULE_BYTES_MAX: u64 = 512 * MIB;
 /// Bytes of one compiled artifact with its description.
 pub const ARTIFACT_BYTES_MAX: u64 = 4 * GIB;
+/// Bytes of all artifacts in the cache together, by default.
+pub const CACHE_BYTES: u64 = GIB;
 /// Bytes of a module's description (tasks, imports, exports).
 pub const MODULE_INFO_BYTES_MAX: u64 = 16 * MIB;
 /// Bytes of one frame, header included. Larger payloads travel in memory files.

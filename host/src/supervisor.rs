@@ -35,7 +35,7 @@ use tokio::sync::oneshot;
 
 use crate::outcome::{StartFailed, StartFailure};
 use crate::policy::{Layer, SandboxMode};
-use artifact_store::ArtifactStore;
+use artifact_store::{ArtifactStore, CacheSettings};
 use dispatcher::{Dispatcher, Settings};
 use event::{Command, Event, PoolId, ProgramSettings, Stop};
 use inbox::Inbox;
@@ -70,7 +70,7 @@ pub enum SupervisorError {
 #[derive(Clone, Debug)]
 pub struct SupervisorBuilder {
     program: Option<PathBuf>,
-    cache: Option<PathBuf>,
+    cache: CacheSettings,
     fork_servers_max: usize,
     forks_per_server_max: u64,
     compile_time: Option<Duration>,
@@ -90,14 +90,21 @@ impl SupervisorBuilder {
     /// The folder of compiled modules. `wasmpool` in the user's cache folder by default.
     #[must_use]
     pub fn cache_dir(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.cache = Some(folder.into());
+        self.cache.folder = Some(folder.into());
         self
     }
 
     /// Keeps no compiled modules.
     #[must_use]
     pub fn no_cache(mut self) -> Self {
-        self.cache = None;
+        self.cache.folder = None;
+        self
+    }
+
+    /// Bytes of all compiled modules in the cache together; 1 GiB by default. Those that were used longest ago go first.
+    #[must_use]
+    pub fn cache_bytes(mut self, bytes: u64) -> Self {
+        self.cache.bytes_max = bytes;
         self
     }
 
@@ -154,8 +161,8 @@ impl SupervisorBuilder {
         crate::init::refuse_in_child();
         let program = self.program.or_else(crate::init::program).ok_or(SupervisorError::NoProgram)?;
         let system = |error: std::io::Error| SupervisorError::System(error.to_string());
-        let program = ProgramSettings { program, fault: self.fault };
-        let mut settings = Settings::new(program, ArtifactStore::new(self.cache));
+        let store = ArtifactStore::new(self.cache, &program);
+        let mut settings = Settings::new(ProgramSettings { program, fault: self.fault }, store);
         settings.fork_servers_max = self.fork_servers_max;
         settings.forks_per_server_max = self.forks_per_server_max;
         settings.compile_time = self.compile_time;
@@ -215,7 +222,10 @@ impl Supervisor {
     pub fn builder() -> SupervisorBuilder {
         SupervisorBuilder {
             program: None,
-            cache: ArtifactStore::default_folder(),
+            cache: CacheSettings {
+                folder: ArtifactStore::default_folder(),
+                bytes_max: crate::limits::CACHE_BYTES,
+            },
             fork_servers_max: crate::limits::FORK_SERVERS_MAX,
             forks_per_server_max: crate::limits::FORKS_PER_SERVER_MAX,
             compile_time: None,

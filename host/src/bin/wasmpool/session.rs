@@ -33,6 +33,9 @@ pub fn supervisor(compile: &CompileOptions) -> Result<Supervisor, Failure> {
     if let Some(bytes) = compile.compile_memory {
         builder = builder.compile_memory(bytes);
     }
+    if let Some(bytes) = compile.cache_size {
+        builder = builder.cache_bytes(bytes);
+    }
     builder.build().or_fail_with(exit_code::NOT_SET_UP)
 }
 

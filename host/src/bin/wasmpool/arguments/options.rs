@@ -60,7 +60,8 @@ pub struct GrantOptions {
     pub env: Vec<EnvOption>,
 }
 
-/// What compiling a module may cost, and the walls around whoever compiles or runs it.
+/// What compiling a module may cost, how many are kept, and the walls around
+/// whoever compiles or runs it.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub struct CompileOptions {
     /// CPU time for compiling the module [default: 30s, and 2s for each MiB of module]
@@ -72,6 +73,9 @@ pub struct CompileOptions {
     /// How much of the sandbox must be there
     #[arg(long, value_enum, default_value_t, value_name = "MODE")]
     pub sandbox: Sandbox,
+    /// Bytes of all compiled modules in the cache; what was used longest ago goes first [default: 1GiB]
+    #[arg(long, value_name = "SIZE", value_parser = values::size)]
+    pub cache_size: Option<u64>,
 }
 
 /// How a batch is spread over workers. `run` takes them too, so that one set of options serves all
