@@ -131,6 +131,8 @@ pub const EXIT_TIME_MAX: Duration = Duration::from_secs(1);
 pub const INTERRUPT_TIME_MAX: Duration = Duration::from_millis(200);
 /// Descriptors that one process of ours may have open.
 pub const PROCESS_DESCRIPTORS_MAX: u64 = 1024;
+/// How many of them a guest's files leave for results, which travel as files.
+pub const RESERVED_DESCRIPTORS: u64 = 32;
 /// Resources (files, streams, pollables) that one guest may hold in the host.
 pub const RESOURCES_MAX: usize = 10_000;
 /// Bytes that one call for random numbers may ask for.

@@ -6,3 +6,4 @@ mod objects;
 mod run;
 mod shared;
 mod signals;
+mod terminal;

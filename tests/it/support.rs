@@ -4,6 +4,7 @@ pub mod binary;
 pub mod build;
 pub mod processes;
 pub mod program;
+pub mod terminal;
 
 pub use build::{example, guests, wat};
 pub use program::{Finished, plan, scenario, wasmpool};

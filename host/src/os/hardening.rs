@@ -87,6 +87,28 @@ pub(crate) fn limit_to(resource: Resource, soft: u64, hard: u64) -> io::Result<(
     Ok(rustix::process::setrlimit(resource, wanted)?)
 }
 
+/// Room for descriptors of ours where a guest has opened as many as it may: while it lives, the soft limit, which
+/// the guest meets, is the hard one.
+#[derive(Debug)]
+pub(crate) struct DescriptorReserve(Rlimit);
+
+impl DescriptorReserve {
+    pub(crate) fn open() -> Self {
+        let present = rustix::process::getrlimit(Resource::Nofile);
+        let all = Rlimit { current: present.maximum, maximum: present.maximum };
+        // Up to the hard limit anybody may; if not, there is no reserve.
+        let _ = rustix::process::setrlimit(Resource::Nofile, all);
+        Self(present)
+    }
+}
+
+impl Drop for DescriptorReserve {
+    fn drop(&mut self) {
+        let Rlimit { current, maximum } = self.0;
+        let _ = rustix::process::setrlimit(Resource::Nofile, Rlimit { current, maximum });
+    }
+}
+
 /// Sets how much memory the process may have for data, for the time being: it may be set again. Address
 /// space that is only reserved, and files that are mapped for reading, do not count.
 pub(crate) fn limit_data(bytes: u64) -> io::Result<()> {
