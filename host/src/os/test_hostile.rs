@@ -74,7 +74,10 @@ pub(crate) const ATTEMPTS: &[Attempt] = &[
     ("send to an address", call!(SYS_sendto, 3, NONE, 0, 0, ABSTRACT.as_ptr(), ABSTRACT.len())),
     ("listen", call!(SYS_listen, 3, 1)),
     ("accept a connection", call!(SYS_accept4, 3, NONE, NONE, 0)),
-    ("change its socket's options", call!(SYS_setsockopt, 3, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, &1_i32, 4)),
+    (
+        "change its socket's options",
+        call!(SYS_setsockopt, 3, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, &1_i32, 4),
+    ),
     ("fork as vfork does", call!(SYS_vfork)),
     ("fork", call!(SYS_fork)),
     ("fork with clone", call!(SYS_clone, libc::SIGCHLD, NONE, NONE, NONE, NONE)),
@@ -240,7 +243,10 @@ pub(crate) const ATTEMPTS: &[Attempt] = &[
     ("ask for access with faccessat2", call!(SYS_faccessat2, HERE, PATH, libc::R_OK, 0)),
     ("look at a file system", call!(SYS_statfs, ROOT, &mut [0_u64; 32])),
     ("read a link", call!(SYS_readlink, c"/proc/self/exe".as_ptr(), &mut [0_u8; 64], 64)),
-    ("read a link with readlinkat", call!(SYS_readlinkat, HERE, c"/proc/self/exe".as_ptr(), &mut [0_u8; 64], 64)),
+    (
+        "read a link with readlinkat",
+        call!(SYS_readlinkat, HERE, c"/proc/self/exe".as_ptr(), &mut [0_u8; 64], 64),
+    ),
     ("list a directory", call!(SYS_getdents64, 3, &mut [0_u8; 64], 64)),
     ("make a file", call!(SYS_creat, c"/wasm".as_ptr(), 0o600)),
     ("make a directory", call!(SYS_mkdir, c"/wasm".as_ptr(), 0o700)),

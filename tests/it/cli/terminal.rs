@@ -3,7 +3,8 @@
 use crate::support::{guests, wasmpool};
 
 /// Renames the window, fills the clipboard, clears the screen and goes up, in three ways of writing it.
-const ATTACK: &str = "plain \x1b]0;renamed\x07\x1b]52;c;cGFzdGVk\x1b\\\x1b[2J\x1b[1A\u{9b}2Jgreen \x08\x7f\x1bc end";
+const ATTACK: &str =
+    "plain \x1b]0;renamed\x07\x1b]52;c;cGFzdGVk\x1b\\\x1b[2J\x1b[1A\u{9b}2Jgreen \x08\x7f\x1bc end";
 /// Every character of it that a terminal would act on.
 const ACTIVE: [char; 6] = ['\x1b', '\u{9b}', '\x07', '\x08', '\x7f', '\u{9d}'];
 

@@ -49,7 +49,11 @@ const OFF: &[Row] = &[
 ];
 
 const ON: &[Row] = &[
-    ("reference types", "(module (table 1 externref) (elem declare func $f) (func $f) (func (export \"_start\") (drop (ref.func $f))))", ""),
+    (
+        "reference types",
+        "(module (table 1 externref) (elem declare func $f) (func $f) (func (export \"_start\") (drop (ref.func $f))))",
+        "",
+    ),
     (
         "multiple values",
         "(module (func $two (result i32 i32) (i32.const 1) (i32.const 2))
@@ -72,7 +76,11 @@ const ON: &[Row] = &[
             (drop (i8x16.relaxed_swizzle (v128.const i32x4 1 2 3 4) (v128.const i32x4 1 2 3 4)))))",
         "",
     ),
-    ("several memories", "(module (memory 1) (memory 1) (func (export \"_start\") (drop (memory.size 1))))", ""),
+    (
+        "several memories",
+        "(module (memory 1) (memory 1) (func (export \"_start\") (drop (memory.size 1))))",
+        "",
+    ),
     ("tail calls", "(module (func $f) (func (export \"_start\") (return_call $f)))", ""),
     (
         "extended constants",

@@ -103,7 +103,8 @@ async fn one(supervisor: &Supervisor, pool: &Pool, seed: u64) -> End {
 
 /// A module in the binary format; `None` when the bytes are too few for what it was to have.
 fn module(random: &mut Random) -> Option<Vec<u8>> {
-    let entropy: Vec<u8> = (0..ENTROPY_BYTES).map(|_| u8::try_from(random.below(256)).expect("a byte")).collect();
+    let entropy: Vec<u8> =
+        (0..ENTROPY_BYTES).map(|_| u8::try_from(random.below(256)).expect("a byte")).collect();
     let mut bytes = Unstructured::new(&entropy);
     let kind = random.below(8);
     let mut config = Config {

@@ -198,7 +198,8 @@ impl Growth {
     }
 
     /// What was measured, which must be little.
-    fn told(&self) -> Value {
+    fn told(&mut self) -> Value {
+        self.look();
         let after = support::all_resident_bytes().saturating_sub(self.before);
         let most = self.most - self.before;
         assert!(most < GROWTH_BYTES_MAX, "{most} bytes more at the most, {after} at the end");
@@ -275,7 +276,9 @@ pub fn compile_bombs(args: &[String]) {
             growth.look();
         }
         times.sort_by(f64::total_cmp);
-        say(&json!({ "tasks": times.len(), "median_ms": times[times.len() / 2], "longest_ms": times.last() }));
+        say(
+            &json!({ "tasks": times.len(), "median_ms": times[times.len() / 2], "longest_ms": times.last() }),
+        );
         say(&growth.told());
     });
 }
