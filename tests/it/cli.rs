@@ -7,3 +7,4 @@ mod objects;
 mod run;
 mod shared;
 mod signals;
+mod terminal;

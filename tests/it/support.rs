@@ -5,6 +5,7 @@ pub mod build;
 pub mod ordinary;
 pub mod processes;
 pub mod program;
+pub mod terminal;
 
 pub use build::{example, guests, wat};
 pub use program::{Finished, plan, scenario, wasmpool};

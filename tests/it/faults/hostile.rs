@@ -81,7 +81,9 @@ fn of_resources() -> Vec<Value> {
     rows.extend([small, all]);
     // The heap of collected objects counts as linear memory.
     for file in ["gc_list", "gc_arrays", "exceptions_kept"] {
-        rows.push(command("4: objects", file, &[222]));
+        let mut row = command("4: objects", file, &[222]);
+        row["limits"]["memory"] = (16 * MIB).into();
+        rows.push(row);
     }
     rows.push(command("4: objects in a table", "gc_externals", &[222, 223]));
     rows.extend(["gc_garbage", "gc_deep_drop"].map(|file| command("4: garbage", file, &[0])));

@@ -29,14 +29,11 @@ const OFF: &[Row] = &[
         "(module (type $f (func)) (type $c (cont $f)) (func (param (ref $c)) (resume $c (local.get 0))))",
         "stack switching",
     ),
-    ("legacy exceptions", "(module (tag $e) (func (try (do) (catch $e))))", "legacy exceptions"),
+    ("legacy exceptions", "(module (tag $e) (func try catch $e end))", "legacy_exceptions"),
     ("async functions", r#"(component (import "f" (func async)))"#, "async"),
-    (
-        "streams and futures",
-        r#"(component (type $s (stream u8)) (import "f" (func (param "s" $s))))"#,
-        "async",
-    ),
-    ("error contexts", r#"(component (type error-context))"#, "error-context"),
+    ("streams", r#"(component (type $s (stream u8)) (import "f" (func (param "s" $s))))"#, "async"),
+    ("threads in components", "(component (core func (canon thread.index)))", "threading"),
+    ("error contexts", "(component (type error-context))", "error-context"),
     ("maps", r#"(component (type $m (map string u32)) (import "f" (func (param "m" $m))))"#, "map"),
     (
         "fixed-length lists",
@@ -44,10 +41,11 @@ const OFF: &[Row] = &[
         "fixed-length lists",
     ),
     (
-        "garbage-collected values in the canonical ABI",
+        "collected values in the canonical ABI",
         r#"(component (import "f" (func $f)) (core func (canon lower (func $f) gc)))"#,
-        "gc",
+        "cm-gc",
     ),
+    ("implementations", r#"(component (import "a" (implements "a:b/c") (instance)))"#, "cm-implements"),
 ];
 
 const ON: &[Row] = &[

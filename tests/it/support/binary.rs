@@ -65,7 +65,7 @@ pub fn functions(count: usize) -> Vec<u8> {
     let body = |index: usize| {
         let next = leb((index + 1) % count);
         let call = [&[0x10], next.as_slice()].concat();
-        let sum = [0x20, 0, 0x42, 3, 0x7e, 0x42, 7, 0x7c, 0x21, 0].repeat(8);
+        let sum = [0x20, 0, 0x42, 3, 0x7e, 0x42, 7, 0x7c, 0x21, 0];
         [&[1, 1, 0x7e], sum.as_slice(), &call, &call, &[END]].concat()
     };
     command(&(0..count).map(body).collect::<Vec<_>>(), &[], &[])
@@ -73,17 +73,18 @@ pub fn functions(count: usize) -> Vec<u8> {
 
 /// One function with that many jump tables of that many places each, among as many blocks as there are tables.
 pub fn jump_tables(tables: usize, places: usize) -> Vec<u8> {
-    let mut body = vec![1, 1, 0x7f];
+    let mut body = vec![0];
     for _ in 0..tables {
         body.extend([0x02, 0x40]);
     }
     for table in 0..tables {
         let depth = tables - table;
-        body.extend([0x20, 0, 0x0e]);
+        // By the size of the memory, which no compiler knows.
+        body.extend([0x3f, 0, 0x0e]);
         body.extend(leb(places));
         body.extend((0..=places).flat_map(|place| leb((place * 7) % depth)));
         body.push(END);
     }
     body.push(END);
-    command(&[body], &[], &[])
+    command(&[body], &section(5, &[1, 0, 1]), &[])
 }

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{build, ordinary, processes};
+use super::{build, ordinary, processes, terminal};
 
 /// How long any single run may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -132,6 +132,21 @@ impl Run {
             std::thread::spawn(move || stdin.write_all(&bytes));
         }
         child
+    }
+
+    /// Runs it to its end with a terminal as standard output and error: its code, and what the terminal got.
+    pub fn run_on_terminal(mut self) -> (Option<i32>, String) {
+        let (ours, theirs) = terminal::open();
+        let error = theirs.try_clone().expect("a descriptor");
+        self.command.stdout(theirs).stderr(error);
+        let begun = Instant::now();
+        let child = self.command.spawn().expect("the program starts");
+        // Else this process would keep the terminal open.
+        drop(self);
+        let reader = std::thread::spawn(move || terminal::read_all(ours));
+        let code = finish(child, begun).code;
+        let written = reader.join().expect("the terminal is read");
+        (code, String::from_utf8_lossy(&written).into_owned())
     }
 
     /// Runs it to its end, and sees that it left no process behind.
