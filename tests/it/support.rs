@@ -5,4 +5,4 @@ pub mod processes;
 pub mod program;
 
 pub use build::{example, guests, wat};
-pub use program::{Finished, plan, scenario, wasmpool};
+pub use program::{Finished, Run, finish, plan, scenario, wasmpool};
