@@ -8,4 +8,4 @@ pub mod program;
 pub mod terminal;
 
 pub use build::{example, guests, wat};
-pub use program::{Finished, plan, scenario, wasmpool};
+pub use program::{Finished, Run, finish, plan, scenario, wasmpool};

@@ -99,14 +99,32 @@ pub(crate) fn limit_descriptors(maximum: u64, kept: u64) -> io::Result<()> {
 pub(crate) fn with_kept_descriptors<T>(attempt: impl Fn() -> io::Result<T>) -> io::Result<T> {
     match attempt() {
         Err(error) if error.raw_os_error() == Some(libc::EMFILE) => {
-            let present = rustix::process::getrlimit(Resource::Nofile);
-            let all = Rlimit { current: present.maximum, maximum: present.maximum };
-            rustix::process::setrlimit(Resource::Nofile, all)?;
-            let result = attempt();
-            rustix::process::setrlimit(Resource::Nofile, present)?;
-            result
+            let _reserve = DescriptorReserve::open();
+            attempt()
         }
         result => result,
+    }
+}
+
+/// Room for descriptors of ours where a guest has opened as many as it may: while it lives, the soft limit, which
+/// the guest meets, is the hard one.
+#[derive(Debug)]
+pub(crate) struct DescriptorReserve(Rlimit);
+
+impl DescriptorReserve {
+    pub(crate) fn open() -> Self {
+        let present = rustix::process::getrlimit(Resource::Nofile);
+        let all = Rlimit { current: present.maximum, maximum: present.maximum };
+        // Up to the hard limit anybody may; if not, there is no reserve.
+        let _ = rustix::process::setrlimit(Resource::Nofile, all);
+        Self(present)
+    }
+}
+
+impl Drop for DescriptorReserve {
+    fn drop(&mut self) {
+        let Rlimit { current, maximum } = self.0;
+        let _ = rustix::process::setrlimit(Resource::Nofile, Rlimit { current, maximum });
     }
 }
 
