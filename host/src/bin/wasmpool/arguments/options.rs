@@ -35,9 +35,6 @@ pub struct TaskOptions {
     pub max_output: Option<u64>,
     #[command(flatten)]
     pub compile: CompileOptions,
-    /// How much of the sandbox must be there
-    #[arg(long, value_enum, default_value_t, value_name = "MODE")]
-    pub sandbox: Sandbox,
     /// How workers are started
     #[arg(long, value_enum, default_value_t, value_name = "METHOD")]
     pub start_method: StartMethodName,
@@ -63,7 +60,7 @@ pub struct GrantOptions {
     pub env: Vec<EnvOption>,
 }
 
-/// What compiling a module may cost.
+/// What compiling a module may cost, and the walls around whoever compiles or runs it.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub struct CompileOptions {
     /// CPU time for compiling the module [default: 30s, and 2s for each MiB of module]
@@ -72,6 +69,9 @@ pub struct CompileOptions {
     /// Memory for compiling the module [default: 1GiB, and 32MiB for each MiB of module]
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
     pub compile_memory: Option<u64>,
+    /// How much of the sandbox must be there
+    #[arg(long, value_enum, default_value_t, value_name = "MODE")]
+    pub sandbox: Sandbox,
 }
 
 /// How a batch is spread over workers. `run` takes them too, so that one set of options serves all
@@ -174,12 +174,12 @@ pub enum Progress {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Sandbox {
-    /// Without every layer nothing runs
+    /// Without every layer that this machine can give nothing runs
     #[default]
     Required,
     /// Missing layers are left out; the records say which stood
     BestEffort,
-    /// No sandbox
+    /// No sandbox: a guest that breaks out of WebAssembly can do what you can
     Off,
 }
 
