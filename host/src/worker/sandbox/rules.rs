@@ -51,6 +51,12 @@ const FCNTL: &[u64] = &commands([
 const FCNTL_FILES: &[u64] = &commands([libc::F_SETFL]);
 /// The flags with which wasmtime-wasi opens a granted directory.
 const DIRECTORY: u64 = (libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC) as u64;
+/// The flags with which wasmtime-wasi opens a directory that is open already once more, to list it. Its own way of
+/// resolving paths opens path descriptors, with other ones.
+const LISTING: &[u64] =
+    &[(libc::O_RDONLY | O_LARGEFILE | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC) as u64];
+/// As the kernel numbers it: the C library calls it 0, where it goes without saying.
+const O_LARGEFILE: i32 = 0o100_000;
 /// Options of `prctl`. Not PR_SET_DUMPABLE, PR_SET_PTRACER, PR_SET_MM, PR_SET_CHILD_SUBREAPER.
 const PRCTL: &[u64] = &commands([
     libc::PR_SET_PDEATHSIG,
@@ -139,11 +145,12 @@ pub(super) const WORKER: &[Rule] = rules! {
     SYS_eventfd2, "the same";
 };
 
-/// What reading granted directories needs besides. `openat` below a descriptor stays denied: only
+/// What reading granted directories needs besides. `openat` below a descriptor stays denied but for listing: only
 /// wasmtime-wasi's own way of resolving paths would use it.
 pub(super) const READ_DIRS: &[Rule] = rules! {
     SYS_fchdir, "reaching a directory by its descriptor, where there is no empty root";
     SYS_openat if When::FirstAndThird(libc::AT_FDCWD, DIRECTORY), "a directory itself, as a path descriptor";
+    SYS_openat if When::Argument(2, LISTING), "listing a directory";
     SYS_statx, "what a file is";
     SYS_newfstatat, "the same";
     SYS_getdents64, "listing directories";
