@@ -160,7 +160,8 @@ fn a_full_granted_directory_is_an_error_to_the_guest() {
     let ended = in_a_mebibyte(folder.path(), false, &args).expect(0);
     let (bytes, error): (u64, String) = serde_json::from_str(&ended.stdout).expect("a value");
     assert!((900_000..=1 << 20).contains(&bytes), "{bytes} bytes went in: {error}");
-    assert!(error.contains("No space left"), "{error}");
+    // The C library of WASI says no more than that it was an error of the system.
+    assert!(error.contains("os error"), "{error}");
 }
 
 /// What cannot be kept in the cache is compiled again another time.
@@ -184,5 +185,5 @@ fn a_limit_of_file_sizes_is_an_error_to_the_guest() {
     let ended = crate::support::program::Run::new(command).run().expect(0);
     let (bytes, error): (u64, String) = serde_json::from_str(&ended.stdout).expect("a value");
     assert_eq!(bytes, 64 << 20, "{error}");
-    assert!(error.contains("File too large") || error.contains("os error"), "{error}");
+    assert!(error.contains("os error"), "{error}");
 }
