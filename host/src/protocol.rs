@@ -10,4 +10,6 @@
 pub(crate) mod compile;
 pub(crate) mod fork_server;
 pub(crate) mod frame;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 pub(crate) mod worker;

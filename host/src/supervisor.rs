@@ -8,6 +8,7 @@
 mod artifact_store;
 mod background;
 mod call;
+mod cgroup;
 mod deadlock;
 mod dispatcher;
 mod event;
@@ -34,7 +35,7 @@ use tokio::sync::oneshot;
 
 use crate::outcome::{StartFailed, StartFailure};
 use crate::policy::{Layer, SandboxMode};
-use artifact_store::ArtifactStore;
+use artifact_store::{ArtifactStore, CacheSettings};
 use dispatcher::{Dispatcher, Settings};
 use event::{Command, Event, PoolId, ProgramSettings, Stop};
 use inbox::Inbox;
@@ -44,7 +45,7 @@ pub use event::ChildInfo;
 pub use handle::{Finished, TaskHandle};
 pub use module::{LoadError, Module, ModuleSource, Target, TargetError};
 pub use output::{Output, OutputChunk, OutputReader, OutputSink, StandardStream, output_channel};
-pub use task::Task;
+pub use task::{Task, TaskError};
 
 /// Why nothing can be started.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -69,8 +70,9 @@ pub enum SupervisorError {
 #[derive(Clone, Debug)]
 pub struct SupervisorBuilder {
     program: Option<PathBuf>,
-    cache: Option<PathBuf>,
+    cache: CacheSettings,
     fork_servers_max: usize,
+    forks_per_server_max: u64,
     compile_time: Option<Duration>,
     compile_memory_bytes: Option<u64>,
     compile_sandbox: SandboxMode,
@@ -88,14 +90,21 @@ impl SupervisorBuilder {
     /// The folder of compiled modules. `wasmpool` in the user's cache folder by default.
     #[must_use]
     pub fn cache_dir(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.cache = Some(folder.into());
+        self.cache.folder = Some(folder.into());
         self
     }
 
     /// Keeps no compiled modules.
     #[must_use]
     pub fn no_cache(mut self) -> Self {
-        self.cache = None;
+        self.cache.folder = None;
+        self
+    }
+
+    /// Bytes of all compiled modules in the cache together; 1 GiB by default. Those that were used longest ago go first.
+    #[must_use]
+    pub fn cache_bytes(mut self, bytes: u64) -> Self {
+        self.cache.bytes_max = bytes;
         self
     }
 
@@ -103,6 +112,14 @@ impl SupervisorBuilder {
     #[must_use]
     pub fn fork_servers_max(mut self, servers: usize) -> Self {
         self.fork_servers_max = servers.max(1);
+        self
+    }
+
+    /// How many workers a fork server forks before another takes its place, with another address layout. 100 000
+    /// by default; its workers share one.
+    #[must_use]
+    pub fn forks_per_server_max(mut self, forks: u64) -> Self {
+        self.forks_per_server_max = forks.max(1);
         self
     }
 
@@ -144,9 +161,10 @@ impl SupervisorBuilder {
         crate::init::refuse_in_child();
         let program = self.program.or_else(crate::init::program).ok_or(SupervisorError::NoProgram)?;
         let system = |error: std::io::Error| SupervisorError::System(error.to_string());
-        let program = ProgramSettings { program, fault: self.fault };
-        let mut settings = Settings::new(program, ArtifactStore::new(self.cache));
+        let store = ArtifactStore::new(self.cache, &program);
+        let mut settings = Settings::new(ProgramSettings { program, fault: self.fault }, store);
         settings.fork_servers_max = self.fork_servers_max;
+        settings.forks_per_server_max = self.forks_per_server_max;
         settings.compile_time = self.compile_time;
         settings.compile_memory_bytes = self.compile_memory_bytes;
         settings.compile_sandbox = self.compile_sandbox;
@@ -204,8 +222,12 @@ impl Supervisor {
     pub fn builder() -> SupervisorBuilder {
         SupervisorBuilder {
             program: None,
-            cache: ArtifactStore::default_folder(),
+            cache: CacheSettings {
+                folder: ArtifactStore::default_folder(),
+                bytes_max: crate::limits::CACHE_BYTES,
+            },
             fork_servers_max: crate::limits::FORK_SERVERS_MAX,
+            forks_per_server_max: crate::limits::FORKS_PER_SERVER_MAX,
             compile_time: None,
             compile_memory_bytes: None,
             compile_sandbox: SandboxMode::default(),
@@ -262,7 +284,8 @@ impl Supervisor {
         let ended =
             || StartFailed { kind: StartFailure::Worker, detail: "the supervisor has ended".to_owned() };
         let layers = examined.await.map_err(|_| ended())??;
-        Ok(layers.into_iter().map(|(layer, missing)| (layer, missing.map_or(Ok(()), Err))).collect())
+        let of_process = layers.into_iter().map(|(layer, missing)| (layer, missing.map_or(Ok(()), Err)));
+        Ok(of_process.chain([(Layer::Cgroup, cgroup::examine())]).collect())
     }
 
     /// Ends everything: tasks are asked to stop, interrupted after their grace period, killed 200 ms later.

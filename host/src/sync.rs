@@ -66,6 +66,7 @@ mod wait;
 
 pub use error::SyncError;
 #[cfg(fuzzing)]
+#[doc(hidden)]
 pub use fuzz::fuzz_recovery;
 pub use grant::Grant;
 pub(crate) use grant::{GrantError, Granted, collect, merge};

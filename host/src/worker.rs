@@ -12,6 +12,8 @@ mod dynamic;
 mod engine;
 mod fault;
 mod fork_server;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod imports;
 mod instance;
 mod limiter;

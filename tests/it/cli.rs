@@ -1,5 +1,7 @@
 //! The command line, run as a user runs it.
 
+mod cache;
+mod grants;
 mod map;
 mod new;
 mod objects;

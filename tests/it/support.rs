@@ -2,9 +2,10 @@
 
 pub mod binary;
 pub mod build;
+pub mod ordinary;
 pub mod processes;
 pub mod program;
 pub mod terminal;
 
 pub use build::{example, guests, wat};
-pub use program::{Finished, plan, scenario, wasmpool};
+pub use program::{Finished, Run, finish, plan, scenario, wasmpool};

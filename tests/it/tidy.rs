@@ -53,7 +53,7 @@ fn part(path: &str) -> &str {
     let name = path.split('/').next().unwrap_or(path).trim_end_matches(".rs");
     match name {
         "os" | "protocol" | "sync" | "supervisor" | "worker" | "batch" | "report" | "bin" => name,
-        "lib" | "init" | "blocking" => "face",
+        "lib" | "init" | "blocking" | "fuzzing" => "face",
         "task" | "directory" => "arguments",
         _ => "values",
     }

@@ -1,9 +1,7 @@
 //! Scribbles over live shared objects while participants use them and the supervisor recovers them.
 //!
-//! `cargo install cargo-fuzz`, then `cargo fuzz run -s none recover` in `host/` (or with a nightly toolchain, without
-//! `-s none`). An input is a kind of object and a list of steps; whatever they are, every call returns, and nothing
-//! panics.
+//! An input is a kind of object and a list of steps; whatever they are, every call returns, and nothing panics.
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| wasmpool::sync::fuzz_recovery(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| wasmpool::fuzzing::recovery(data));

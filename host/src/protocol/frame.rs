@@ -15,7 +15,7 @@ use crate::limits::FRAME_BYTES_MAX;
 /// Grows with every change of a wire type.
 pub(crate) const VERSION: u8 = 1;
 const MAGIC: [u8; 2] = *b"wp";
-const HEADER_BYTES: usize = 8;
+pub(super) const HEADER_BYTES: usize = 8;
 
 /// Why bytes are no frame of ours.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -71,6 +71,13 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FrameError>
     }
     let (message, rest) = postcard::take_from_bytes(payload).map_err(FrameError::Payload)?;
     if rest.is_empty() { Ok(message) } else { Err(FrameError::Trailing(rest.len())) }
+}
+
+/// A frame with this payload, whatever that is.
+#[cfg(any(test, fuzzing))]
+pub(super) fn with_header(payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("a payload is far below 4 GiB");
+    [&MAGIC[..], &[VERSION, 0], &length.to_le_bytes(), payload].concat()
 }
 
 #[cfg(test)]

@@ -1,19 +1,27 @@
 //! Artifacts: compiled modules, by content.
 //!
-//! An artifact file is what the compile worker wrote (`protocol::compile`). In the cache it lies in a
-//! folder that only its owner can enter, under a name made of the module's digest, the engine's version
-//! and the settings, behind its own digest; an entry that is damaged, foreign or a link is ignored.
+//! An artifact file is what the compile worker wrote (`protocol::compile`). Loading one is loading native code, so the
+//! cache gives back only what this very program put there for this very machine: the entry's name is made of the
+//! module's digest, the engine's version, the settings, the processor's features and the identity of the worker program,
+//! and the entry begins with a digest of that name and of its bytes. Whatever else is found under the name is ignored,
+//! and replaced after the module was compiled again.
+//!
+//! A cache is never needed: without one, or with one that cannot be used, every module is compiled.
 
 #![forbid(unsafe_code)]
 
-use std::fs::{DirBuilder, File, OpenOptions};
+mod folder;
+
+use std::fmt::Write as _;
+use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use sha2::{Digest as _, Sha256};
 
+use self::folder::Folder;
 use crate::limits::ARTIFACT_BYTES_MAX;
 use crate::module_info::ModuleInfo;
 use crate::os::memory_file::{self, SealedFile};
@@ -69,15 +77,38 @@ impl Artifact {
     }
 }
 
-/// The folder of artifacts; `None` keeps nothing.
+/// Bytes of an entry's digest, which stands before the artifact file.
+const DIGEST_BYTES: usize = 32;
+
+/// Where artifacts are kept, and how much of them.
 #[derive(Clone, Debug)]
-pub(super) struct ArtifactStore {
-    folder: Option<PathBuf>,
+pub(super) struct CacheSettings {
+    /// `None` keeps nothing.
+    pub(super) folder: Option<PathBuf>,
+    pub(super) bytes_max: u64,
+}
+
+/// The artifact cache. Clones share its folder.
+#[derive(Clone, Debug)]
+pub(super) struct ArtifactStore(Arc<Store>);
+
+#[derive(Debug)]
+struct Store {
+    settings: CacheSettings,
+    /// Part of each name; `None` when it cannot be known, and then nothing is kept.
+    build: Option<String>,
+    /// Opened and checked by the first use.
+    folder: OnceLock<Option<Folder>>,
 }
 
 impl ArtifactStore {
-    pub(super) fn new(folder: Option<PathBuf>) -> Self {
-        Self { folder }
+    /// `program` is what workers are started from.
+    pub(super) fn new(settings: CacheSettings, program: &Path) -> Self {
+        let build = build_id(program);
+        if let (Err(error), Some(_)) = (&build, &settings.folder) {
+            tracing::warn!(%error, "compiled modules are not kept: what they depend on cannot be read");
+        }
+        Self(Arc::new(Store { settings, build: build.ok(), folder: OnceLock::new() }))
     }
 
     /// `wasmpool` in the user's cache folder.
@@ -88,12 +119,12 @@ impl ArtifactStore {
 
     /// The artifact, if the cache has it whole.
     pub(super) fn get(&self, key: ArtifactKey) -> Option<Artifact> {
-        let path = self.path(key)?;
-        match read(&path) {
+        let (folder, name) = (self.folder()?, self.name(key)?);
+        match read(folder, &name) {
             Ok(artifact) => Some(artifact),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "a cache entry is ignored");
+                tracing::warn!(entry = name, %error, "a cache entry is ignored and made again");
                 None
             }
         }
@@ -101,80 +132,94 @@ impl ArtifactStore {
 
     /// Keeps the artifact. A cache that cannot be written is no error: the next run compiles again.
     pub(super) fn put(&self, key: ArtifactKey, artifact: &Artifact) {
-        let Some(path) = self.path(key) else { return };
-        if let Err(error) = write(&path, artifact) {
-            tracing::warn!(path = %path.display(), %error, "an artifact was not kept in the cache");
+        let (Some(folder), Some(name)) = (self.folder(), self.name(key)) else { return };
+        let bytes_max = self.0.settings.bytes_max;
+        if artifact.file.len() + DIGEST_BYTES as u64 > bytes_max {
+            tracing::info!(entry = name, "an artifact is larger than the whole cache may be");
+            return;
+        }
+        let kept = artifact.file.map().and_then(|bytes| {
+            let digest = entry_digest(&name).chain_update(&*bytes).finalize();
+            folder.put(&name, &[&digest, &bytes], bytes_max)
+        });
+        if let Err(error) = kept {
+            tracing::warn!(entry = name, %error, "an artifact was not kept in the cache");
         }
     }
 
-    fn path(&self, key: ArtifactKey) -> Option<PathBuf> {
+    fn folder(&self) -> Option<&Folder> {
+        let path = self.0.settings.folder.as_ref().filter(|_| self.0.settings.bytes_max > 0)?;
+        let opened = self.0.folder.get_or_init(|| match Folder::open(path) {
+            Ok(folder) => Some(folder),
+            Err(error) => {
+                let path = path.display();
+                tracing::warn!(%path, %error, "the cache folder is not used, modules are compiled each time");
+                None
+            }
+        });
+        opened.as_ref()
+    }
+
+    fn name(&self, key: ArtifactKey) -> Option<String> {
         let fuel = if key.fuel { "-fuel" } else { "" };
-        let name = format!("{}-{}{fuel}", key.module.to_hex(), env!("CARGO_PKG_VERSION"));
-        self.folder.as_ref().map(|folder| folder.join(format!("{name}-{}", build_id())))
+        let build = self.0.build.as_ref()?;
+        Some(format!("{}-{}{fuel}-{build}", key.module.to_hex(), env!("CARGO_PKG_VERSION")))
     }
 }
 
-/// Tells builds of this program apart: an artifact of another engine or with other settings is another file.
-fn build_id() -> &'static str {
-    static ID: std::sync::OnceLock<String> = std::sync::OnceLock::new();
-    ID.get_or_init(|| {
-        let wire = crate::protocol::frame::VERSION;
-        let mut text = format!("protocol {wire}, engine {}", crate::ENGINE_VERSION);
-        if let Ok(cpu) = std::fs::read_to_string("/proc/cpuinfo") {
-            // What the compiler may use of this processor.
-            text.extend(cpu.lines().find(|line| line.starts_with("flags")));
-        }
-        Digest::of(text.as_bytes()).to_hex()[..16].to_owned()
-    })
+/// Tells apart what makes another artifact of the same module.
+///
+/// The program that compiles is known by its file and not by its version: a build with other features or another
+/// toolchain has the same version. Reading it whole would cost more than compiling a small module.
+fn build_id(program: &Path) -> io::Result<String> {
+    let metadata = std::fs::metadata(program)?;
+    let cpu = std::fs::read_to_string("/proc/cpuinfo")?;
+    // What the compiler may use of this processor.
+    let features = cpu.lines().find(|line| line.starts_with("flags") || line.starts_with("Features"));
+    let features = features.ok_or_else(|| io::Error::other("the processor's features are not told"))?;
+    let wire = crate::protocol::frame::VERSION;
+    let mut text = format!("protocol {wire}, engine {}, {features}", crate::ENGINE_VERSION);
+    let file = [metadata.dev(), metadata.ino(), metadata.len()];
+    let times = [metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec()];
+    write!(text, ", program {file:?} {times:?}").expect("a string takes everything");
+    Ok(Digest::of(text.as_bytes()).to_hex()[..16].to_owned())
 }
 
-fn read(path: &Path) -> io::Result<Artifact> {
+/// The digest of an entry begins with its name, so that an entry under another's name is found out.
+fn entry_digest(name: &str) -> Sha256 {
+    Sha256::new().chain_update(name).chain_update([0])
+}
+
+fn read(folder: &Folder, name: &str) -> io::Result<Artifact> {
     let invalid = |reason: String| io::Error::new(io::ErrorKind::InvalidData, reason);
-    let mut file =
-        OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC).open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() || metadata.uid() != rustix::process::geteuid().as_raw() {
-        return Err(invalid("it is not a file of this user".to_owned()));
-    }
-    if metadata.len() > ARTIFACT_BYTES_MAX {
+    let mut file = folder.entry(name)?;
+    if file.metadata()?.len() > ARTIFACT_BYTES_MAX {
         return Err(invalid("it is larger than an artifact may be".to_owned()));
     }
-    let mut digest = [0; 32];
+    let mut digest = [0; DIGEST_BYTES];
     file.read_exact(&mut digest)?;
-    let mut copy = memory_file::create("wasmpool-artifact")?;
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 1 << 18];
-    loop {
-        let length = file.read(&mut buffer)?;
-        if length == 0 {
-            break;
-        }
-        hash.update(&buffer[..length]);
-        copy.write_all(&buffer[..length])?;
+    let (copy, found) = copied(&mut file, entry_digest(name))?;
+    if digest != found {
+        return Err(invalid("its digest is not that of its name and bytes".to_owned()));
     }
-    if digest != <[u8; 32]>::from(hash.finalize()) {
-        return Err(invalid("its digest is not that of its bytes".to_owned()));
-    }
+    Folder::touch(&file);
     Artifact::open(SealedFile::seal(copy.into())?).map_err(invalid)
 }
 
-fn write(path: &Path, artifact: &Artifact) -> io::Result<()> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let unique = NEXT.fetch_add(1, Ordering::Relaxed);
-    let temporary = folder.join(format!("new-{}-{unique}", std::process::id()));
-    let written =
-        File::options().write(true).create_new(true).mode(0o600).open(&temporary).and_then(|mut file| {
-            let bytes = artifact.file.map()?;
-            file.write_all(&Digest::of(&bytes).0)?;
-            file.write_all(&bytes)?;
-            std::fs::rename(&temporary, path)
-        });
-    if written.is_err() {
-        let _ = std::fs::remove_file(&temporary);
+/// A copy of the rest of a file, and its digest. What is judged must be what is used, and the file could change.
+fn copied(file: &mut File, mut digest: Sha256) -> io::Result<(File, [u8; DIGEST_BYTES])> {
+    let mut copy = memory_file::create("wasmpool-artifact")?;
+    let mut buffer = vec![0; 1 << 18];
+    let mut left = ARTIFACT_BYTES_MAX;
+    loop {
+        let length = file.read(&mut buffer)?;
+        if length == 0 {
+            return Ok((copy, digest.finalize().into()));
+        }
+        left = left.checked_sub(length as u64).ok_or(io::ErrorKind::FileTooLarge)?;
+        digest.update(&buffer[..length]);
+        copy.write_all(&buffer[..length])?;
     }
-    written
 }
 
 #[cfg(test)]
@@ -205,10 +250,15 @@ mod tests {
         ArtifactKey { module: Digest([byte; 32]), fuel: false }
     }
 
+    fn store(folder: &Path) -> ArtifactStore {
+        let settings = CacheSettings { folder: Some(folder.to_owned()), bytes_max: 1 << 30 };
+        ArtifactStore::new(settings, Path::new("/proc/self/exe"))
+    }
+
     #[test]
     fn what_was_kept_comes_back_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
-        let store = ArtifactStore::new(Some(folder.path().join("cache")));
+        let store = store(&folder.path().join("cache"));
         assert!(store.get(key(1)).is_none());
         store.put(key(1), &artifact(b"code"));
         let back = store.get(key(1)).unwrap();
@@ -219,19 +269,83 @@ mod tests {
     }
 
     #[test]
-    fn a_tampered_or_linked_entry_is_ignored() {
+    fn another_program_has_other_entries() {
         let folder = tempfile::tempdir().unwrap();
-        let store = ArtifactStore::new(Some(folder.path().to_owned()));
+        store(folder.path()).put(key(1), &artifact(b"code"));
+        let program = folder.path().join("program");
+        std::fs::write(&program, "another").unwrap();
+        let settings = CacheSettings { folder: Some(folder.path().to_owned()), bytes_max: 1 << 30 };
+        assert!(ArtifactStore::new(settings.clone(), &program).get(key(1)).is_none());
+        let nobody = ArtifactStore::new(settings, Path::new("/no/such/program"));
+        nobody.put(key(2), &artifact(b"code"));
+        assert!(nobody.get(key(2)).is_none());
+        assert!(store(folder.path()).get(key(1)).is_some());
+    }
+
+    /// What stands in an entry's place instead of what was kept.
+    type Damage = fn(&Path, &Path);
+
+    const DAMAGES: &[(&str, Damage)] = &[
+        ("tampered", |path, _| {
+            let mut bytes = std::fs::read(path).unwrap();
+            *bytes.last_mut().unwrap() ^= 1;
+            std::fs::write(path, &bytes).unwrap();
+        }),
+        ("truncated", |path, _| File::options().write(true).open(path).unwrap().set_len(100).unwrap()),
+        ("empty", |path, _| File::options().write(true).open(path).unwrap().set_len(0).unwrap()),
+        ("another's", |path, other| {
+            std::fs::copy(other, path).unwrap();
+        }),
+        ("a link", |path, other| {
+            std::fs::remove_file(path).unwrap();
+            std::os::unix::fs::symlink(other, path).unwrap();
+        }),
+        ("a hard link", |path, _| std::fs::hard_link(path, path.with_extension("again")).unwrap()),
+        ("a named pipe", |path, _| {
+            std::fs::remove_file(path).unwrap();
+            let kind = rustix::fs::FileType::Fifo;
+            rustix::fs::mknodat(rustix::fs::CWD, path, kind, rustix::fs::Mode::RUSR, 0).unwrap();
+        }),
+        ("a folder", |path, _| {
+            std::fs::remove_file(path).unwrap();
+            std::fs::create_dir(path).unwrap();
+        }),
+        ("open to others", |path, _| {
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+            std::fs::set_permissions(path, mode).unwrap();
+        }),
+        ("another user's", |path, other| match std::os::unix::fs::chown(path, Some(65_534), None) {
+            Ok(()) => {}
+            // Only root can give a file away; another owner is then one that tampers.
+            Err(_) => {
+                std::fs::copy(other, path).unwrap();
+            }
+        }),
+    ];
+
+    #[test]
+    fn whatever_is_not_what_was_kept_is_ignored_and_made_again() {
+        for (what, damage) in DAMAGES {
+            let folder = tempfile::tempdir().unwrap();
+            let store = store(folder.path());
+            let path = |byte| folder.path().join(store.name(key(byte)).unwrap());
+            store.put(key(1), &artifact(b"code"));
+            store.put(key(2), &artifact(b"other code"));
+            damage(&path(1), &path(2));
+            assert!(store.get(key(1)).is_none(), "{what}");
+            store.put(key(1), &artifact(b"code"));
+            assert_eq!(store.get(key(1)).expect(what).header.code_bytes, 4);
+            assert_eq!(store.get(key(2)).expect(what).header.code_bytes, 10);
+        }
+    }
+
+    #[test]
+    fn an_artifact_larger_than_the_cache_is_not_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = CacheSettings { folder: Some(folder.path().to_owned()), bytes_max: 4096 };
+        let store = ArtifactStore::new(settings, Path::new("/proc/self/exe"));
         store.put(key(1), &artifact(b"code"));
-        let path = store.path(key(1)).unwrap();
-        let mut bytes = std::fs::read(&path).unwrap();
-        let last = bytes.len() - 1;
-        bytes[last] ^= 1;
-        std::fs::write(&path, &bytes).unwrap();
         assert!(store.get(key(1)).is_none());
-        store.put(key(2), &artifact(b"code"));
-        std::fs::remove_file(&path).unwrap();
-        std::os::unix::fs::symlink(store.path(key(2)).unwrap(), &path).unwrap();
-        assert!(store.get(key(1)).is_none());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

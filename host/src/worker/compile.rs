@@ -12,7 +12,6 @@ mod identify;
 mod records;
 mod wit_types;
 
-use std::borrow::Cow;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -36,9 +35,25 @@ use crate::worker::{fault, trap};
 /// Threads of the compiler at most: each needs memory of its own, which is limited.
 const THREADS_MAX: usize = 8;
 
+/// What was compiled.
+pub(super) enum Program {
+    Component(Component),
+    Core(Module),
+}
+
+impl Program {
+    /// The artifact's code.
+    pub(super) fn serialize(&self) -> wasmtime::Result<Vec<u8>> {
+        match self {
+            Self::Component(component) => component.serialize(),
+            Self::Core(module) => module.serialize(),
+        }
+    }
+}
+
 /// Why there is no artifact.
 #[derive(Debug)]
-struct Refusal {
+pub(super) struct Refusal {
     kind: StartFailure,
     detail: String,
 }
@@ -50,6 +65,11 @@ impl Refusal {
 
     fn compilation(detail: impl Into<String>) -> Self {
         Self { kind: StartFailure::Compilation, detail: detail.into() }
+    }
+
+    /// As the supervisor is told.
+    pub(super) fn told(self) -> (StartFailure, String) {
+        (self.kind, trap::message(self.detail))
     }
 }
 
@@ -66,7 +86,10 @@ pub(crate) fn run(socket: PacketSocket) -> io::Result<()> {
     hardening::set_environment("RAYON_NUM_THREADS", &threads.to_string());
     let answer = match compile(&control, &request, &module, &artifact) {
         Ok(()) => Compiled::Done,
-        Err(Refusal { kind, detail }) => Compiled::Refused { kind, detail: trap::message(detail) },
+        Err(refusal) => {
+            let (kind, detail) = refusal.told();
+            Compiled::Refused { kind, detail }
+        }
     };
     fault::point("compile-before-done", |bytes| control.send_garbage(bytes));
     control.send(&answer, &[])
@@ -83,13 +106,10 @@ fn compile(
     stay_with_parent(control);
     let here = |error: &dyn ToString| Refusal::compilation(error.to_string());
     let bytes = module.map().map_err(|error| here(&error))?;
-    let (kind, wasm) = identify::module(&bytes).map_err(Refusal::invalid)?;
-    let engine = engine::engine(request.engine, Purpose::Compile)
-        .map_err(|error| Refusal::compilation(trap::describe(&error)))?;
-    let (info, code) = match kind {
-        ModuleKind::Component => compile_component(&engine, wasm)?,
-        ModuleKind::CoreModule => compile_module(&engine, wasm)?,
-    };
+    let engine = engine::engine(request.engine, Purpose::Compile).map_err(|error| unexplained(&error))?;
+    let (info, program) = program(&engine, &bytes)?;
+    let code = program.serialize().map_err(|error| unexplained(&error))?;
+    drop(program);
     let info = encode_info(&info).map_err(|error| here(&error))?;
     if info.len() as u64 > MODULE_INFO_BYTES_MAX {
         let limit = format!("the limit is {MODULE_INFO_BYTES_MAX}");
@@ -101,19 +121,24 @@ fn compile(
     write(artifact, &info, &code).map_err(|error| here(&format!("the artifact cannot be written: {error}")))
 }
 
-fn compile_component(engine: &Engine, wasm: Cow<'_, [u8]>) -> Result<(ModuleInfo, Vec<u8>), Refusal> {
-    let component = Component::from_binary(engine, &wasm).map_err(|error| refused(&wasm, &error))?;
-    let tasks = records::read(&wasm).map_err(Refusal::invalid)?;
-    drop(wasm);
-    let info = describe::component(&component, tasks).map_err(|error| unexplained(&error))?;
-    Ok((info, component.serialize().map_err(|error| unexplained(&error))?))
-}
-
-fn compile_module(engine: &Engine, wasm: Cow<'_, [u8]>) -> Result<(ModuleInfo, Vec<u8>), Refusal> {
-    let module = Module::from_binary(engine, &wasm).map_err(|error| refused(&wasm, &error))?;
-    drop(wasm);
-    let info = describe::module(&module).map_err(|error| unexplained(&error))?;
-    Ok((info, module.serialize().map_err(|error| unexplained(&error))?))
+/// Compiles and describes the module in these bytes.
+pub(super) fn program(engine: &Engine, bytes: &[u8]) -> Result<(ModuleInfo, Program), Refusal> {
+    let (kind, wasm) = identify::module(bytes).map_err(Refusal::invalid)?;
+    match kind {
+        ModuleKind::Component => {
+            let component = Component::from_binary(engine, &wasm).map_err(|error| refused(&wasm, &error))?;
+            let tasks = records::read(&wasm).map_err(Refusal::invalid)?;
+            drop(wasm);
+            let info = describe::component(&component, tasks).map_err(|error| unexplained(&error))?;
+            Ok((info, Program::Component(component)))
+        }
+        ModuleKind::CoreModule => {
+            let module = Module::from_binary(engine, &wasm).map_err(|error| refused(&wasm, &error))?;
+            drop(wasm);
+            let info = describe::module(&module).map_err(|error| unexplained(&error))?;
+            Ok((info, Program::Core(module)))
+        }
+    }
 }
 
 fn unexplained(error: &wasmtime::Error) -> Refusal {
@@ -159,11 +184,8 @@ mod tests {
 
     fn compiled(wat: &str) -> Result<ModuleInfo, Refusal> {
         let engine = engine::engine(request(0).engine, Purpose::Compile).unwrap();
-        let (kind, wasm) = identify::module(wat.as_bytes()).map_err(Refusal::invalid)?;
-        let (info, code) = match kind {
-            ModuleKind::Component => compile_component(&engine, wasm)?,
-            ModuleKind::CoreModule => compile_module(&engine, wasm)?,
-        };
+        let (info, program) = program(&engine, wat.as_bytes())?;
+        let code = program.serialize().unwrap();
         let artifact = tempfile::tempfile().unwrap();
         let encoded = encode_info(&info).unwrap();
         write(&artifact, &encoded, &code).unwrap();

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use wasmtime::component::{self, Component};
-use wasmtime::{Engine, Store};
+use wasmtime::{Engine, Module, Store};
 
 use crate::module_info::ModuleKind;
 use crate::os::memory_file::Mapping;
@@ -34,21 +34,37 @@ impl Loaded {
         match kind {
             ModuleKind::Component => {
                 let component = engine::load_component(engine, code).map_err(|error| not_loaded(&error))?;
-                let linker = component_linker(engine).map_err(|error| not_linked(&error))?;
-                let pre = linker.instantiate_pre(&component);
-                pre.map(Self::Component).map_err(|error| {
-                    unsatisfied(missing::in_component(&linker, &component).unwrap_or_default(), &error)
-                })
+                Self::component(engine, &component)
             }
             ModuleKind::CoreModule => {
                 let module = engine::load_module(engine, code).map_err(|error| not_loaded(&error))?;
-                let linker = core_linker(engine).map_err(|error| not_linked(&error))?;
-                let pre = linker.instantiate_pre(&module);
-                pre.map(Self::Core).map_err(|error| {
-                    unsatisfied(missing::in_module(&linker, &module).unwrap_or_default(), &error)
-                })
+                Self::core(engine, &module)
             }
         }
+    }
+
+    /// Links what this process has compiled itself.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn of_program(engine: &Engine, program: &super::compile::Program) -> Result<Self, LoadError> {
+        match program {
+            super::compile::Program::Component(component) => Self::component(engine, component),
+            super::compile::Program::Core(module) => Self::core(engine, module),
+        }
+    }
+
+    fn component(engine: &Engine, component: &Component) -> Result<Self, LoadError> {
+        let linker = component_linker(engine).map_err(|error| not_linked(&error))?;
+        let pre = linker.instantiate_pre(component);
+        pre.map(Self::Component).map_err(|error| {
+            unsatisfied(missing::in_component(&linker, component).unwrap_or_default(), &error)
+        })
+    }
+
+    fn core(engine: &Engine, module: &Module) -> Result<Self, LoadError> {
+        let linker = core_linker(engine).map_err(|error| not_linked(&error))?;
+        let pre = linker.instantiate_pre(module);
+        pre.map(Self::Core)
+            .map_err(|error| unsatisfied(missing::in_module(&linker, module).unwrap_or_default(), &error))
     }
 
     /// The engine it was loaded into.

@@ -25,7 +25,7 @@ use std::path::PathBuf;
 use rustix::io::Errno;
 use rustix::process::Resource;
 
-use crate::limits::{ARTIFACT_BYTES_MAX, CompileLimits, PROCESS_DESCRIPTORS_MAX, RESERVED_DESCRIPTORS};
+use crate::limits::{ARTIFACT_BYTES_MAX, CompileLimits, KEPT_DESCRIPTORS, PROCESS_DESCRIPTORS_MAX};
 use crate::os::fork::ForkKey;
 use crate::os::hardening;
 use crate::policy::{DirAccess, DirRule, Layer, SandboxMode};
@@ -178,9 +178,7 @@ fn enter_layer(layer: Layer, profile: &Profile<'_>) -> Result<(), Cause> {
 
 fn limit_resources() -> io::Result<()> {
     hardening::limit(Resource::Core, 0)?;
-    // The soft limit is the guest's: see `hardening::DescriptorReserve`.
-    let guests_own = PROCESS_DESCRIPTORS_MAX - RESERVED_DESCRIPTORS;
-    hardening::limit_to(Resource::Nofile, guests_own, PROCESS_DESCRIPTORS_MAX)?;
+    hardening::limit_descriptors(PROCESS_DESCRIPTORS_MAX, KEPT_DESCRIPTORS)?;
     hardening::limit(Resource::Memlock, 0)?;
     hardening::limit(Resource::Msgqueue, 0)?;
     hardening::limit(Resource::Rtprio, 0)?;

@@ -5,7 +5,8 @@
 //!   "workers": 2, "per_worker": 1, "spawn": false, "initializer": ["init_if", [true]],
 //!   "tasks": [ { "module": "tests/wat/spin.wat", "wat": "(module)", "task": "add", "args": [1, "$i"],
 //!     "lock": true, "queue": 4, "command": true, "invoke": "add(1)", "count": 2, "name": "n", "priority": 1, "retries": 0,
-//!     "limits": { "timeout_ms": 100 }, "argv": [], "stdin": "text",
+//!     "limits": { "timeout_ms": 100 }, "argv": [], "env": { "A": "1" }, "stdin": "text",
+//!     "dirs": [["/host/path", "/guest/path", "ro"]],
 //!     "signal": 9, "stop": "cancel" | "terminate" | "kill" } ] }
 //! ```
 //!
@@ -21,8 +22,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use wasmpool::sync::{Lock, Queue};
 use wasmpool::{
-    Args, Limits, LoadError, Module, ModuleSource, Pool, StartMethod, Stdin, Supervisor, Target, Task,
-    TaskHandle,
+    Args, DirAccess, GrantedDir, Limits, LoadError, Module, ModuleSource, Pool, StartMethod, Stdin,
+    Supervisor, Target, Task, TaskHandle,
 };
 
 use crate::support::{self, Ends};
@@ -163,6 +164,9 @@ fn task(target: &Target, spec: &Value, index: u64, held: &mut Held) -> Task {
         let text = |value: &Value| value.as_str().expect("text").to_owned();
         task = task.env(env.iter().map(|(name, value)| (name.clone(), text(value))).collect());
     }
+    for dir in spec["dirs"].as_array().into_iter().flatten() {
+        task = task.dir(granted(dir));
+    }
     if let Some(text) = spec["stdin"].as_str() {
         task = task.stdin(Stdin::Bytes(text.to_owned().into()));
     }
@@ -190,10 +194,18 @@ fn objects(spec: &Value, held: &mut Held) -> Option<Args> {
     Some(args.expect("arguments"))
 }
 
+/// A directory: its path here, its path for the guest, and its mode.
+fn granted(dir: &Value) -> GrantedDir {
+    let text = |at: usize| dir[at].as_str().expect("a text");
+    let access = if text(2) == "ro" { DirAccess::ReadOnly } else { DirAccess::ReadWrite };
+    GrantedDir::open(text(0), text(1), access).expect("a directory")
+}
+
 fn limits(spec: &Value) -> Limits {
     let mut limits = Limits::default();
     let ms = |name: &str| spec[name].as_u64().map(Duration::from_millis);
     limits.timeout = ms("timeout_ms");
+    limits.cpu_time = ms("cpu_time_ms");
     limits.grace_period = ms("grace_ms").unwrap_or(limits.grace_period);
     limits.fuel = spec["fuel"].as_u64();
     limits.stack_bytes = number(&spec["stack"]).map_or(limits.stack_bytes, |bytes| bytes as u32);

@@ -33,6 +33,9 @@ pub fn supervisor(compile: &CompileOptions) -> Result<Supervisor, Failure> {
     if let Some(bytes) = compile.compile_memory {
         builder = builder.compile_memory(bytes);
     }
+    if let Some(bytes) = compile.cache_size {
+        builder = builder.cache_bytes(bytes);
+    }
     builder.build().or_fail_with(exit_code::NOT_SET_UP)
 }
 
@@ -62,6 +65,7 @@ pub fn limits(options: &TaskOptions) -> Limits {
     let default = Limits::default();
     Limits {
         timeout: options.timeout,
+        cpu_time: options.cpu_time,
         fuel: options.fuel,
         memory_bytes: options.max_memory.unwrap_or(default.memory_bytes),
         output_bytes: options.max_output.unwrap_or(default.output_bytes),
