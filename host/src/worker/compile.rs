@@ -217,6 +217,20 @@ mod tests {
     }
 
     #[test]
+    fn what_nobody_offers_is_described_as_unknown() {
+        let info = compiled(
+            r#"(component (import "wasi:cli/environment@0.2.6" (instance))
+                (import "nobody:has/this" (instance (export "f" (func)) (export "m" (core module))))
+                (import "module" (core module (export "f" (func)))))"#,
+        )
+        .unwrap();
+        let imports: Vec<_> = info.imports.iter().map(|i| (i.name.as_str(), i.known)).collect();
+        assert_eq!(imports[..2], [("wasi:cli/environment@0.2.6", true), ("nobody:has/this", false)]);
+        let info = compiled(r#"(component (import "module" (core module (export "f" (func)))))"#).unwrap();
+        assert_eq!((info.imports[0].name.as_str(), info.imports[0].known), ("module", false));
+    }
+
+    #[test]
     fn an_invalid_module_is_refused_in_one_line() {
         for (wat, part) in [
             ("(module (func (result i32)))", "type mismatch"),

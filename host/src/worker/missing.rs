@@ -39,10 +39,11 @@ pub(crate) fn in_component(
     let mut linker = linker.clone();
     linker.allow_shadowing(true);
     while let Err(error) = linker.instantiate_pre(component) {
-        let name = quoted(&error.to_string()).map(str::to_owned);
-        let Some(name) = name.filter(|name| missing.iter().all(|known| known.name != *name)) else {
-            return Err(error);
-        };
+        let Some(name) = quoted(&error.to_string()).map(str::to_owned) else { return Err(error) };
+        if missing.iter().any(|known| known.name == name) {
+            // It has no stub, such as a core module, and hides what comes after it.
+            break;
+        }
         let cause = error.chain().skip(1).map(|cause| cause.to_string()).collect::<Vec<_>>().join(": ");
         stub_component_import(&mut linker, component, &name)?;
         missing.push(Missing { name, cause });

@@ -79,6 +79,9 @@ async fn one(supervisor: &Supervisor, pool: &Pool, seed: u64) -> End {
             let (code, label) = (error.exit_code(), error.cause().kind.label());
             // What is off, what is missing, what takes the compiler too long.
             assert!([126, 127, 243].contains(&code), "module {seed}: {error}");
+            if code == 243 {
+                say(&json!({ "seed": seed, "text": error.to_string() }));
+            }
             return (code, label);
         }
     };
@@ -123,9 +126,8 @@ fn module(random: &mut Random) -> Option<Vec<u8>> {
         // Whatever there is: mostly refused, which must be done well too.
         (config.memory64_enabled, config.threads_enabled) = (true, true);
         (config.custom_page_sizes_enabled, config.wide_arithmetic_enabled) = (true, true);
-    } else {
-        config.exports = Some(wat::parse_str(COMMAND).expect("it is valid"));
     }
+    config.exports = Some(wat::parse_str(COMMAND).expect("it is valid"));
     config.available_imports = match kind {
         2..=4 => Some(wat::parse_str(IMPORTS).expect("it is valid")),
         5.. => Some(wat::parse_str("(module)").expect("it is valid")),
