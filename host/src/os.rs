@@ -9,6 +9,8 @@ pub(crate) mod fork;
 #[cfg(feature = "worker")]
 pub(crate) mod hardening;
 pub(crate) mod memory_file;
+#[cfg(feature = "worker")]
+pub(crate) mod namespaces;
 pub(crate) mod poll;
 pub(crate) mod signals;
 pub(crate) mod socket;

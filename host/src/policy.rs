@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 /// How much of the sandbox must be there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum SandboxMode {
-    /// Every layer that this machine can give must stand, or nothing runs.
+    /// Every layer that this machine can give must stand, or nothing runs. In any case these must: environment,
+    /// descriptors, parent-death, resource-limits, no-new-privileges, seccomp, and landlock or empty-root.
     #[default]
     Required,
     /// Layers that cannot be had are left out, and the record of each attempt says which stood.
@@ -82,6 +83,14 @@ layers! {
     Session = "session", "input and signals through the host's terminal";
     /// The parent-death signal.
     ParentDeath = "parent-death", "workers that outlive their host";
+    /// A user id without rights of its own, where the host runs as root and no directory is granted.
+    Identity = "identity", "what root may do without asking, its files and devices";
+    /// User, mount, network, IPC and host-name namespaces; a host that runs as root needs no user namespace.
+    Namespaces = "namespaces", "network interfaces, mounts, shared memory and names of the host";
+    /// An empty, read-only root with the granted directories in it.
+    EmptyRoot = "empty-root", "every path of the host that was not granted";
+    /// No capability.
+    Capabilities = "capabilities", "privileged operations";
     /// Not dumpable.
     NotDumpable = "not-dumpable", "core dumps and debuggers of other processes of the same user";
     /// Resource limits.

@@ -33,7 +33,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::outcome::{StartFailed, StartFailure};
-use crate::policy::Layer;
+use crate::policy::{Layer, SandboxMode};
 use artifact_store::{ArtifactStore, CacheSettings};
 use dispatcher::{Dispatcher, Settings};
 use event::{Command, Event, PoolId, ProgramSettings, Stop};
@@ -73,6 +73,7 @@ pub struct SupervisorBuilder {
     fork_servers_max: usize,
     compile_time: Option<Duration>,
     compile_memory_bytes: Option<u64>,
+    compile_sandbox: SandboxMode,
     fault: Option<String>,
 }
 
@@ -126,6 +127,13 @@ impl SupervisorBuilder {
         self
     }
 
+    /// How much of the sandbox must stand around whoever parses and compiles modules. Required by default.
+    #[must_use]
+    pub fn compile_sandbox(mut self, mode: SandboxMode) -> Self {
+        self.compile_sandbox = mode;
+        self
+    }
+
     /// Where and how children are to fail. Programs without debug assertions ignore it.
     #[doc(hidden)]
     #[must_use]
@@ -148,6 +156,7 @@ impl SupervisorBuilder {
         settings.fork_servers_max = self.fork_servers_max;
         settings.compile_time = self.compile_time;
         settings.compile_memory_bytes = self.compile_memory_bytes;
+        settings.compile_sandbox = self.compile_sandbox;
         let inbox = Arc::new(Inbox::new().map_err(system)?);
         let dispatcher = Dispatcher::new(settings, Arc::clone(&inbox)).map_err(system)?;
         let thread = std::thread::Builder::new().name("wasmpool-dispatcher".to_owned());
@@ -209,6 +218,7 @@ impl Supervisor {
             fork_servers_max: crate::limits::FORK_SERVERS_MAX,
             compile_time: None,
             compile_memory_bytes: None,
+            compile_sandbox: SandboxMode::default(),
             fault: None,
         }
     }

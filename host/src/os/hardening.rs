@@ -103,6 +103,25 @@ pub(crate) fn is_single_threaded() -> bool {
     unsafe { libc::unshare(libc::CLONE_VM) == 0 }
 }
 
+/// True when the process holds no capability.
+pub(crate) fn has_no_capability() -> io::Result<bool> {
+    let sets = rustix::thread::capabilities(None)?;
+    Ok((sets.permitted | sets.effective | sets.inheritable).is_empty())
+}
+
+/// The descriptors that are open in this process.
+pub(crate) fn open_descriptors() -> Vec<i32> {
+    // SAFETY: asks for flags; a closed descriptor is an error.
+    (0..1024).filter(|fd| unsafe { libc::fcntl(*fd, libc::F_GETFD) } >= 0).collect()
+}
+
+/// True when the process sees no network interface but the loopback, which is the first one everywhere.
+pub(crate) fn sees_loopback_only() -> io::Result<bool> {
+    const OTHERS: std::ops::Range<u32> = 2..128;
+    let socket = rustix::net::socket(rustix::net::AddressFamily::UNIX, rustix::net::SocketType::DGRAM, None)?;
+    Ok(OTHERS.into_iter().all(|index| rustix::net::netdevice::index_to_name(&socket, index).is_err()))
+}
+
 /// Ends the process at once: no destructors, no handlers of `atexit`, no flushing.
 pub(crate) fn exit_now(code: i32) -> ! {
     // SAFETY: ends the process; nothing runs afterwards that could rely on anything.

@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 use crate::limits::{FORK_SERVERS_MAX, FRAME_BYTES_MAX};
 use crate::os::poll::Poller;
 use crate::outcome::CancelledBy;
+use crate::policy::SandboxMode;
 use crate::supervisor::artifact_store::ArtifactStore;
 use crate::supervisor::event::{
     ChildInfo, Command, DoctorReply, Event, PoolId, ProcessId, ProgramSettings, Stop, WorkerId,
@@ -60,6 +61,7 @@ pub(super) struct Settings {
     pub(super) fork_servers_max: usize,
     pub(super) compile_time: Option<Duration>,
     pub(super) compile_memory_bytes: Option<u64>,
+    pub(super) compile_sandbox: SandboxMode,
 }
 
 impl Settings {
@@ -70,6 +72,7 @@ impl Settings {
             fork_servers_max: FORK_SERVERS_MAX,
             compile_time: None,
             compile_memory_bytes: None,
+            compile_sandbox: SandboxMode::default(),
         }
     }
 }

@@ -11,6 +11,7 @@ use std::os::fd::OwnedFd;
 use crate::os::hardening::{self, exit_now};
 use crate::os::signals;
 use crate::os::socket::PacketSocket;
+use crate::worker::control::Control;
 use crate::worker::{compile, fault, fork_server, sandbox};
 
 /// Which process this is.
@@ -80,6 +81,14 @@ fn begin() -> std::io::Result<PacketSocket> {
         exit_now(0);
     }
     Ok(control)
+}
+
+/// Asks for the parent-death signal once more, after a change of user, which clears it. Never returns when the
+/// supervisor is gone by then.
+pub(crate) fn stay_with_parent(control: &Control) {
+    if hardening::die_with_parent().is_err() || hardening::is_hung_up(control) {
+        exit_now(0);
+    }
 }
 
 /// Takes a descriptor apart from the frame it came with; none is a supervisor that lost its mind.

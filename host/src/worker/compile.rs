@@ -26,7 +26,7 @@ use crate::os::memory_file::SealedFile;
 use crate::os::socket::PacketSocket;
 use crate::outcome::StartFailure;
 use crate::protocol::compile::{ArtifactHeader, Compile, Compiled, encode_info};
-use crate::worker::child::take_descriptor;
+use crate::worker::child::{stay_with_parent, take_descriptor};
 use crate::worker::control::Control;
 use crate::worker::engine::{self, Purpose};
 use crate::worker::sandbox::{self, Profile};
@@ -84,7 +84,7 @@ pub(crate) fn run(socket: PacketSocket) -> io::Result<()> {
     // The C library would reserve 64 MiB of the limited address space for each thread.
     hardening::limit_malloc_arenas(2);
     hardening::set_environment("RAYON_NUM_THREADS", &threads.to_string());
-    let answer = match compile(&request, &module, &artifact) {
+    let answer = match compile(&control, &request, &module, &artifact) {
         Ok(()) => Compiled::Done,
         Err(refusal) => {
             let (kind, detail) = refusal.told();
@@ -95,9 +95,15 @@ pub(crate) fn run(socket: PacketSocket) -> io::Result<()> {
     control.send(&answer, &[])
 }
 
-fn compile(request: &Compile, module: &SealedFile, artifact: &File) -> Result<(), Refusal> {
+fn compile(
+    control: &Control,
+    request: &Compile,
+    module: &SealedFile,
+    artifact: &File,
+) -> Result<(), Refusal> {
     sandbox::enter(request.sandbox, &Profile::Compile(request.limits))
         .map_err(|error| Refusal { kind: StartFailure::Sandbox, detail: error.to_string() })?;
+    stay_with_parent(control);
     let here = |error: &dyn ToString| Refusal::compilation(error.to_string());
     let bytes = module.map().map_err(|error| here(&error))?;
     let engine = engine::engine(request.engine, Purpose::Compile).map_err(|error| unexplained(&error))?;

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -50,5 +50,11 @@ impl Control {
     /// Sends the bytes of one packet as they are: for the fault kit, and nobody cares whether it works.
     pub(crate) fn send_garbage(&self, bytes: &[u8]) {
         let _ = self.socket.send(bytes, &[]);
+    }
+}
+
+impl AsFd for Control {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }

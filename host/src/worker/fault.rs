@@ -1,6 +1,6 @@
 //! The fault kit: named points at which a test makes a process of ours misbehave.
 //!
-//! The environment variable `WASMPOOL_FAULT` chooses it, as `<point>:<action>`, and is read once at
+//! The environment variable `WASMPOOL_FAULT` chooses it, as `<point>:<action>` (several with commas), and is read once at
 //! the start of a child process, before the environment is cleared. It exists in builds with debug
 //! assertions only; in others every point is empty.
 //!
@@ -28,6 +28,8 @@
 //! | `flood`, `flood-output` | sends progress, or output without a byte, for ever |
 //! | `panic` | panics |
 //!
+//! Besides, a layer of the sandbox can be made missing: the point `layer-` with its label, the action `missing`.
+//!
 //! A point may be given a number of passes to let by: `before-finished:kill:3` acts on the fourth.
 
 #![forbid(unsafe_code)]
@@ -40,10 +42,11 @@ use crate::os::child::FAULT_VARIABLE;
 use crate::os::hardening::exit_now;
 use crate::os::signals;
 use crate::outcome::Encoding;
+use crate::policy::Layer;
 use crate::protocol::frame;
 use crate::protocol::worker::{Body, Claim, FromWorker, Stream};
 
-static CHOSEN: OnceLock<Fault> = OnceLock::new();
+static CHOSEN: OnceLock<Vec<Fault>> = OnceLock::new();
 static PASSES: AtomicU32 = AtomicU32::new(0);
 
 #[derive(Debug)]
@@ -53,17 +56,26 @@ struct Fault {
     passes: u32,
 }
 
+impl Fault {
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split(':').map(str::to_owned);
+        let (point, action) = (parts.next()?, parts.next()?);
+        Some(Self { point, action, passes: parts.next().and_then(|number| number.parse().ok()).unwrap_or(0) })
+    }
+}
+
+fn chosen() -> &'static [Fault] {
+    CHOSEN.get().map_or(&[], Vec::as_slice)
+}
+
 /// Reads the choice from the environment.
 pub(crate) fn read_environment() {
     if !cfg!(debug_assertions) {
         return;
     }
     let Ok(value) = std::env::var(FAULT_VARIABLE) else { return };
-    let mut parts = value.split(':').map(str::to_owned);
-    let (Some(point), Some(action)) = (parts.next(), parts.next()) else { return };
-    let passes = parts.next().and_then(|number| number.parse().ok()).unwrap_or(0);
     // A second start in the same process keeps the first choice.
-    let _ = CHOSEN.set(Fault { point, action, passes });
+    let _ = CHOSEN.set(value.split(',').filter_map(Fault::parse).collect());
 }
 
 /// Misbehaves if this point was chosen. `send` sends bytes to the supervisor as they are.
@@ -76,7 +88,7 @@ pub(crate) fn point_of_task(name: &str, task: u64, send: impl Fn(&[u8])) {
     if !cfg!(debug_assertions) {
         return;
     }
-    let Some(fault) = CHOSEN.get().filter(|fault| fault.point == name) else { return };
+    let Some(fault) = chosen().iter().find(|fault| fault.point == name) else { return };
     if PASSES.fetch_add(1, Ordering::Relaxed) < fault.passes {
         return;
     }
@@ -95,12 +107,23 @@ pub(crate) fn point_of_task(name: &str, task: u64, send: impl Fn(&[u8])) {
         },
         #[cfg(test)]
         "hostile" => crate::worker::tests::hostile::attack(send),
+        #[cfg(test)]
+        "escape" => crate::worker::tests::walls::escape(send),
         "panic" => panic!("the fault kit asked for a panic at {name}"),
         other => {
             if let Some(bytes) = forged(other, task) {
                 send(&bytes);
             }
         }
+    }
+}
+
+/// Whether a layer of the sandbox is to be there.
+pub(crate) fn layer(layer: Layer) -> Result<(), String> {
+    let points = chosen().iter().filter(|_| cfg!(debug_assertions)).map(|fault| fault.point.as_str());
+    match points.filter_map(|point| point.strip_prefix("layer-")).any(|label| label == layer.label()) {
+        true => Err("the fault kit made it missing".to_owned()),
+        false => Ok(()),
     }
 }
 

@@ -8,6 +8,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
 use rustix::process::Resource;
 
@@ -19,12 +20,13 @@ use crate::os::socket::PacketSocket;
 use crate::outcome::StartFailure;
 use crate::policy::Layer;
 use crate::protocol::fork_server::{FromForkServer, Load, ToForkServer};
-use crate::worker::child::take_descriptor;
+use crate::worker::child::{stay_with_parent, take_descriptor};
 use crate::worker::control::Control;
 use crate::worker::engine::{self, Purpose};
+use crate::worker::imports::GrantedDir;
 use crate::worker::instance::{LoadError, Loaded};
 use crate::worker::link::Link;
-use crate::worker::sandbox::{self, Profile};
+use crate::worker::sandbox::{self, Directories, Profile};
 use crate::worker::{fault, run, trap};
 
 /// What a request to fork does.
@@ -41,13 +43,12 @@ pub(crate) fn run(socket: PacketSocket, start: Start) -> io::Result<()> {
     let mut control = Control::new(socket);
     let Some((message, descriptors)) = control.receive::<ToForkServer>()? else { return Ok(()) };
     let ToForkServer::Load(request) = message else { return Err(io::ErrorKind::InvalidData.into()) };
-    let artifact = take_descriptor(&mut descriptors.into_iter())?;
     let key = ForkKey::new()?;
-    let (loaded, filtered) = match load(&control, &request, artifact, start, &key) {
-        Ok((loaded, layers)) => {
-            let filtered = layers.contains(&Layer::Seccomp);
+    let fork_key = (start == Start::Fork).then_some(&key);
+    let prepared = match load(&control, request, descriptors, fork_key) {
+        Ok((prepared, layers)) => {
             control.send(&FromForkServer::Ready { layers }, &[])?;
-            (loaded, filtered)
+            prepared
         }
         Err(LoadError { kind, detail }) => {
             return control.send(&FromForkServer::LoadFailed { kind, detail: trap::message(detail) }, &[]);
@@ -57,11 +58,11 @@ pub(crate) fn run(socket: PacketSocket, start: Start) -> io::Result<()> {
         let ToForkServer::Fork { worker } = message else { return Err(io::ErrorKind::InvalidData.into()) };
         let task_socket = take_descriptor(&mut descriptors.into_iter())?;
         if start == Start::Become {
-            become_worker(task_socket, control.into_buffer(), &loaded, filtered);
+            become_worker(task_socket, control.into_buffer(), &prepared);
         }
         match fork(&key) {
             Ok(Forked::Child) => {
-                become_worker(task_socket, control.into_buffer(), &loaded, filtered);
+                become_worker(task_socket, control.into_buffer(), &prepared);
             }
             Ok(Forked::Parent(pidfd)) => {
                 drop(task_socket);
@@ -77,21 +78,31 @@ pub(crate) fn run(socket: PacketSocket, start: Start) -> io::Result<()> {
     Ok(())
 }
 
+/// Everything that a worker begins with.
+struct Prepared {
+    loaded: Loaded,
+    dirs: Arc<[GrantedDir]>,
+}
+
 /// Enters the sandbox, then loads the artifact.
 fn load(
     control: &Control,
-    request: &Load,
-    artifact: OwnedFd,
-    start: Start,
-    key: &ForkKey,
-) -> Result<(Loaded, Vec<Layer>), LoadError> {
+    request: Load,
+    descriptors: Vec<OwnedFd>,
+    key: Option<&ForkKey>,
+) -> Result<(Prepared, Vec<Layer>), LoadError> {
     let failed = |error: io::Error| LoadError { kind: StartFailure::Worker, detail: error.to_string() };
-    let profile = match start {
-        Start::Fork => Profile::ForkServer(key),
-        Start::Become => Profile::Worker,
-    };
-    let layers = sandbox::enter(request.policy.sandbox, &profile)
-        .map_err(|error| LoadError { kind: StartFailure::Sandbox, detail: error.to_string() })?;
+    let unwalled = |detail: String| LoadError { kind: StartFailure::Sandbox, detail };
+    let mut descriptors = descriptors.into_iter();
+    let artifact = take_descriptor(&mut descriptors).map_err(failed)?;
+    let dirs: Vec<OwnedFd> = descriptors.collect();
+    if dirs.len() != request.dirs.len() {
+        return Err(failed(io::ErrorKind::InvalidData.into()));
+    }
+    let walls = Directories { rules: &request.dirs, descriptors: &dirs };
+    let entered = sandbox::enter(request.policy.sandbox, &Profile::Run(key, walls))
+        .map_err(|error| unwalled(error.to_string()))?;
+    stay_with_parent(control);
     fault::point("before-ready", |bytes| control.send_garbage(bytes));
     let artifact = SealedFile::seal(artifact).map_err(failed)?;
     let code = artifact.map_private(request.offset, request.length).map_err(failed)?;
@@ -102,24 +113,24 @@ fn load(
     signals::fault_handlers_in_front().map_err(failed)?;
     engine::make_interruptible(&engine);
     signals::on_interrupt(engine::interrupt).map_err(failed)?;
-    if layers.contains(&Layer::Seccomp) {
-        sandbox::freeze_code().map_err(|detail| LoadError { kind: StartFailure::Sandbox, detail })?;
+    if entered.layers.contains(&Layer::Seccomp) {
+        sandbox::freeze_code().map_err(unwalled)?;
     }
     // Its signal stack and thread-local state are then there in every worker.
     wasmtime::Engine::tls_eager_initialize();
-    Ok((loaded, layers))
+    let dirs = request.dirs.into_iter().zip(entered.reach).zip(dirs);
+    let dirs = dirs.map(|((rule, reach), descriptor)| GrantedDir::new(rule, reach, descriptor)).collect();
+    Ok((Prepared { loaded, dirs }, entered.layers))
 }
 
 /// Is the worker from here on.
-fn become_worker(task_socket: OwnedFd, buffer: Vec<u8>, loaded: &Loaded, filtered: bool) -> ! {
+fn become_worker(task_socket: OwnedFd, buffer: Vec<u8>, prepared: &Prepared) -> ! {
     let socket = PacketSocket::from_fd(task_socket);
     // Not inherited over a fork. After it, a supervisor that is gone already shows in its socket.
     if hardening::die_with_parent().is_err() || hardening::is_hung_up(&socket) {
         exit_now(0);
     }
-    if !filtered {
-        // Without the filter, at least users other than root cannot start processes.
-        let _ = hardening::limit(Resource::Nproc, 0);
-    }
-    run::serve(Link::with_buffer(socket, buffer), loaded)
+    // The filter and its key forbid it already. This limit binds every user but root.
+    let _ = hardening::limit(Resource::Nproc, 0);
+    run::serve(Link::with_buffer(socket, buffer), &prepared.loaded, &prepared.dirs)
 }

@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod dirs;
 mod file_stream;
 mod poll_oneoff;
 mod random;
@@ -22,13 +23,12 @@ mod tests;
 
 use std::fmt;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use wasmtime::error::Context as _;
 use wasmtime_wasi::p1::WasiP1Ctx;
-use wasmtime_wasi::{FsPerms, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi::{WasiCtxBuilder, WasiCtxView, WasiView};
 
+pub(crate) use self::dirs::GrantedDir;
 pub(crate) use self::sync::{Grants, Shared};
 use crate::limits::{RANDOM_BYTES_MAX, RESOURCES_MAX};
 use crate::outcome::Panic;
@@ -52,20 +52,12 @@ pub(crate) struct HostConfig {
     pub(crate) env: Vec<(String, String)>,
     /// Standard input; without it, it is empty.
     pub(crate) stdin: Option<OwnedFd>,
-    pub(crate) dirs: Vec<GrantedDir>,
+    pub(crate) dirs: Arc<[GrantedDir]>,
     /// The lowest level of log records that the host wants; `None` when it wants none.
     pub(crate) log_level: Option<LogLevel>,
     pub(crate) shared: Shared,
     pub(crate) link: Arc<Link>,
     pub(crate) limiter: Limiter,
-}
-
-/// A directory that the guest may use.
-#[derive(Clone, Debug)]
-pub(crate) struct GrantedDir {
-    pub(crate) host_path: PathBuf,
-    pub(crate) guest_path: String,
-    pub(crate) read_only: bool,
 }
 
 /// What a store holds: the WASI context of one instance, and its task.
@@ -112,12 +104,7 @@ impl HostState {
             .allow_ip_name_lookup(false)
             .max_random_size(RANDOM_BYTES_MAX);
         random::seed(&mut builder)?;
-        for dir in &config.dirs {
-            let perms = if dir.read_only { FsPerms::ReadOnly } else { FsPerms::ReadWrite };
-            builder
-                .preopened_dir(&dir.host_path, &dir.guest_path, perms)
-                .with_context(|| format!("open the granted directory {}", dir.host_path.display()))?;
-        }
+        config.dirs.iter().try_for_each(|dir| dir.open(&mut builder))?;
         let mut wasi = builder.build_p1();
         wasi.ctx().table.set_max_capacity(RESOURCES_MAX);
         let result_bytes = config.limiter.limits().result_bytes;

@@ -20,7 +20,7 @@ use crate::os::memory_file::{self, SealedFile};
 use crate::outcome::{Encoding, LimitKind, StartFailure};
 use crate::protocol::worker::{Body, Claim, FromWorker, Initializer, Start, ToWorker};
 use crate::sync::Token;
-use crate::worker::imports::{Grants, HostConfig, HostState, Shared};
+use crate::worker::imports::{GrantedDir, Grants, HostConfig, HostState, Shared};
 use crate::worker::instance::{self, Ended, Live, Loaded};
 use crate::worker::limiter::Limiter;
 use crate::worker::link::Link;
@@ -35,7 +35,7 @@ const HOST_DATA_BYTES: u64 = 1 << 30;
 const NONSENSE: i32 = 71;
 
 /// Runs assignments until the last one; never returns.
-pub(crate) fn serve(link: Link, loaded: &Loaded) -> ! {
+pub(crate) fn serve(link: Link, loaded: &Loaded, dirs: &Arc<[GrantedDir]>) -> ! {
     panics::remember();
     let link = Arc::new(link);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -49,7 +49,9 @@ pub(crate) fn serve(link: Link, loaded: &Loaded) -> ! {
         // A second wall: the guest's memory is counted where it is given out, see `limiter`.
         let data_bytes = start.limits.memory_bytes.saturating_mul(2).saturating_add(HOST_DATA_BYTES);
         let _ = hardening::limit_data(data_bytes);
-        let Some(assignment) = Assignment::new(link.clone(), *start, descriptors) else { exit_now(NONSENSE) };
+        let Some(assignment) = Assignment::new(link.clone(), *start, descriptors, dirs.clone()) else {
+            exit_now(NONSENSE)
+        };
         let ran = catch_unwind(AssertUnwindSafe(|| runtime.block_on(assignment.run(loaded))));
         if ran.is_err() {
             let detail = trap::message(panics::last());
@@ -62,7 +64,7 @@ pub(crate) fn serve(link: Link, loaded: &Loaded) -> ! {
 /// One assignment in this very process; `None` when the parts of its start do not fit together.
 #[cfg(any(test, fuzzing))]
 pub(super) fn assigned(link: Arc<Link>, start: Start, loaded: &Loaded) -> Option<impl Future<Output = ()>> {
-    let assignment = Assignment::new(link, start, Vec::new())?;
+    let assignment = Assignment::new(link, start, Vec::new(), Arc::new([]))?;
     Some(async move { assignment.run(loaded).await })
 }
 
@@ -73,6 +75,7 @@ struct Assignment {
     inputs: InputBytes,
     stdin: std::cell::Cell<Option<OwnedFd>>,
     shared: std::cell::Cell<Option<Shared>>,
+    dirs: Arc<[GrantedDir]>,
     /// The call that runs.
     index: AtomicU32,
 }
@@ -96,7 +99,12 @@ impl Deref for InputBytes {
 
 impl Assignment {
     /// Takes a start frame apart; `None` when its parts do not fit together.
-    fn new(link: Arc<Link>, mut start: Start, descriptors: Vec<OwnedFd>) -> Option<Self> {
+    fn new(
+        link: Arc<Link>,
+        mut start: Start,
+        descriptors: Vec<OwnedFd>,
+        dirs: Arc<[GrantedDir]>,
+    ) -> Option<Self> {
         let mut descriptors = descriptors.into_iter();
         let body = std::mem::replace(&mut start.inputs.body, Body::Inline(Vec::new()));
         let inputs = match body {
@@ -116,6 +124,7 @@ impl Assignment {
             inputs,
             stdin: std::cell::Cell::new(stdin),
             shared: std::cell::Cell::new(Some(shared)),
+            dirs,
             index: AtomicU32::new(0),
         })
     }
@@ -177,7 +186,7 @@ impl Assignment {
             argv: start.argv.clone(),
             env: start.env.clone(),
             stdin: self.stdin.take(),
-            dirs: Vec::new(),
+            dirs: self.dirs.clone(),
             log_level: start.log_level,
             shared: self.shared.take().expect("an assignment makes one instance"),
             limiter: Limiter::new(start.limits),

@@ -4,84 +4,175 @@
 //! worker: a fork costs nothing for it. What cannot be inherited is in `fork_server`: the parent-death
 //! signal, which a fork clears.
 //!
-//! Order matters: `no_new_privs` allows the next two; Landlock needs three system calls that the
-//! filter denies, so the filter is last.
+//! Order matters: where the process stands comes first, because it needs powers that are given up there;
+//! `no_new_privs` allows the next two; Landlock forbids to mount and needs three system calls that the filter
+//! denies, so the filter is last.
 
 #![forbid(unsafe_code)]
 
+mod judge;
 mod landlock;
+mod place;
 pub(crate) mod probe;
+mod root;
 mod rules;
 mod seccomp;
 
 use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 
+use rustix::io::Errno;
 use rustix::process::Resource;
 
 use crate::limits::{ARTIFACT_BYTES_MAX, CompileLimits, PROCESS_DESCRIPTORS_MAX};
 use crate::os::fork::ForkKey;
 use crate::os::hardening;
-use crate::policy::{Layer, SandboxMode};
+use crate::policy::{DirAccess, DirRule, Layer, SandboxMode};
+use crate::worker::fault;
 
+pub(crate) use judge::SandboxError;
 pub(crate) use seccomp::freeze_code;
 
 /// What a process must still be able to do.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Profile<'a> {
-    /// Fork workers, with this key, and run artifacts in them.
-    ForkServer(&'a ForkKey),
-    /// Run an artifact.
-    Worker,
+    /// Run artifacts that use these directories; with a key, fork workers that do.
+    Run(Option<&'a ForkKey>, Directories<'a>),
     /// Compile, with threads, within these limits.
     Compile(CompileLimits),
 }
+
+/// Granted directories, and a descriptor of each that the host opened.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Directories<'a> {
+    pub(crate) rules: &'a [DirRule],
+    pub(crate) descriptors: &'a [OwnedFd],
+}
+
+/// How a granted directory is reached from inside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// By this path, in the empty root.
+    Path(PathBuf),
+    /// By the host's descriptor.
+    Descriptor,
+}
+
+/// The walls that stand.
+#[derive(Debug)]
+pub(crate) struct Entered {
+    pub(crate) layers: Vec<Layer>,
+    /// For each granted directory.
+    pub(crate) reach: Vec<Reach>,
+}
+
+/// Why a layer is not in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// This machine, or what was granted, does not allow it.
+    Missing(String),
+    /// It may work another time.
+    Failed(String),
+}
+
+/// One layer, and how it went.
+type Tried = (Layer, Result<(), Cause>);
 
 /// The layers that stand since the process began, whatever the mode.
 const FROM_THE_BEGINNING: [Layer; 4] =
     [Layer::Environment, Layer::Descriptors, Layer::Session, Layer::ParentDeath];
 
-/// A layer that could not be entered.
-#[derive(Debug, thiserror::Error)]
-#[error("the layer `{}` cannot be entered: {cause}", layer.label())]
-pub(crate) struct SandboxError {
-    layer: Layer,
-    cause: String,
+impl Cause {
+    fn text(&self) -> &str {
+        match self {
+            Self::Missing(text) | Self::Failed(text) => text,
+        }
+    }
 }
 
-/// Enters every layer that `mode` asks for; the layers that stand afterwards.
+impl From<io::Error> for Cause {
+    fn from(error: io::Error) -> Self {
+        let passing = [Errno::NOMEM, Errno::AGAIN, Errno::MFILE, Errno::NFILE, Errno::NOSPC, Errno::INTR];
+        match Errno::from_io_error(&error) {
+            Some(errno) if passing.contains(&errno) => Self::Failed(error.to_string()),
+            _ => Self::Missing(error.to_string()),
+        }
+    }
+}
+
+impl From<Errno> for Cause {
+    fn from(error: Errno) -> Self {
+        io::Error::from(error).into()
+    }
+}
+
+impl Profile<'_> {
+    fn dirs(&self) -> Directories<'_> {
+        match self {
+            Self::Run(_, dirs) => *dirs,
+            Self::Compile(_) => Directories::default(),
+        }
+    }
+}
+
+impl Directories<'_> {
+    /// The widest access to any of them.
+    fn access(&self) -> Option<DirAccess> {
+        self.rules.iter().map(|rule| rule.access).max()
+    }
+}
+
+/// Enters every layer that `mode` asks for. Call it while the process has one thread.
 ///
 /// # Errors
 ///
-/// In [`SandboxMode::Required`], the first layer that cannot be entered.
-pub(crate) fn enter(mode: SandboxMode, profile: &Profile<'_>) -> Result<Vec<Layer>, SandboxError> {
-    let mut layers = FROM_THE_BEGINNING.to_vec();
+/// In [`SandboxMode::Required`], the first layer that must stand and does not.
+pub(crate) fn enter(mode: SandboxMode, profile: &Profile<'_>) -> Result<Entered, SandboxError> {
     // The compiler's limits are limits of the task, not a wall: they stand in every mode.
     if let Profile::Compile(limits) = profile {
-        limit_compiler(limits).map_err(|error| failed(Layer::ResourceLimits, &error))?;
+        limit_compiler(limits)
+            .map_err(|error| SandboxError::new(Layer::ResourceLimits, error.to_string()))?;
     }
-    if mode == SandboxMode::Off {
-        return Ok(layers);
-    }
-    for layer in Layer::ALL.iter().copied().filter(|layer| !FROM_THE_BEGINNING.contains(layer)) {
-        match enter_layer(layer, profile) {
-            Ok(()) => layers.push(layer),
-            Err(_) if mode == SandboxMode::BestEffort => {}
-            Err(cause) => return Err(SandboxError { layer, cause }),
-        }
-    }
-    Ok(layers)
+    let layers = match mode {
+        SandboxMode::Off => FROM_THE_BEGINNING.to_vec(),
+        SandboxMode::BestEffort | SandboxMode::Required => judge::judge(mode, &try_all(profile, |_| Ok(())))?,
+    };
+    let reach = |index| match layers.contains(&Layer::EmptyRoot) {
+        true => Reach::Path(root::place(index)),
+        false => Reach::Descriptor,
+    };
+    let reach = (0..profile.dirs().rules.len()).map(reach).collect();
+    Ok(Entered { layers, reach })
 }
 
-/// Enters one layer.
-fn enter_layer(layer: Layer, profile: &Profile<'_>) -> Result<(), String> {
-    let text = |error: io::Error| error.to_string();
+/// Enters every layer, and asks `proof` whether each that was entered holds.
+fn try_all(profile: &Profile<'_>, proof: fn(Layer) -> Result<(), String>) -> Vec<Tried> {
+    let proven = |(layer, entered): Tried| {
+        let holds = || proof(layer).map_err(Cause::Failed);
+        (layer, fault::layer(layer).map_err(Cause::Missing).and(entered).and_then(|()| holds()))
+    };
+    let mut tried: Vec<Tried> = FROM_THE_BEGINNING.map(|layer| proven((layer, Ok(())))).into();
+    tried.extend(place::enter(profile.dirs().rules).layers.map(proven));
+    for layer in
+        [Layer::NotDumpable, Layer::ResourceLimits, Layer::NoNewPrivileges, Layer::Landlock, Layer::Seccomp]
+    {
+        // A layer that a test wants missing is not entered.
+        let entered = fault::layer(layer).map_err(Cause::Missing).and_then(|()| enter_layer(layer, profile));
+        tried.push(proven((layer, entered)));
+    }
+    tried
+}
+
+fn enter_layer(layer: Layer, profile: &Profile<'_>) -> Result<(), Cause> {
     match layer {
-        Layer::Environment | Layer::Descriptors | Layer::Session | Layer::ParentDeath => Ok(()),
-        Layer::NotDumpable => hardening::forbid_dumps().map_err(text),
-        Layer::ResourceLimits => limit_resources().map_err(text),
-        Layer::NoNewPrivileges => hardening::forbid_new_privileges().map_err(text),
-        Layer::Landlock => landlock::deny_all(),
-        Layer::Seccomp => seccomp::enter(profile),
+        Layer::NotDumpable => Ok(hardening::forbid_dumps()?),
+        Layer::ResourceLimits => Ok(limit_resources()?),
+        Layer::NoNewPrivileges => Ok(hardening::forbid_new_privileges()?),
+        Layer::Landlock => landlock::enter(profile.dirs()).map_err(Cause::Missing),
+        Layer::Seccomp => seccomp::enter(profile).map_err(Cause::Missing),
+        // They stand already: `place` entered them, or the start of the process.
+        _ => Ok(()),
     }
 }
 
@@ -101,8 +192,4 @@ fn limit_compiler(limits: &CompileLimits) -> io::Result<()> {
     let seconds = limits.cpu_time.as_secs().max(1);
     // SIGXCPU first, which says why; SIGKILL a second later.
     hardening::limit_to(Resource::Cpu, seconds, seconds + 1)
-}
-
-fn failed(layer: Layer, error: &io::Error) -> SandboxError {
-    SandboxError { layer, cause: error.to_string() }
 }

@@ -9,3 +9,4 @@ mod loading;
 mod signals;
 mod sync;
 mod tasks;
+pub(super) mod walls;

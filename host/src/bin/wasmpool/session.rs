@@ -20,7 +20,13 @@ pub fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<
 
 /// A supervisor with the user's limits for compiling.
 pub fn supervisor(compile: &CompileOptions) -> Result<Supervisor, Failure> {
-    let mut builder = Supervisor::builder();
+    let mode = sandbox_mode(compile.sandbox);
+    if mode == SandboxMode::Off {
+        tracing::warn!(
+            "`--sandbox off` is not a sandbox: a guest that breaks out of WebAssembly can do what you can"
+        );
+    }
+    let mut builder = Supervisor::builder().compile_sandbox(mode);
     if let Some(time) = compile.compile_time {
         builder = builder.compile_time(time);
     }
@@ -69,12 +75,15 @@ pub fn limits(options: &TaskOptions) -> Limits {
 
 /// The policy that the options ask for.
 pub fn policy(options: &TaskOptions) -> Policy {
-    let sandbox = match options.sandbox {
+    Policy { sandbox: sandbox_mode(options.compile.sandbox) }
+}
+
+fn sandbox_mode(option: Sandbox) -> SandboxMode {
+    match option {
         Sandbox::Required => SandboxMode::Required,
         Sandbox::BestEffort => SandboxMode::BestEffort,
         Sandbox::Off => SandboxMode::Off,
-    };
-    Policy { sandbox }
+    }
 }
 
 /// The start method that the options ask for.

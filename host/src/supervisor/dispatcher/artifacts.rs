@@ -15,7 +15,6 @@ use crate::os::child::ExitStatus;
 use crate::os::memory_file::{self, SealedFile};
 use crate::os::socket::PacketSocket;
 use crate::outcome::{StartFailed, StartFailure};
-use crate::policy::SandboxMode;
 use crate::protocol::compile::Compile;
 use crate::protocol::fork_server::EngineSettings;
 use crate::supervisor::artifact_store::{Artifact, ArtifactKey};
@@ -139,7 +138,7 @@ impl Dispatcher {
                 stack_bytes: crate::limits::Limits::default().stack_bytes,
             },
             limits,
-            sandbox: SandboxMode::BestEffort,
+            sandbox: self.settings.compile_sandbox,
         };
         let process_entry = self.processes.get(&process).expect("it was there above, and nothing removed it");
         let Purpose::Compile { output, .. } = &process_entry.purpose else { return Ok(()) };

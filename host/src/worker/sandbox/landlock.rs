@@ -1,28 +1,53 @@
-//! A Landlock rule set that handles everything the kernel knows and allows nothing of it.
+//! A Landlock rule set that handles everything the kernel knows and allows nothing of it but what was granted in
+//! directories.
 //!
 //! It cannot be widened later, not even by a second one, so a fork server serves one policy.
 
 #![forbid(unsafe_code)]
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetStatus, Scope,
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr,
+    RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
+
+use super::Directories;
+use crate::policy::DirAccess;
 
 /// The newest interface whose rights are asked for; an older kernel gives what it has.
 const NEWEST: ABI = ABI::V6;
 
-/// Denies opening files, TCP ports, and abstract sockets and signals beyond this rule set's processes.
-pub(super) fn deny_all() -> Result<(), String> {
+/// Denies opening files outside the granted directories, TCP ports, and abstract sockets and signals beyond this
+/// rule set's processes.
+pub(super) fn enter(dirs: Directories<'_>) -> Result<(), String> {
+    let rules = dirs.rules.iter().zip(dirs.descriptors);
+    let rules = rules.map(|(rule, dir)| Ok::<_, RulesetError>(PathBeneath::new(dir, rights(rule.access))));
     let restricted = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(NEWEST))
         .and_then(|rules| rules.handle_access(AccessNet::from_all(NEWEST)))
         .and_then(|rules| rules.scope(Scope::from_all(NEWEST)))
         .and_then(Ruleset::create)
+        .and_then(|created| created.add_rules(rules))
         .and_then(landlock::RulesetCreated::restrict_self)
         .map_err(|error| error.to_string())?;
     match restricted.ruleset {
         RulesetStatus::NotEnforced => Err("this kernel has no Landlock".to_owned()),
         RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced => Ok(()),
+    }
+}
+
+/// Nothing in a granted directory is executed, and nothing that is no file, directory or link is made.
+fn rights(access: DirAccess) -> BitFlags<AccessFs> {
+    match access {
+        DirAccess::ReadOnly => AccessFs::ReadFile | AccessFs::ReadDir,
+        DirAccess::ReadWrite => {
+            AccessFs::from_all(NEWEST)
+                & !(AccessFs::Execute
+                    | AccessFs::MakeChar
+                    | AccessFs::MakeBlock
+                    | AccessFs::MakeSock
+                    | AccessFs::MakeFifo
+                    | AccessFs::IoctlDev)
+        }
     }
 }

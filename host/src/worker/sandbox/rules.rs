@@ -8,6 +8,8 @@ pub(super) enum When {
     Always,
     /// An argument, by its index, has one of these values.
     Argument(u8, &'static [u64]),
+    /// The first argument is this one, a C `int`, and the third this one.
+    FirstAndThird(i32, u64),
 }
 
 /// One row of the table.
@@ -45,6 +47,10 @@ const FCNTL: &[u64] = &commands([
     libc::F_ADD_SEALS,
     libc::F_GET_SEALS,
 ]);
+/// For files of granted directories.
+const FCNTL_FILES: &[u64] = &commands([libc::F_SETFL]);
+/// The flags with which wasmtime-wasi opens a granted directory.
+const DIRECTORY: u64 = (libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC) as u64;
 /// Options of `prctl`. Not PR_SET_DUMPABLE, PR_SET_PTRACER, PR_SET_MM, PR_SET_CHILD_SUBREAPER.
 const PRCTL: &[u64] = &commands([
     libc::PR_SET_PDEATHSIG,
@@ -126,13 +132,41 @@ pub(super) const EVERY_PROCESS: &[Rule] = rules! {
 pub(super) const WORKER: &[Rule] = rules! {
     SYS_mprotect, "code of the artifact, linear memories that grow";
     SYS_openat2, "files in granted directories";
-    SYS_statx, "the same";
-    SYS_newfstatat, "the same";
     SYS_epoll_create1, "the executor, should it ever wait for descriptors";
     SYS_epoll_ctl, "the same";
     SYS_epoll_wait, "the same";
     SYS_epoll_pwait, "the same";
     SYS_eventfd2, "the same";
+};
+
+/// What reading granted directories needs besides. `openat` below a descriptor stays denied: only
+/// wasmtime-wasi's own way of resolving paths would use it.
+pub(super) const READ_DIRS: &[Rule] = rules! {
+    SYS_fchdir, "reaching a directory by its descriptor, where there is no empty root";
+    SYS_openat if When::FirstAndThird(libc::AT_FDCWD, DIRECTORY), "a directory itself, as a path descriptor";
+    SYS_statx, "what a file is";
+    SYS_newfstatat, "the same";
+    SYS_getdents64, "listing directories";
+    SYS_readlinkat, "reading symbolic links";
+    SYS_preadv, "reading files in parts";
+    SYS_fadvise64, "advice on how a file will be read";
+    SYS_fcntl if When::Argument(1, FCNTL_FILES), "flags of open files";
+};
+
+/// What changing granted directories needs besides. Not modes and owners, which WASI does not know.
+pub(super) const WRITE_DIRS: &[Rule] = rules! {
+    SYS_mkdirat, "making directories";
+    SYS_unlinkat, "removing files and directories";
+    SYS_renameat, "renaming";
+    SYS_renameat2, "renaming";
+    SYS_linkat, "hard links";
+    SYS_symlinkat, "symbolic links";
+    SYS_utimensat, "times of files";
+    SYS_pwritev, "writing files in parts";
+    SYS_pwritev2, "appending in parts";
+    SYS_fallocate, "room for files";
+    SYS_fsync, "keeping what was written";
+    SYS_fdatasync, "keeping what was written";
 };
 
 /// What the fork server needs once more, to forbid itself and its workers new code.

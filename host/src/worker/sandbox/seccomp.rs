@@ -19,8 +19,9 @@ use seccompiler::{
 };
 
 use super::Profile;
-use super::rules::{COMPILE, EVERY_PROCESS, FORK_SERVER, Rule, WORKER, When};
+use super::rules::{COMPILE, EVERY_PROCESS, FORK_SERVER, READ_DIRS, Rule, WORKER, WRITE_DIRS, When};
 use crate::os::fork::{FORK_FLAGS, FORK_KEY_ARGUMENT, ForkKey};
+use crate::policy::DirAccess;
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
@@ -32,14 +33,18 @@ const EPERM: SeccompAction = SeccompAction::Errno(libc::EPERM as u32);
 pub(super) fn enter(profile: &Profile<'_>) -> Result<(), String> {
     let mut rules = table(EVERY_PROCESS)?;
     match profile {
-        Profile::ForkServer(_) => {
+        Profile::Run(key, dirs) => {
             merge(&mut rules, table(WORKER)?);
             merge(&mut rules, table(FORK_SERVER)?);
-            merge(&mut rules, BTreeMap::from([(libc::SYS_clone, vec![fork_rule()?])]));
-        }
-        Profile::Worker => {
-            merge(&mut rules, table(WORKER)?);
-            merge(&mut rules, table(FORK_SERVER)?);
+            if dirs.access().is_some() {
+                merge(&mut rules, table(READ_DIRS)?);
+            }
+            if dirs.access() == Some(DirAccess::ReadWrite) {
+                merge(&mut rules, table(WRITE_DIRS)?);
+            }
+            if key.is_some() {
+                merge(&mut rules, BTreeMap::from([(libc::SYS_clone, vec![fork_rule()?])]));
+            }
         }
         Profile::Compile(_) => merge(&mut rules, table(COMPILE)?),
     }
@@ -47,7 +52,7 @@ pub(super) fn enter(profile: &Profile<'_>) -> Result<(), String> {
     rules.insert(libc::SYS_clone3, Vec::new());
     let mut program = compile(rules, EPERM, SeccompAction::Allow)?;
     answer_enosys(&mut program, libc::SYS_clone3)?;
-    if let Profile::ForkServer(key) = profile {
+    if let Profile::Run(Some(key), _) = profile {
         put_key(&mut program, key)?;
     }
     let installed = seccompiler::apply_filter(&program).map_err(|error| error.to_string());
@@ -66,7 +71,7 @@ pub(crate) fn freeze_code() -> Result<(), String> {
         let bit = libc::PROT_EXEC as u64;
         let condition = SeccompCondition::new(2, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(bit), bit)
             .map_err(text)?;
-        Ok::<_, String>((call, vec![SeccompRule::new(vec![condition]).map_err(text)?]))
+        Ok::<_, String>((call, vec![all_of([condition])?]))
     };
     let mut rules = Rules::from([executable(libc::SYS_mmap)?, executable(libc::SYS_mprotect)?]);
     rules.insert(libc::SYS_seccomp, Vec::new());
@@ -78,16 +83,29 @@ fn table(rows: &[Rule]) -> Result<Rules, String> {
     let mut rules = Rules::new();
     for row in rows {
         let chain = rules.entry(row.call).or_default();
-        if let When::Argument(index, values) = row.when {
-            for value in values {
-                let condition =
-                    SeccompCondition::new(index, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, *value)
-                        .map_err(text)?;
-                chain.push(SeccompRule::new(vec![condition]).map_err(text)?);
+        match row.when {
+            When::Always => {}
+            When::Argument(index, values) => {
+                for value in values {
+                    chain.push(all_of([equal(index, SeccompCmpArgLen::Qword, *value)?])?);
+                }
+            }
+            When::FirstAndThird(first, third) => {
+                // The kernel looks at the lower half of an `int`, and what the upper one holds is not fixed.
+                let first = equal(0, SeccompCmpArgLen::Dword, u64::from(first.cast_unsigned()))?;
+                chain.push(all_of([first, equal(2, SeccompCmpArgLen::Dword, third)?])?);
             }
         }
     }
     Ok(rules)
+}
+
+fn equal(argument: u8, length: SeccompCmpArgLen, value: u64) -> Result<SeccompCondition, String> {
+    SeccompCondition::new(argument, length, SeccompCmpOp::Eq, value).map_err(text)
+}
+
+fn all_of<const N: usize>(conditions: [SeccompCondition; N]) -> Result<SeccompRule, String> {
+    SeccompRule::new(conditions.into()).map_err(text)
 }
 
 /// Adds rules; a call that has some already is allowed in either case.
@@ -98,10 +116,8 @@ fn merge(rules: &mut Rules, others: Rules) {
 }
 
 fn fork_rule() -> Result<SeccompRule, String> {
-    let equal = |argument, value| {
-        SeccompCondition::new(argument, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, value).map_err(text)
-    };
-    SeccompRule::new(vec![equal(0, FORK_FLAGS)?, equal(FORK_KEY_ARGUMENT, KEY_PLACEHOLDER)?]).map_err(text)
+    let flags = equal(0, SeccompCmpArgLen::Qword, FORK_FLAGS)?;
+    all_of([flags, equal(FORK_KEY_ARGUMENT, SeccompCmpArgLen::Qword, KEY_PLACEHOLDER)?])
 }
 
 fn compile(rules: Rules, otherwise: SeccompAction, matching: SeccompAction) -> Result<BpfProgram, String> {

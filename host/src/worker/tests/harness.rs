@@ -3,8 +3,10 @@
 #![forbid(unsafe_code)]
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
+use crate::directory::GrantedDir;
 use crate::limits::{CompileLimits, FRAME_BYTES_MAX, Limits};
 use crate::module_info::ModuleInfo;
 use crate::os::memory_file::{self, SealedFile};
@@ -12,7 +14,7 @@ use crate::os::socket::{PacketSocket, Received};
 use crate::outcome::Encoding;
 use crate::policy::{Layer, Policy, SandboxMode};
 use crate::protocol::compile::{ArtifactHeader, Compile, Compiled, decode_info};
-use crate::protocol::fork_server::{EngineSettings, FromForkServer, Load, ToForkServer};
+use crate::protocol::fork_server::{EngineSettings, FromForkServer, Load, Probed, ToForkServer};
 use crate::protocol::frame;
 use crate::protocol::worker::{
     Body, Claim, Entry, FromWorker, Inputs, Start, Stream, ToWorker, WorkerLimits,
@@ -20,6 +22,18 @@ use crate::protocol::worker::{
 
 pub(super) const ENGINE: EngineSettings = EngineSettings { fuel: false, stack_bytes: 512 * 1024 };
 pub(super) const WITH_FUEL: EngineSettings = EngineSettings { fuel: true, ..ENGINE };
+
+/// Whose process it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum User {
+    /// The user of the tests.
+    Ours,
+    /// Somebody who is not root; the user of the tests, if that is not root.
+    Ordinary,
+}
+
+/// The user and group of [`User::Ordinary`].
+pub(super) const ORDINARY: u32 = 65_533;
 
 /// A child process with its control socket; killed on drop.
 pub(super) struct Process {
@@ -29,6 +43,10 @@ pub(super) struct Process {
 
 impl Process {
     pub(super) fn start(role: &str, fault: Option<&str>) -> Self {
+        Self::start_as(User::Ours, role, fault)
+    }
+
+    pub(super) fn start_as(user: User, role: &str, fault: Option<&str>) -> Self {
         let (ours, theirs) = PacketSocket::pair().unwrap();
         let mut command = Command::new("/proc/self/exe");
         command
@@ -38,6 +56,9 @@ impl Process {
             .stdout(Stdio::null());
         if let Some(fault) = fault {
             command.env("WASMPOOL_FAULT", fault);
+        }
+        if user == User::Ordinary && rustix::process::geteuid().is_root() {
+            command.uid(ORDINARY).gid(ORDINARY);
         }
         Self { child: command.spawn().unwrap(), socket: ours }
     }
@@ -127,9 +148,44 @@ pub(super) fn load_message(artifact: &Artifact, engine: EngineSettings) -> ToFor
 pub(super) fn serve(artifact: &Artifact, engine: EngineSettings, fault: Option<&str>) -> Process {
     let server = Process::start("fork-server", fault);
     send(&server.socket, &load_message(artifact, engine), &[&artifact.file]);
-    let ready = receive::<FromForkServer>(&server.socket).expect("an answer").0;
-    assert_eq!(ready, FromForkServer::Ready { layers: Layer::ALL.to_vec() });
+    assert_eq!(ready(&server), Ok(available(User::Ours)));
     server
+}
+
+/// A fork server for these directories, and what it answers to its first frame.
+pub(super) fn serve_dirs(
+    user: User,
+    artifact: &Artifact,
+    dirs: &[GrantedDir],
+    fault: Option<&str>,
+) -> (Process, Result<Vec<Layer>, String>) {
+    let server = Process::start_as(user, "fork-server", fault);
+    let ToForkServer::Load(mut load) = load_message(artifact, ENGINE) else { panic!("it is a load") };
+    load.dirs = dirs.iter().map(|dir| dir.rule().clone()).collect();
+    let mut descriptors: Vec<&dyn AsFd> = vec![&artifact.file];
+    descriptors.extend(dirs.iter().map(|dir| dir as &dyn AsFd));
+    send(&server.socket, &ToForkServer::Load(load), &descriptors);
+    let answer = ready(&server);
+    (server, answer)
+}
+
+fn ready(server: &Process) -> Result<Vec<Layer>, String> {
+    match receive::<FromForkServer>(&server.socket).expect("an answer").0 {
+        FromForkServer::Ready { layers } => Ok(layers),
+        FromForkServer::LoadFailed { detail, .. } => Err(detail),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What the doctor says of each layer.
+pub(super) fn examine(user: User) -> Vec<(Layer, Option<String>)> {
+    receive::<Probed>(&Process::start_as(user, "doctor", None).socket).expect("an answer").0.layers
+}
+
+/// The layers that this machine can give this user.
+pub(super) fn available(user: User) -> Vec<Layer> {
+    let layers = examine(user).into_iter().filter(|(_, cause)| cause.is_none());
+    layers.map(|(layer, _)| layer).collect()
 }
 
 /// A worker: our end of its task socket, and its pidfd.

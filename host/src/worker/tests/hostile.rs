@@ -4,7 +4,7 @@
 
 use super::harness::*;
 use crate::os::hardening;
-use crate::os::test_hostile::{ATTEMPTS, open_descriptors, refused};
+use crate::os::test_hostile::{ATTEMPTS, refused};
 use crate::protocol::frame;
 use crate::protocol::worker::{Entry, FromWorker, LogLevel};
 
@@ -17,7 +17,7 @@ pub(in crate::worker) fn attack(send: impl Fn(&[u8])) {
     for (name, attempt) in ATTEMPTS {
         log(name, refused(*attempt).err().unwrap_or_default());
     }
-    log("descriptors", format!("{:?}", open_descriptors()));
+    log("descriptors", format!("{:?}", hardening::open_descriptors()));
     log("environment", format!("{:?}", std::env::vars().collect::<Vec<_>>()));
     log("threads", if hardening::is_single_threaded() { "1" } else { "many" }.to_owned());
 }

@@ -30,9 +30,6 @@ pub struct TaskOptions {
     pub max_output: Option<u64>,
     #[command(flatten)]
     pub compile: CompileOptions,
-    /// How much of the sandbox must be there
-    #[arg(long, value_enum, default_value_t, value_name = "MODE")]
-    pub sandbox: Sandbox,
     /// How workers are started
     #[arg(long, value_enum, default_value_t, value_name = "METHOD")]
     pub start_method: StartMethodName,
@@ -44,7 +41,7 @@ pub struct TaskOptions {
     pub stdin: Option<PathBuf>,
 }
 
-/// What compiling a module may cost, and how many are kept.
+/// What compiling a module may cost, how many are kept, and the walls around whoever compiles or runs it.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub struct CompileOptions {
     /// CPU time for compiling the module [default: 30s, and 2s for each MiB of module]
@@ -56,6 +53,9 @@ pub struct CompileOptions {
     /// Bytes of all compiled modules in the cache; what was used longest ago goes first [default: 1GiB]
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
     pub cache_size: Option<u64>,
+    /// How much of the sandbox must be there
+    #[arg(long, value_enum, default_value_t, value_name = "MODE")]
+    pub sandbox: Sandbox,
 }
 
 /// How a batch is spread over workers. `run` takes them too, so that one set of options serves all
@@ -158,12 +158,12 @@ pub enum Progress {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Sandbox {
-    /// Without every layer nothing runs
+    /// Without every layer that this machine can give nothing runs
     #[default]
     Required,
     /// Missing layers are left out; the records say which stood
     BestEffort,
-    /// No sandbox
+    /// No sandbox: a guest that breaks out of WebAssembly can do what you can
     Off,
 }
 

@@ -56,7 +56,7 @@ pub(in crate::worker::imports) fn config() -> (HostConfig, PacketSocket) {
         argv: vec!["guest".to_owned()],
         env: Vec::new(),
         stdin: None,
-        dirs: Vec::new(),
+        dirs: Arc::default(),
         log_level: None,
         shared: Shared { who: Token::new(9).unwrap(), grants: Grants::default() },
         link: Arc::new(Link::new(theirs)),
