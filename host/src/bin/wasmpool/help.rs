@@ -37,7 +37,7 @@ Examples:
   # a program, stopped after 0.3 s with code 221
   wasmpool run --timeout 300ms loop.wat
   # a program that reads one folder, writes another, and knows one variable
-  wasmpool run --dir photos:ro --dir out::/out --env LANG resize.wasm photos /out
+  wasmpool run --dir in:ro --dir out::/out --env LANG resize.wasm in /out
   # a program with its own arguments and our standard streams
   wasmpool run tool.wasm --verbose in.txt <data
   # a plain export

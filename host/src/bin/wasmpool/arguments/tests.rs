@@ -118,6 +118,20 @@ fn shared_objects_are_named_as_often_as_one_likes() {
 }
 
 #[test]
+fn grants_are_named_as_often_as_one_likes() {
+    let hosts = |grants: &GrantOptions| {
+        let names = grants.dirs.iter().map(|dir| dir.host.display().to_string());
+        names.chain(grants.env.iter().map(|variable| variable.name.clone())).collect::<Vec<_>>()
+    };
+    let run =
+        run(&["run", "--dir", "a", "--env", "X=1", "m", "-t", "x", "--dir", "b:ro", "--env", "Y"]).unwrap();
+    assert_eq!(hosts(&run.grants), ["a", "b", "X", "Y"]);
+    let map = map(&["map", "--dir", "a", "m", "-t", "x", "1", "--dir", "b::/b", "--cpu-time", "2s"]).unwrap();
+    assert_eq!(hosts(&map.grants), ["a", "b"]);
+    assert_eq!(map.task_options.cpu_time, Some(std::time::Duration::from_secs(2)));
+}
+
+#[test]
 fn help_has_one_section_for_what_is_shared() {
     let help = parse(&line(&["map", "--help"])).unwrap_err().to_string();
     assert_eq!(help.matches("Queues, locks and the like:").count(), 1, "{help}");
