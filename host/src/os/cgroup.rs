@@ -17,6 +17,11 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long a group may be busy with a process that has ended, and how often to look.
+const LEAVE_TIME_MAX: Duration = Duration::from_millis(50);
+const LEAVE_LOOK_TIME: Duration = Duration::from_micros(100);
 
 /// Which of the kernel's two interfaces a hierarchy has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,7 +165,7 @@ impl Site {
             for entry in entries.filter_map(Result::ok) {
                 if entry.file_name().to_str().is_some_and(&is_abandoned) {
                     // One with processes is refused, and is left to whoever looks later.
-                    let _ = fs::remove_dir(entry.path());
+                    let _ = remove(&entry.path());
                 }
             }
         }
@@ -331,9 +336,23 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         for folder in &self.folders {
-            if let Err(error) = fs::remove_dir(&folder.path) {
+            if let Err(error) = remove(&folder.path) {
                 tracing::warn!(folder = %folder.path.display(), %error, "a cgroup is left");
             }
+        }
+    }
+}
+
+/// Removes a group whose last process has ended. A process is in its group until a CPU has left it for the last time,
+/// which may be some moments after it was reaped.
+fn remove(folder: &Path) -> io::Result<()> {
+    let begun = Instant::now();
+    loop {
+        match fs::remove_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy && begun.elapsed() < LEAVE_TIME_MAX => {
+                std::thread::sleep(LEAVE_LOOK_TIME);
+            }
+            other => return other,
         }
     }
 }

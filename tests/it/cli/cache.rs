@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::support::{Finished, Run, finish, wasmpool};
+use crate::support::{Finished, Run, finish, ordinary, wasmpool};
 
 /// A module and an empty cache, in a folder that vanishes with them.
 struct Place(tempfile::TempDir);
@@ -16,6 +16,7 @@ impl Place {
     fn new() -> Self {
         let place = Self(tempfile::tempdir().expect("a folder"));
         place.module("add", 0);
+        ordinary::give(place.0.path());
         place
     }
 
@@ -109,6 +110,7 @@ fn what_is_no_entry_of_ours_is_never_loaded_and_made_again() {
         let entry = place.entry();
         let good = std::fs::read(&entry).expect("an entry");
         damage(&entry);
+        ordinary::give(&place.cache());
         let warned = expect_sum(place.run().run());
         assert!(warned.contains(says) && warned.contains("ignored and made again"), "{says}: {warned}");
         assert_eq!(std::fs::read(&entry).expect("an entry"), good, "{says}: it is what it was");
@@ -170,6 +172,7 @@ fn a_cache_folder_that_others_can_write_to_is_refused_and_everything_works_witho
     let place = Place::new();
     std::fs::create_dir(place.cache()).expect("a folder");
     std::fs::set_permissions(place.cache(), PermissionsExt::from_mode(0o777)).expect("its mode is changed");
+    ordinary::give(&place.cache());
     for _ in 0..2 {
         let warned = expect_sum(place.run().run());
         assert!(warned.contains("the cache folder is not used"), "{warned}");

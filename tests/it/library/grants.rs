@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
-use crate::support::{plan, scenario};
+use crate::support::{ordinary, plan, scenario};
 
 /// Folders for one test.
 struct Folders {
@@ -42,6 +42,7 @@ impl Folders {
 
     /// A grant of one of the folders.
     fn grant(&self, name: &str, guest: &str, mode: &str) -> Value {
+        ordinary::give(self.folder.path());
         json!([self.path(name), guest, mode])
     }
 
@@ -354,6 +355,7 @@ fn a_guest_without_descriptors_gets_an_error_and_its_result_arrives() {
 #[test]
 fn different_grants_have_different_fork_servers() {
     let folder = tempfile::tempdir().expect("a folder");
+    ordinary::give(folder.path());
     scenario("grant-servers", &[&folder.path().display().to_string()]).run().expect(0);
 }
 

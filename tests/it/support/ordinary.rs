@@ -3,7 +3,7 @@
 //! The variable names a folder that such a user can reach, wherever the workspace lies, with copies of the programs,
 //! the guests and the modules.
 
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{PermissionsExt, chown, lchown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -26,10 +26,16 @@ pub fn dress(command: &mut Command) {
     }
 }
 
-/// Gives a folder to the ordinary user, in a run for one.
+/// Gives a folder and what is in it to the ordinary user, in a run for one.
 pub fn give(path: &Path) {
-    if folder().is_some() {
-        chown(path, Some(ORDINARY), Some(ORDINARY)).expect("root gives files away");
+    if folder().is_none() {
+        return;
+    }
+    lchown(path, Some(ORDINARY), Some(ORDINARY)).expect("root gives files away");
+    if path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
+        for entry in std::fs::read_dir(path).expect("a folder").flatten() {
+            give(&entry.path());
+        }
     }
 }
 
