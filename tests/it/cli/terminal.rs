@@ -1,6 +1,6 @@
 //! Guest 15: what a guest says cannot act on the terminal that it is shown on.
 
-use crate::support::{guests, wasmpool};
+use crate::support::{guests, ordinary, wasmpool};
 
 /// Renames the window, fills the clipboard, clears the screen and goes up, in three ways of writing it.
 const ATTACK: &str =
@@ -8,10 +8,18 @@ const ATTACK: &str =
 /// Every character of it that a terminal would act on.
 const ACTIVE: [char; 6] = ['\x1b', '\u{9b}', '\x07', '\x08', '\x7f', '\u{9d}'];
 
+/// A module in the text format, in a folder that vanishes with it.
+fn written(text: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    ordinary::give(folder.path());
+    let path = folder.path().join("module.wat");
+    std::fs::write(&path, text).expect("a file");
+    let path = path.display().to_string();
+    (folder, path)
+}
+
 /// A command that prints these bytes.
 fn printing(text: &str) -> (tempfile::TempDir, String) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("module.wat");
     let escaped: String = text.bytes().map(|byte| format!("\\{byte:02x}")).collect();
     let module = format!(
         r#"(module
@@ -23,22 +31,15 @@ fn printing(text: &str) -> (tempfile::TempDir, String) {
                 (drop (call $write (i32.const 2) (i32.const 0) (i32.const 1) (i32.const 8)))))"#,
         text.len()
     );
-    std::fs::write(&path, module).expect("a file");
-    let path = path.display().to_string();
-    (folder, path)
+    written(&module)
 }
 
 #[test]
 fn what_a_guest_says_cannot_act_on_a_terminal() {
     let (_folder, prints) = printing(ATTACK);
-    let (_other, named) = {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("named.wat");
-        let name: String = ATTACK.bytes().map(|byte| format!("\\{byte:02x}")).collect();
-        let text = format!(r#"(module (import "{name}" "{name}" (func)) (func (export "{name}")))"#);
-        std::fs::write(&path, text).expect("a file");
-        (folder, path.display().to_string())
-    };
+    let name: String = ATTACK.bytes().map(|byte| format!("\\{byte:02x}")).collect();
+    let (_other, named) =
+        written(&format!(r#"(module (import "{name}" "{name}" (func)) (func (export "{name}")))"#));
     let guests = guests();
     // The program's own colours are off.
     let options = ["--color", "never"];

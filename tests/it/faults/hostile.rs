@@ -10,7 +10,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{binary, guests, scenario, wat};
+use crate::support::{binary, guests, ordinary, scenario, wat};
 
 const MIB: u64 = 1 << 20;
 
@@ -215,6 +215,7 @@ fn table(folder: &std::path::Path) -> Vec<Value> {
 
 fn run(name: &str, workers: &str) {
     let folder = tempfile::tempdir().expect("a folder");
+    ordinary::give(folder.path());
     let rows = json!(table(folder.path())).to_string();
     let finished = scenario(name, &[workers, &rows]).run().expect(0);
     for line in finished.lines() {
