@@ -1,6 +1,11 @@
 //! Directories that a task may use, opened once, where they were granted.
 //!
 //! What is granted is the directory and not its name: whatever stands under the name later is something else.
+//!
+//! Behind the paths of WASI stands Landlock, whose rights add up: what may be written from one directory may be written by
+//! every path. So nothing can be read-only inside a directory that may be written, and that is refused here instead of
+//! being promised; the reverse holds. A guest that wrote to /proc would change its own process's memory under the
+//! engine's feet, so nothing that holds it can be granted for writing.
 
 #![forbid(unsafe_code)]
 
@@ -43,6 +48,18 @@ pub enum GrantError {
     /// A guest's path is empty, too long, or has a byte that no path has.
     #[error("`{0}` is no path for a guest: a path such as `/data` was expected, of at most 256 bytes")]
     GuestPath(String),
+    /// Whoever can write to `/proc` can change running processes.
+    #[error("`{}` holds the process file system, through which memory of processes can be written: grant it read-only, or \
+             what is needed of it", .0.display())]
+    Processes(PathBuf),
+    /// A directory that is to be read-only is, or lies in, one that may be written.
+    #[error("`{}` cannot be granted read-only beside `{}`, in which everything may be written", inner.display(), outer.display())]
+    Writable {
+        /// The read-only one.
+        inner: PathBuf,
+        /// The other one.
+        outer: PathBuf,
+    },
     /// Two directories at one path of the guest.
     #[error("two directories are granted at the guest's path `{0}`")]
     Twice(String),
@@ -56,7 +73,7 @@ impl GrantedDir {
     ///
     /// # Errors
     ///
-    /// When it is no directory, or may not be opened; when `guest` is no path.
+    /// When it is no directory, or may not be opened; when it holds `/proc` and is to be written; when `guest` is no path.
     pub fn open(
         host: impl AsRef<Path>,
         guest: impl Into<String>,
@@ -76,7 +93,31 @@ impl GrantedDir {
             let identity = (metadata.dev(), metadata.ino());
             Ok(Self { rule: DirRule { host, guest: guest.clone(), access, identity }, file: Arc::new(file) })
         };
-        opened().map_err(|error| GrantError::NotOpened { path: path.to_owned(), reason: error.to_string() })
+        let opened = opened()
+            .map_err(|error| GrantError::NotOpened { path: path.to_owned(), reason: error.to_string() })?;
+        if access == DirAccess::ReadWrite && opened.holds_processes() {
+            return Err(GrantError::Processes(path.to_owned()));
+        }
+        Ok(opened)
+    }
+
+    fn holds_processes(&self) -> bool {
+        let is_inside =
+            rustix::fs::fstatfs(&self.file).is_ok_and(|system| system.f_type == rustix::fs::PROC_SUPER_MAGIC);
+        is_inside || Path::new("/proc").starts_with(&self.rule.host)
+    }
+
+    /// The guest's path as it is compared: `/data`, `data/` and `./data` are one path for a guest, whose current
+    /// directory is `/`.
+    fn guest_parts(&self) -> impl Iterator<Item = &str> {
+        self.rule.guest.split('/').filter(|part| !part.is_empty() && *part != ".")
+    }
+
+    /// Whether what lies in this one can be written because of the other one.
+    fn is_writable_by(&self, other: &Self) -> bool {
+        let lies_in =
+            self.rule.host.starts_with(&other.rule.host) || self.rule.identity == other.rule.identity;
+        (self.rule.access, other.rule.access) == (DirAccess::ReadOnly, DirAccess::ReadWrite) && lies_in
     }
 
     pub(crate) fn rule(&self) -> &DirRule {
@@ -98,15 +139,21 @@ impl AsFd for GrantedDir {
     }
 }
 
-/// Whether these can be granted together; they are in the order of their guest paths.
+/// Whether these can be granted together.
 pub(crate) fn check(dirs: &[GrantedDir]) -> Result<(), GrantError> {
     if dirs.len() > DIRS_MAX {
         return Err(GrantError::TooMany(dirs.len()));
     }
-    match dirs.windows(2).find(|pair| pair[0].rule.guest == pair[1].rule.guest) {
-        Some(pair) => Err(GrantError::Twice(pair[0].rule.guest.clone())),
-        None => Ok(()),
+    for (at, dir) in dirs.iter().enumerate() {
+        if dirs[..at].iter().any(|other| other.guest_parts().eq(dir.guest_parts())) {
+            return Err(GrantError::Twice(dir.rule.guest.clone()));
+        }
+        if let Some(outer) = dirs.iter().find(|other| dir.is_writable_by(other)) {
+            let (inner, outer) = (dir.rule.host.clone(), outer.rule.host.clone());
+            return Err(GrantError::Writable { inner, outer });
+        }
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -131,6 +178,58 @@ mod tests {
         assert_eq!(check(&[open("/a"), open("/a")]), Err(GrantError::Twice("/a".to_owned())));
         let many: Vec<_> = (0..33).map(|number| open(&format!("/{number:02}"))).collect();
         assert_eq!(check(&many), Err(GrantError::TooMany(33)));
+    }
+
+    #[test]
+    fn one_path_of_a_guest_may_be_written_in_several_ways() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = |guest: &str| GrantedDir::open(folder.path(), guest, DirAccess::ReadWrite).unwrap();
+        for (one, other, is_same) in [
+            ("/data", "data", true),
+            ("/data", "./data/", true),
+            ("/a/b", "a//b", true),
+            ("/", ".", true),
+            ("/data", "/data2", false),
+            ("/data", "/data/more", false),
+            ("/data", "../data", false),
+        ] {
+            let refused = check(&[open(one), open(other)]).is_err();
+            assert_eq!(refused, is_same, "{one} and {other}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_promised_to_be_read_only_that_can_be_written_by_another_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let outer = folder.path().canonicalize().unwrap();
+        let inner = outer.join("inner");
+        std::fs::create_dir(&inner).unwrap();
+        std::os::unix::fs::symlink(&inner, outer.join("link")).unwrap();
+        let (read, write) = (DirAccess::ReadOnly, DirAccess::ReadWrite);
+        let check_both = |one: (&Path, DirAccess), other: (&Path, DirAccess)| {
+            let open = |dir: (&Path, DirAccess), guest| GrantedDir::open(dir.0, guest, dir.1).unwrap();
+            check(&[open(one, "/a"), open(other, "/b")])
+        };
+        let refused = |inner: &Path, outer: &Path| {
+            Err(GrantError::Writable { inner: inner.to_owned(), outer: outer.to_owned() })
+        };
+        assert_eq!(check_both((&inner, read), (&outer, write)), refused(&inner, &outer));
+        assert_eq!(check_both((&outer, write), (&outer.join("link"), read)), refused(&inner, &outer));
+        assert_eq!(check_both((&inner, write), (&inner, read)), refused(&inner, &inner));
+        assert_eq!(check_both((&inner, write), (&outer, read)), Ok(()));
+        assert_eq!(check_both((&inner, read), (&outer, read)), Ok(()));
+        assert_eq!(check_both((&inner, write), (&outer, write)), Ok(()));
+        std::fs::create_dir(outer.join("inner2")).unwrap();
+        assert_eq!(check_both((&outer.join("inner2"), read), (&inner, write)), Ok(()));
+    }
+
+    #[test]
+    fn the_process_file_system_is_never_granted_for_writing() {
+        for path in ["/proc", "/proc/self", "/proc/sys", "/"] {
+            let refused = GrantedDir::open(path, "/x", DirAccess::ReadWrite).unwrap_err();
+            assert!(matches!(refused, GrantError::Processes(_)), "{path}: {refused}");
+            GrantedDir::open(path, "/x", DirAccess::ReadOnly).unwrap();
+        }
     }
 
     #[test]

@@ -35,6 +35,7 @@ pub mod report;
 
 mod cpu;
 mod directory;
+mod environment;
 mod init;
 mod os;
 mod protocol;
@@ -46,6 +47,7 @@ mod worker;
 
 pub use cpu::cpu_count;
 pub use directory::{GrantError as DirGrantError, GrantedDir};
+pub use environment::EnvironmentError;
 pub use init::init;
 pub use limits::Limits;
 pub use outcome::{Outcome, Record};
@@ -56,8 +58,8 @@ pub use supervisor::pool::{
 pub use supervisor::process::{Process, RunningProcess, Scope, join_all, scope};
 pub use supervisor::{
     ChildInfo, Finished, LoadError, Module, ModuleSource, Output, OutputChunk, OutputReader, OutputSink,
-    StandardStream, Supervisor, SupervisorBuilder, SupervisorError, Target, TargetError, Task, TaskHandle,
-    output_channel,
+    StandardStream, Supervisor, SupervisorBuilder, SupervisorError, Target, TargetError, Task, TaskError,
+    TaskHandle, output_channel,
 };
 pub use task::{Args, ArgsError, Stdin};
 

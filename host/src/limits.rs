@@ -115,6 +115,10 @@ pub const CHUNK_CALLS_MAX: usize = 4096;
 pub const WAITING_TASKS_MAX: usize = 10_000;
 /// Frames taken from one worker before the other events get their turn.
 pub const FRAMES_PER_TURN_MAX: usize = 64;
+/// Memory of all processes of one pool together, in percent of what the machine or the own cgroup has, by default.
+pub const POOL_MEMORY_PERCENT: u64 = 80;
+/// Processes of one pool beside two for each worker: those that wait, fork servers, and those on their way out.
+pub const POOL_PROCESSES_BESIDE: u64 = 256;
 /// Fork servers alive at one time.
 pub const FORK_SERVERS_MAX: usize = 16;
 /// Forks after which a fork server is replaced, so that its children's shared address layout ages.
@@ -133,6 +137,8 @@ pub const EXIT_TIME_MAX: Duration = Duration::from_secs(1);
 pub const INTERRUPT_TIME_MAX: Duration = Duration::from_millis(200);
 /// Descriptors that one process of ours may have open.
 pub const PROCESS_DESCRIPTORS_MAX: u64 = 1024;
+/// Descriptors of those that a worker keeps for itself: a guest that has opened all others still has its result.
+pub const KEPT_DESCRIPTORS: u64 = 8;
 /// Resources (files, streams, pollables) that one guest may hold in the host.
 pub const RESOURCES_MAX: usize = 10_000;
 /// Bytes that one call for random numbers may ask for.
@@ -151,6 +157,8 @@ pub const STDIN_LOOK_TIME_MAX: Duration = Duration::from_millis(10);
 pub const CONVERTED_VALUES_MAX: usize = 8_000_000;
 /// Bytes of a call as `--invoke` takes it.
 pub const EXPRESSION_BYTES_MAX: usize = 32 * 1024;
+/// Bytes of a task's environment, which travels in its start frame, with the terminators that a guest sees.
+pub const ENVIRONMENT_BYTES_MAX: usize = 32 * 1024;
 /// Directories that one task may be granted.
 pub const DIRS_MAX: usize = 32;
 /// Queues, locks and the like that one task may be granted.
@@ -159,6 +167,8 @@ pub const GRANTS_MAX: usize = 64;
 pub const SYNC_HANDLES_MAX: usize = 1024;
 /// Attempts and threads of the host that hold or wait for one object at a time.
 pub const HOLDERS_MAX: u32 = 4096;
+/// How long the host program waits for a participant that stays inside an object.
+pub const INSIDE_TIME_MAX: Duration = Duration::from_secs(5);
 /// Items of one queue.
 pub const QUEUE_CAPACITY_MAX: u32 = 1 << 20;
 /// Items of one queue by default.

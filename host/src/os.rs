@@ -3,6 +3,7 @@
 //! Nothing here knows what a task is. `unsafe` stays in this folder (and the few files that
 //! `ARCHITECTURE.md` lists); each block names the invariant it rests on.
 
+pub(crate) mod cgroup;
 pub(crate) mod child;
 #[cfg(feature = "worker")]
 pub(crate) mod fork;

@@ -107,6 +107,8 @@ limit_kinds! {
     Handles = "handle limit", TOO_MANY_HANDLES;
     /// CPU time.
     CpuTime = "CPU-time limit", CPU_TIME_LIMIT;
+    /// Memory of a whole pool.
+    PoolMemory = "pool memory limit", KERNEL_MEMORY;
 }
 
 /// Who stopped a task.
@@ -264,6 +266,8 @@ impl Outcome {
     #[must_use]
     pub fn blame(&self) -> Blame {
         match self {
+            // The kernel ends the largest process; others may have taken as much together.
+            Self::LimitExceeded(limit) if limit.kind == LimitKind::PoolMemory => Blame::Unknown,
             Self::Succeeded(_)
             | Self::Failed(_)
             | Self::Exited(_)

@@ -101,4 +101,6 @@ layers! {
     Landlock = "landlock", "opening files, TCP ports, abstract sockets and signals outside the grants";
     /// seccomp filter.
     Seccomp = "seccomp", "new processes and programs, sockets, debugging, mounting and other system calls";
+    /// A control group around all processes of a pool.
+    Cgroup = "cgroup", "memory and process floods of a whole pool";
 }

@@ -8,6 +8,7 @@
 mod artifact_store;
 mod background;
 mod call;
+mod cgroup;
 mod deadlock;
 mod dispatcher;
 mod event;
@@ -44,7 +45,7 @@ pub use event::ChildInfo;
 pub use handle::{Finished, TaskHandle};
 pub use module::{LoadError, Module, ModuleSource, Target, TargetError};
 pub use output::{Output, OutputChunk, OutputReader, OutputSink, StandardStream, output_channel};
-pub use task::Task;
+pub use task::{Task, TaskError};
 
 /// Why nothing can be started.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -71,6 +72,7 @@ pub struct SupervisorBuilder {
     program: Option<PathBuf>,
     cache: CacheSettings,
     fork_servers_max: usize,
+    forks_per_server_max: u64,
     compile_time: Option<Duration>,
     compile_memory_bytes: Option<u64>,
     compile_sandbox: SandboxMode,
@@ -110,6 +112,14 @@ impl SupervisorBuilder {
     #[must_use]
     pub fn fork_servers_max(mut self, servers: usize) -> Self {
         self.fork_servers_max = servers.max(1);
+        self
+    }
+
+    /// How many workers a fork server forks before another takes its place, with another address layout. 100 000
+    /// by default; its workers share one.
+    #[must_use]
+    pub fn forks_per_server_max(mut self, forks: u64) -> Self {
+        self.forks_per_server_max = forks.max(1);
         self
     }
 
@@ -154,6 +164,7 @@ impl SupervisorBuilder {
         let store = ArtifactStore::new(self.cache, &program);
         let mut settings = Settings::new(ProgramSettings { program, fault: self.fault }, store);
         settings.fork_servers_max = self.fork_servers_max;
+        settings.forks_per_server_max = self.forks_per_server_max;
         settings.compile_time = self.compile_time;
         settings.compile_memory_bytes = self.compile_memory_bytes;
         settings.compile_sandbox = self.compile_sandbox;
@@ -216,6 +227,7 @@ impl Supervisor {
                 bytes_max: crate::limits::CACHE_BYTES,
             },
             fork_servers_max: crate::limits::FORK_SERVERS_MAX,
+            forks_per_server_max: crate::limits::FORKS_PER_SERVER_MAX,
             compile_time: None,
             compile_memory_bytes: None,
             compile_sandbox: SandboxMode::default(),
@@ -272,7 +284,8 @@ impl Supervisor {
         let ended =
             || StartFailed { kind: StartFailure::Worker, detail: "the supervisor has ended".to_owned() };
         let layers = examined.await.map_err(|_| ended())??;
-        Ok(layers.into_iter().map(|(layer, missing)| (layer, missing.map_or(Ok(()), Err))).collect())
+        let of_process = layers.into_iter().map(|(layer, missing)| (layer, missing.map_or(Ok(()), Err)));
+        Ok(of_process.chain([(Layer::Cgroup, cgroup::examine())]).collect())
     }
 
     /// Ends everything: tasks are asked to stop, interrupted after their grace period, killed 200 ms later.

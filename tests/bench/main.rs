@@ -1,9 +1,9 @@
 //! The benchmark: ours and the peers in turn, in one run on one machine.
 //!
 //! `cargo bench -p wasmpool-tests` prints the tables and writes them to `host/BENCHMARKS.md`; `-- --quick` does
-//! fewer repetitions and writes nothing. Each figure is measured inside the processes that do the work, in
+//! fewer repetitions and writes nothing, `-- sandbox` measures what the sandbox costs and nothing else. Each figure is measured inside the processes that do the work, in
 //! several rounds that alternate between the two sides; told are the median and the spread over the rounds.
-//! Workers run in the sandbox, with every layer that the machine can give.
+//! Workers run in the sandbox, with every layer that the machine can give, unless it is what is measured.
 
 #![forbid(unsafe_code)]
 
@@ -11,6 +11,7 @@ mod measure;
 mod ours;
 mod python;
 mod report;
+mod sandbox;
 
 use std::process::ExitCode;
 
@@ -24,10 +25,23 @@ const KILLS: usize = 100;
 
 fn main() -> ExitCode {
     wasmpool::init();
-    let quick = std::env::args().any(|argument| argument == "--quick");
-    let rounds = if quick { ROUNDS_QUICK } else { ROUNDS };
+    let args: Vec<String> = std::env::args().skip(1).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime = runtime.expect("a runtime needs nothing that can fail here");
+    if let [first, guest, walls] = args.as_slice()
+        && first == sandbox::RUN_ONE
+    {
+        runtime.block_on(sandbox::run_one(guest, walls));
+        return ExitCode::SUCCESS;
+    }
+    let quick = args.iter().any(|argument| argument == "--quick");
+    let rounds = if quick { ROUNDS_QUICK } else { ROUNDS };
+    let costs = runtime.block_on(sandbox::costs(2 * rounds, if quick { 10 } else { 1 }));
+    let costs = report::sandbox(&costs, 2 * rounds);
+    if args.iter().any(|argument| argument == "sandbox") {
+        println!("{costs}");
+        return ExitCode::SUCCESS;
+    }
     let bench = runtime.block_on(ours::Bench::new());
     let mut rows = Vec::new();
     for row in ROWS {
@@ -46,7 +60,7 @@ fn main() -> ExitCode {
     let own = runtime.block_on(bench.succession(kills));
     let peer = python::succession(5);
     eprint!("\r\x1b[K");
-    let report = report::markdown(&rows, rounds, &own, &peer);
+    let report = report::markdown(&rows, rounds, &own, &peer) + &costs;
     println!("{report}");
     if quick {
         return ExitCode::SUCCESS;

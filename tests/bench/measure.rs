@@ -66,7 +66,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    fn of(mut values: Vec<f64>) -> Self {
+    pub fn of(mut values: Vec<f64>) -> Self {
         values.sort_unstable_by(f64::total_cmp);
         Self { least: values[0], median: values[values.len() / 2], greatest: values[values.len() - 1] }
     }

@@ -141,7 +141,8 @@ fn per_second(repetitions: u64, elapsed_ns: &[u64]) -> Measured {
     Measured::PerSecond(repetitions as f64 * 1e9 / slowest as f64)
 }
 
-fn build_guest() -> PathBuf {
+/// The module of `guest/`.
+pub fn build_guest() -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench/guest");
     let own = std::env::current_exe().expect("a program knows its own file");
     // target/release/deps/compare-...

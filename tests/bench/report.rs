@@ -4,8 +4,9 @@
 
 use std::fmt::Write;
 
-use crate::measure::{Row, percentile};
+use crate::measure::{Row, Spread, percentile};
 use crate::python;
+use crate::sandbox::Cost;
 
 /// The whole of `BENCHMARKS.md`.
 pub fn markdown(rows: &[Row], rounds: usize, own: &[u64], peer: &[Option<u64>]) -> String {
@@ -41,6 +42,35 @@ pub fn markdown(rows: &[Row], rounds: usize, own: &[u64], peer: &[Option<u64>]) 
         .expect("a string takes everything");
     }
     text + &succession(own, peer)
+}
+
+/// What the sandbox costs.
+pub fn sandbox(costs: &[Cost], rounds: usize) -> String {
+    let mut text = format!(
+        "\n## What the sandbox costs\n\n\
+         A task that does nothing, in a process of its own: from its submission to its record, with as many under way \
+         as the pool has workers. The kinds of walls take turns, {rounds} rounds each. The cgroup is shown alone too: it \
+         is made with the pool, and entered once by each fork server or spawned worker.\n\n\
+         | what | off | cgroup alone | required | the cgroup adds | the sandbox adds | target |\n\
+         |---|---|---|---|---|---|---|\n"
+    );
+    for cost in costs {
+        write!(text, "| {} ", cost.what).expect("a string takes everything");
+        for time in &cost.times {
+            let shown = time.map_or("none to be had".to_owned(), shown_time);
+            write!(text, "| {shown} ").expect("a string takes everything");
+        }
+        let added = |time: Option<Spread>| Some((time?.median / cost.times[0]?.median - 1.0) * 100.0);
+        let percent = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.0} %"));
+        let (cgroup, all) = (percent(added(cost.times[1])), percent(added(cost.times[2])));
+        writeln!(text, "| {cgroup} | {all} | {} |", percent(cost.target)).expect("a string takes everything");
+    }
+    text
+}
+
+fn shown_time(time: Spread) -> String {
+    let us = |ns: f64| format!("{:.0} us", ns / 1e3);
+    format!("{} ({} - {})", us(time.median), us(time.least), us(time.greatest))
 }
 
 /// How long the next one waits for a lock whose holder was killed.

@@ -3,9 +3,12 @@
 //! Each runs a scenario in a host program of its own, which ends with the oracles of
 //! `tests/src/scenario/oracle.rs`: one outcome for each task, no process, descriptor or thread left.
 
+mod cgroups;
 mod deaths;
 mod garbage;
+mod generated;
 mod host_death;
+mod hostile;
 mod locks;
 mod many;
 mod neighbours;

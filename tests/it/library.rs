@@ -2,8 +2,11 @@
 //!
 //! Each test runs a scenario in a host program of its own.
 
+mod cpu_time;
 mod embedding;
 mod endings;
+mod features;
+mod grants;
 mod modules;
 mod output;
 mod pools;

@@ -8,5 +8,6 @@ mod examples;
 mod faults;
 mod library;
 mod readme;
+mod security;
 mod support;
 mod tidy;

@@ -114,6 +114,7 @@ fn the_defaults_are_those_of_limits() {
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "none".to_owned());
     let default = |field: &str| match field {
         "timeout" => or_none(limits.timeout.map(time)),
+        "cpu_time" => or_none(limits.cpu_time.map(time)),
         "fuel" => or_none(limits.fuel.map(|fuel| fuel.to_string())),
         "memory_bytes" => bytes(limits.memory_bytes),
         "table_elements" => limits.table_elements.to_string(),
@@ -157,6 +158,22 @@ fn the_first_command_prints_squares_from_five_processes() {
     let records = run(&["--format", "jsonl"]).records();
     let pids: BTreeSet<u64> = records.iter().filter_map(|record| record["pid"].as_u64()).collect();
     assert_eq!(pids.len(), 5, "{records:?}");
+}
+
+#[test]
+fn the_example_of_grants_runs() {
+    let section = section("Grants");
+    let command = section.lines().find_map(|line| line.strip_prefix("wasmpool ")).expect("a command");
+    let run = |line: &str| {
+        let module = example("word_count");
+        let words =
+            line.split_whitespace().map(|word| if word == "examples/word_count" { &module } else { word });
+        wasmpool(words).current_dir(root()).run()
+    };
+    let counted = run(command).expect(0).records();
+    assert_eq!(counted[0]["lines"], read("examples/word_count/README.md").lines().count());
+    // Without its grant there is nothing to read.
+    run(&command.replace("--dir examples:ro ", "")).expect(1);
 }
 
 #[test]

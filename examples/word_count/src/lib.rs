@@ -4,6 +4,7 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::{fs, io};
 use wasmpool_guest::serde::Serialize;
 use wasmpool_guest::task;
 
@@ -30,6 +31,12 @@ fn count(text: &str, #[default(5)] top: usize) -> Count {
         bytes: text.len(),
         most_frequent: most_frequent(text, top),
     }
+}
+
+/// The same for a file, in a directory that the host has granted.
+#[task]
+fn count_file(path: &str, #[default(5)] top: usize) -> Result<Count, io::Error> {
+    Ok(count(&fs::read_to_string(path)?, top))
 }
 
 fn most_frequent(text: &str, top: usize) -> Vec<(String, usize)> {

@@ -106,6 +106,14 @@ impl Child {
         self.ended
     }
 
+    /// How it ended, if it has; it stays to be reaped.
+    pub(crate) fn peek(&self) -> Option<ExitStatus> {
+        match self.ended {
+            Some((status, _)) => Some(status),
+            None => wait(self.pidfd.as_fd(), libc::WNOHANG | libc::WNOWAIT).ok()?.map(|(status, _)| status),
+        }
+    }
+
     /// Waits for its end and reaps it.
     pub(crate) fn wait(&mut self) -> (ExitStatus, Usage) {
         loop {

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
@@ -87,6 +88,46 @@ pub(crate) fn limit_to(resource: Resource, soft: u64, hard: u64) -> io::Result<(
     Ok(rustix::process::setrlimit(resource, wanted)?)
 }
 
+/// Lowers how many descriptors the process may have open, and keeps some of them for [`with_kept_descriptors`].
+pub(crate) fn limit_descriptors(maximum: u64, kept: u64) -> io::Result<()> {
+    let present = rustix::process::getrlimit(Resource::Nofile).maximum;
+    let maximum = present.map_or(maximum, |present| present.min(maximum));
+    limit_to(Resource::Nofile, maximum.saturating_sub(kept), maximum)
+}
+
+/// Tries again what failed because as many descriptors are open as may be, with those that were kept.
+pub(crate) fn with_kept_descriptors<T>(attempt: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    match attempt() {
+        Err(error) if error.raw_os_error() == Some(libc::EMFILE) => {
+            let _reserve = DescriptorReserve::open();
+            attempt()
+        }
+        result => result,
+    }
+}
+
+/// Room for descriptors of ours where a guest has opened as many as it may: while it lives, the soft limit, which
+/// the guest meets, is the hard one.
+#[derive(Debug)]
+pub(crate) struct DescriptorReserve(Rlimit);
+
+impl DescriptorReserve {
+    pub(crate) fn open() -> Self {
+        let present = rustix::process::getrlimit(Resource::Nofile);
+        let all = Rlimit { current: present.maximum, maximum: present.maximum };
+        // Up to the hard limit anybody may; if not, there is no reserve.
+        let _ = rustix::process::setrlimit(Resource::Nofile, all);
+        Self(present)
+    }
+}
+
+impl Drop for DescriptorReserve {
+    fn drop(&mut self) {
+        let Rlimit { current, maximum } = self.0;
+        let _ = rustix::process::setrlimit(Resource::Nofile, Rlimit { current, maximum });
+    }
+}
+
 /// Sets how much memory the process may have for data, for the time being: it may be set again. Address
 /// space that is only reserved, and files that are mapped for reading, do not count.
 pub(crate) fn limit_data(bytes: u64) -> io::Result<()> {
@@ -94,6 +135,22 @@ pub(crate) fn limit_data(bytes: u64) -> io::Result<()> {
     let wanted = present.maximum.map_or(bytes, |maximum| maximum.min(bytes));
     let limit = Rlimit { current: Some(wanted), maximum: present.maximum };
     Ok(rustix::process::setrlimit(Resource::Data, limit)?)
+}
+
+/// Sets how much more CPU time the process may use, for the time being, in whole seconds: it is killed (SIGXCPU) at most
+/// two seconds after that. `None` gives back as much as it may have.
+pub(crate) fn limit_cpu_time(more: Option<Duration>) -> io::Result<()> {
+    let present = rustix::process::getrlimit(Resource::Cpu);
+    let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let used =
+        Duration::new(u64::try_from(used.tv_sec).unwrap_or(0), u32::try_from(used.tv_nsec).unwrap_or(0));
+    let wanted = more.map(|more| {
+        let until = used.saturating_add(more);
+        until.as_secs().saturating_add(1 + u64::from(until.subsec_nanos() > 0))
+    });
+    let lower = |maximum: u64| wanted.map_or(maximum, |wanted| wanted.min(maximum));
+    let limit = Rlimit { current: present.maximum.map(lower).or(wanted), maximum: present.maximum };
+    Ok(rustix::process::setrlimit(Resource::Cpu, limit)?)
 }
 
 /// True when the process has one thread. Works without `/proc`.

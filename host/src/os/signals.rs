@@ -165,7 +165,7 @@ extern "C" fn on_interrupt_signal(_signal: libc::c_int) {
 }
 
 /// Unblocks every signal, and gives those that end a process their default action back: a host may
-/// have blocked or ignored them, and both are inherited.
+/// have blocked or ignored them, and both are inherited. SIGXFSZ is ignored.
 pub(crate) fn reset() {
     // SAFETY: plain changes of this process's own signal state, with valid pointers.
     unsafe {
@@ -181,10 +181,11 @@ pub(crate) fn reset() {
             libc::SIGUSR1,
             libc::SIGCHLD,
             libc::SIGXCPU,
-            libc::SIGXFSZ,
         ] {
             libc::signal(signal, libc::SIG_DFL);
         }
+        // A file over its limit is an error to the guest that writes it, not the end of its worker.
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
     }
 }
 

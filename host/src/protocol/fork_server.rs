@@ -11,7 +11,10 @@ use crate::policy::{DirRule, Layer, Policy};
 /// From the supervisor to a fork server, or to a worker that is started by itself (`spawn`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum ToForkServer {
-    /// The first frame. Its descriptors: the sealed artifact file, then one for each granted directory.
+    /// Go into the pool's cgroup, by the doors that are its descriptors; before anything else. When that fails and it
+    /// is `required`, the answer to the next frame says so.
+    Join { required: bool },
+    /// What to load. Its descriptors: the sealed artifact file, then one for each granted directory.
     Load(Load),
     /// Fork one worker. The descriptor is the worker's end of its task socket.
     Fork { worker: u64 },

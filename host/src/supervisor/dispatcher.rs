@@ -10,19 +10,22 @@
 mod artifacts;
 mod deadlocks;
 mod frames;
+mod groups;
+mod load;
 mod nested;
 mod objects;
 mod pools;
 mod processes;
 mod servers;
 mod start;
+mod time;
 mod workers;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::limits::{FORK_SERVERS_MAX, FRAME_BYTES_MAX};
+use crate::limits::{FORK_SERVERS_MAX, FORKS_PER_SERVER_MAX, FRAME_BYTES_MAX};
 use crate::os::poll::Poller;
 use crate::outcome::CancelledBy;
 use crate::policy::SandboxMode;
@@ -59,6 +62,7 @@ pub(super) struct Settings {
     pub(super) program: ProgramSettings,
     pub(super) store: ArtifactStore,
     pub(super) fork_servers_max: usize,
+    pub(super) forks_per_server_max: u64,
     pub(super) compile_time: Option<Duration>,
     pub(super) compile_memory_bytes: Option<u64>,
     pub(super) compile_sandbox: SandboxMode,
@@ -70,6 +74,7 @@ impl Settings {
             program,
             store,
             fork_servers_max: FORK_SERVERS_MAX,
+            forks_per_server_max: FORKS_PER_SERVER_MAX,
             compile_time: None,
             compile_memory_bytes: None,
             compile_sandbox: SandboxMode::default(),
@@ -220,6 +225,9 @@ impl Dispatcher {
     fn elapsed(&mut self, timer: Timer) {
         match timer {
             Timer::TaskTime { worker, phase } if self.in_phase(worker, phase) => self.task_timed_out(worker),
+            Timer::CpuTime { worker, phase } if self.in_phase(worker, phase) => {
+                self.look_at_cpu_clock(worker)
+            }
             Timer::Grace { worker, phase } if self.in_phase(worker, phase) => self.grace_is_over(worker),
             Timer::InterruptAnswer { worker, phase } if self.in_phase(worker, phase) => self.kill(worker),
             Timer::WorkerAnswer { worker, phase } if self.in_phase(worker, phase) => {
@@ -232,6 +240,7 @@ impl Dispatcher {
             Timer::LateReplies => self.answer_late(),
             // Deadlines of an earlier phase.
             Timer::TaskTime { .. }
+            | Timer::CpuTime { .. }
             | Timer::Grace { .. }
             | Timer::InterruptAnswer { .. }
             | Timer::WorkerAnswer { .. } => {}
@@ -242,6 +251,7 @@ impl Dispatcher {
         let (workers, processes) = (&self.workers, &self.processes);
         self.timers.sweep(|timer| match *timer {
             Timer::TaskTime { worker, phase }
+            | Timer::CpuTime { worker, phase }
             | Timer::Grace { worker, phase }
             | Timer::WorkerAnswer { worker, phase }
             | Timer::InterruptAnswer { worker, phase } => {

@@ -13,6 +13,7 @@ use crate::outcome::StartFailed;
 use crate::policy::{DirRule, Layer, Policy};
 use crate::protocol::fork_server::EngineSettings;
 use crate::supervisor::artifact_store::{Artifact, ArtifactKey};
+use crate::supervisor::cgroup::PoolGroup;
 use crate::supervisor::event::{ModuleSourceBytes, PoolId, ProcessId, WorkerId};
 use crate::supervisor::pool::StartMethod;
 
@@ -27,6 +28,8 @@ pub(super) struct ServerKey {
     pub(super) policy: Policy,
     pub(super) dirs: Vec<DirRule>,
     pub(super) start_method: StartMethod,
+    /// The pool whose cgroup its processes are in; `None`: they are in none, and serve every such pool.
+    pub(super) enclosed: Option<PoolId>,
 }
 
 /// A request for a worker that the server cannot answer yet.
@@ -45,6 +48,8 @@ pub(super) struct Server {
     /// The granted directories, opened, as the key lists them.
     pub(super) dirs: Vec<GrantedDir>,
     pub(super) artifact: Option<Arc<Artifact>>,
+    /// The cgroup its processes are in; or why there is none, where there must be one.
+    pub(super) group: Result<Option<Arc<PoolGroup>>, String>,
     /// The fork server that answers requests, once there is one.
     pub(super) process: Option<ProcessId>,
     /// What waits for the artifact, the process, or the next try.
@@ -105,6 +110,8 @@ pub(super) struct Process {
     pub(super) alive: usize,
     pub(super) forks: u64,
     pub(super) layers: Arc<[Layer]>,
+    /// The cgroup that it was told to join.
+    pub(super) group: Option<Arc<PoolGroup>>,
     /// Grows with each answer, so that an old deadline means nothing.
     pub(super) phase: u64,
 }
@@ -120,6 +127,7 @@ impl Process {
             alive: 0,
             forks: 0,
             layers: Arc::from([]),
+            group: None,
             phase: 0,
         }
     }

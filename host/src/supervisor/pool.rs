@@ -15,6 +15,7 @@ use crate::limits::{CHUNK_CALLS_MAX, WAITING_TASKS_MAX};
 use crate::outcome::CancelledBy;
 use crate::protocol::worker::Initializer;
 use crate::supervisor::call::{Assignment, Reply};
+use crate::supervisor::cgroup::{Enclosure, PoolLimits};
 use crate::supervisor::event::{Command, PoolId, Stop};
 use crate::supervisor::handle::{HandleState, TaskHandle};
 use crate::supervisor::scheduler::Staffing;
@@ -45,12 +46,16 @@ pub(super) struct PoolSettings {
     pub(super) ahead: bool,
     /// What streams of records are told of tasks that wait.
     pub(super) lent: Arc<Lent>,
+    /// The cgroup around its processes.
+    pub(super) enclosure: Enclosure,
 }
 
 impl PoolSettings {
     /// The settings of the pool behind plain processes: as many as are started, none ahead of need.
     pub(super) fn for_processes() -> Self {
-        Self { workers: usize::MAX, max_tasks_per_worker: 1, ahead: false, lent: Arc::default() }
+        let (workers, lent) = (usize::MAX, Arc::default());
+        let enclosure = Enclosure::make(&PoolLimits::default(), workers);
+        Self { workers, max_tasks_per_worker: 1, ahead: false, lent, enclosure }
     }
 
     pub(super) fn staffing(&self) -> Staffing {
@@ -69,6 +74,7 @@ pub struct PoolBuilder {
     start_method: StartMethod,
     chunksize: usize,
     initializer: Option<Task>,
+    limits: PoolLimits,
 }
 
 impl PoolBuilder {
@@ -117,7 +123,25 @@ impl PoolBuilder {
         self
     }
 
-    /// Makes the pool. No process is started before the first task.
+    /// Memory of all of the pool's processes together, in bytes, whatever each task may use. What is beyond it makes the
+    /// kernel end the largest of them (228). By default 80 % of what the machine has, or the cgroup that this program
+    /// runs in. It takes a cgroup: when it is set and none can be made, tasks fail (247) unless their sandbox is
+    /// `BestEffort`.
+    #[must_use]
+    pub fn memory_bytes_max(mut self, bytes: u64) -> Self {
+        self.limits.memory_bytes_max = Some(bytes);
+        self
+    }
+
+    /// CPU time of all of the pool's processes together, in CPUs: 1.5 is one and a half. None by default. It takes a
+    /// cgroup, as [`memory_bytes_max`](Self::memory_bytes_max) does.
+    #[must_use]
+    pub fn cpus_max(mut self, cpus: f64) -> Self {
+        self.limits.cpus_max = Some(cpus);
+        self
+    }
+
+    /// Makes the pool, and its cgroup where one can be made. No process is started before the first task.
     ///
     /// # Errors
     ///
@@ -133,7 +157,9 @@ impl PoolBuilder {
         };
         let (workers, max_tasks_per_worker) = (self.workers, self.max_tasks_per_worker);
         let lent = Arc::<Lent>::default();
-        let settings = PoolSettings { workers, max_tasks_per_worker, ahead: true, lent: Arc::clone(&lent) };
+        let enclosure = Enclosure::make(&self.limits, workers);
+        let settings =
+            PoolSettings { workers, max_tasks_per_worker, ahead: true, lent: Arc::clone(&lent), enclosure };
         let pool = supervisor.new_id();
         supervisor.command(Command::OpenPool { pool, settings });
         let inner = Inner {
@@ -208,6 +234,7 @@ impl Pool {
             start_method: StartMethod::default(),
             chunksize: 1,
             initializer: None,
+            limits: PoolLimits::default(),
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::directory::{self, GrantedDir};
+use crate::environment::{self, EnvironmentError};
 use crate::limits::{Limits, NAME_BYTES_MAX};
 use crate::outcome::{NotRun, Outcome};
 use crate::policy::Policy;
@@ -17,6 +18,19 @@ use crate::supervisor::output::Output;
 use crate::supervisor::pool::StartMethod;
 use crate::sync::{self, Grant, GrantError};
 use crate::task::{Args, Stdin};
+
+/// Why a task cannot be given what it was given.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(transparent)]
+pub struct TaskError(#[from] Misfit);
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(transparent)]
+enum Misfit {
+    Dirs(#[from] directory::GrantError),
+    Environment(#[from] EnvironmentError),
+    Objects(#[from] GrantError),
+}
 
 /// One guest call: a target, its arguments and its limits. `Task::new` lists every default.
 #[derive(Clone, Debug)]
@@ -89,7 +103,8 @@ impl Task {
     }
 
     /// Lets it use a directory: `task.dir(GrantedDir::open("data", "/data", DirAccess::ReadOnly)?)`. None by
-    /// default. At most 32, each at another path of the guest; otherwise the task is not run.
+    /// default. At most 32, each at another path of the guest, and none read-only that is, or lies in, one which may be
+    /// written; otherwise the task is not run.
     #[must_use]
     pub fn dir(mut self, dir: GrantedDir) -> Self {
         self.dirs.push(dir);
@@ -104,10 +119,12 @@ impl Task {
         self
     }
 
-    /// Environment variables of a WASI program. None by default.
+    /// Its environment variables, instead of those that were set before. None by default. Of two with one name the
+    /// last counts. No name is empty or has a `=`, nothing has a NUL byte, and together they have at most 32 KiB;
+    /// otherwise the task is not run.
     #[must_use]
     pub fn env(mut self, env: Vec<(String, String)>) -> Self {
-        self.env = env;
+        self.env = environment::unique(env);
         self
     }
 
@@ -147,6 +164,22 @@ impl Task {
         self
     }
 
+    /// Whether it can be given its directories, environment and shared objects. A task that cannot is not run, and its
+    /// record says the same as this: ask before there are many of them.
+    ///
+    /// # Errors
+    ///
+    /// What does not fit together, or exceeds a limit.
+    pub fn check(&self) -> Result<(), TaskError> {
+        let fits = || -> Result<(), Misfit> {
+            self.grants()?;
+            directory::check(&self.dirs)?;
+            environment::check(&self.env)?;
+            Ok(())
+        };
+        Ok(fits()?)
+    }
+
     /// Its name.
     #[must_use]
     pub fn get_name(&self) -> &str {
@@ -176,8 +209,7 @@ impl Task {
 
     /// The bytes the guest gets; the reason if they do not fit the target or the limit.
     fn input(&self) -> Result<Bytes, String> {
-        self.grants().map_err(|error| error.to_string())?;
-        directory::check(&self.dirs).map_err(|error| error.to_string())?;
+        self.check().map_err(|error| error.to_string())?;
         let Some(encoding) = self.target.args_encoding() else { return Ok(Bytes::new()) };
         let input = self.args.encode(encoding).map_err(|error| error.to_string())?;
         let (length, limit) = (input.len() as u64, self.limits.argument_bytes);

@@ -14,6 +14,8 @@ use super::fork_client::ServerId;
 pub(super) enum Timer {
     /// The running call has used up its wall-clock time.
     TaskTime { worker: WorkerId, phase: u64 },
+    /// The running call may have used up its CPU time: its worker's clock tells.
+    CpuTime { worker: WorkerId, phase: u64 },
     /// The grace period of a cancelled call is over.
     Grace { worker: WorkerId, phase: u64 },
     /// The worker did not acknowledge, or did not end, in time.

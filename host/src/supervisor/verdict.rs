@@ -64,6 +64,25 @@ pub(super) fn or_deadlock(outcome: Outcome, cycle: Option<String>) -> Outcome {
     if because { Outcome::Deadlock(cycle) } else { outcome }
 }
 
+/// A worker that its own limit of CPU time killed (SIGXCPU), because nobody came to look in time, met that limit: if
+/// its clock says so too.
+pub(super) fn or_cpu_time(outcome: Outcome, used: Duration, limit: Option<Duration>) -> Outcome {
+    match (outcome, limit) {
+        (Outcome::Killed(libc::SIGXCPU), Some(limit)) if used >= limit => {
+            let detail = cpu_time_detail(used, limit);
+            Outcome::LimitExceeded(Limit { kind: LimitKind::CpuTime, detail, trap: None })
+        }
+        (outcome, _) => outcome,
+    }
+}
+
+/// What is said of a call that used up its CPU time.
+pub(super) fn cpu_time_detail(used: Duration, limit: Duration) -> String {
+    // The clock counts nanoseconds, which nobody wants to read.
+    let used = Duration::from_millis(u64::try_from(used.as_millis()).unwrap_or(u64::MAX));
+    format!("{used:?} of CPU time were used, the limit is {limit:?}")
+}
+
 /// What this side decided stands, whatever the worker managed to say afterwards; a backtrace from its
 /// last words is kept.
 fn of_intent(intent: Intent, said: Option<Said>) -> Outcome {
@@ -174,6 +193,25 @@ mod tests {
         assert_eq!(trap(Some("called `unwrap` on Deadlock(\"`a` waits for itself\")")), 233);
         assert_eq!(trap(Some("index out of bounds")), 200);
         assert_eq!(or_deadlock(Outcome::Exited(0), cycle()).exit_code(), 0);
+    }
+
+    #[test]
+    fn a_worker_that_its_own_limit_killed_met_the_limit_of_its_task() {
+        let (second, ms) = (Duration::from_secs(1), Duration::from_millis);
+        for (signal, used, limit, code) in [
+            (libc::SIGXCPU, ms(3001), Some(second), 227),
+            (libc::SIGXCPU, second, Some(second), 227),
+            // Somebody sent it.
+            (libc::SIGXCPU, ms(3001), None, 152),
+            (libc::SIGXCPU, ms(999), Some(second), 152),
+            (libc::SIGKILL, ms(3001), Some(second), 137),
+        ] {
+            let outcome = or_cpu_time(Outcome::Killed(signal), used, limit);
+            assert_eq!(outcome.exit_code(), code, "signal {signal} after {used:?} of {limit:?}");
+        }
+        let said = or_cpu_time(Outcome::Killed(libc::SIGXCPU), Duration::new(3, 1), Some(second)).to_string();
+        assert!(said.contains("3s of CPU time were used, the limit is 1s"), "{said}");
+        assert_eq!(or_cpu_time(Outcome::Exited(3), ms(3001), Some(second)), Outcome::Exited(3));
     }
 
     #[test]

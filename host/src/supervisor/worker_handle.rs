@@ -14,10 +14,11 @@ use crate::outcome::{CancelledBy, Record};
 use crate::policy::Layer;
 use crate::protocol::worker::{Stream, WaitOn};
 use crate::supervisor::call::{Call, CallShape};
+use crate::supervisor::cgroup::PoolGroup;
 use crate::supervisor::event::{PoolId, ProcessId};
 use crate::supervisor::fork_client::ServerId;
 use crate::supervisor::scheduler::Rank;
-use crate::supervisor::verdict::{Evidence, Intent, Said, or_deadlock, verdict};
+use crate::supervisor::verdict::{Evidence, Intent, Said, or_cpu_time, or_deadlock, verdict};
 use crate::sync::{Departure, Token};
 
 /// A worker from the request to fork it to its end.
@@ -30,6 +31,8 @@ pub(super) struct WorkerHandle {
     pub(super) child: Option<Child>,
     pub(super) socket: Option<PacketSocket>,
     pub(super) layers: Arc<[Layer]>,
+    /// The cgroup it is in, which goes after it was reaped.
+    pub(super) group: Option<Arc<PoolGroup>>,
     /// Assignments it has ended.
     pub(super) assignments: usize,
     pub(super) stage: Stage,
@@ -172,8 +175,10 @@ pub(super) struct Measured {
 impl Ended {
     /// The call with the record that its caller gets.
     pub(super) fn judge(self, pid: Option<u32>, layers: &[Layer], measured: Measured) -> (Call, Record) {
-        let Self { call, said, intent, facts, wall_time, deadlock, .. } = self;
+        let Self { call, shape, said, intent, facts, wall_time, deadlock, .. } = self;
+        let cpu_time = measured.cpu_time.saturating_sub(facts.cpu_before);
         let outcome = or_deadlock(verdict(said, intent, measured.evidence), deadlock);
+        let outcome = or_cpu_time(outcome, cpu_time, shape.limits.cpu_time);
         let record = Record {
             task: call.task,
             name: call.name.to_string(),
@@ -181,7 +186,7 @@ impl Ended {
             outcome,
             pid,
             wall_time,
-            cpu_time: measured.cpu_time.saturating_sub(facts.cpu_before),
+            cpu_time,
             peak_memory_bytes: measured.peak_memory_bytes,
             layers: layers.to_vec(),
             stdout: facts.stdout.freeze(),
@@ -201,6 +206,7 @@ impl WorkerHandle {
             child: None,
             socket: None,
             layers: Arc::from([]),
+            group: None,
             assignments: 0,
             stage: Stage::Starting,
             phase: 0,

@@ -81,8 +81,13 @@ impl Base {
         }
     }
 
-    /// Acts for this thread, which waits as long as it takes.
+    /// Acts for this thread; the operation waits for nobody.
     fn act(&self, operation: Operation<'_>) -> Result<Answer, SyncError> {
+        self.perform(tokens::of_this_thread(), operation, &mut Deadline::brief())
+    }
+
+    /// Acts for this thread, which waits as long as it takes.
+    fn act_and_wait(&self, operation: Operation<'_>) -> Result<Answer, SyncError> {
         self.perform(tokens::of_this_thread(), operation, &mut Deadline::never())
     }
 

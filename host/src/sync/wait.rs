@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::SyncError;
+use crate::limits::INSIDE_TIME_MAX;
 
 /// What a caller waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -52,6 +53,8 @@ pub(crate) enum Stop {
     /// The guest was interrupted or asked to stop.
     Cancelled,
     Deadlock(String),
+    /// Another participant stays inside the object, where an honest one is for microseconds.
+    Stuck,
 }
 
 impl From<Stop> for SyncError {
@@ -60,6 +63,7 @@ impl From<Stop> for SyncError {
             Stop::TimedOut => Self::TimedOut,
             Stop::Cancelled => Self::Cancelled,
             Stop::Deadlock(cycle) => Self::Deadlock(cycle),
+            Stop::Stuck => Self::Damaged("another participant stays inside it".to_owned()),
         }
     }
 }
@@ -73,25 +77,34 @@ pub(crate) trait Waits {
 
 /// Waits until a point in time, or for ever. What a thread of the host program does.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Deadline(Option<Instant>);
+pub(crate) struct Deadline {
+    at: Option<Instant>,
+    over: fn() -> Stop,
+}
 
 impl Deadline {
     pub(crate) fn never() -> Self {
-        Self(None)
+        Self { at: None, over: || Stop::TimedOut }
     }
 
     /// `Duration::ZERO` does not wait at all.
     pub(crate) fn after(time: Duration) -> Self {
-        Self(Instant::now().checked_add(time))
+        Self { at: Instant::now().checked_add(time), over: || Stop::TimedOut }
+    }
+
+    /// For what waits for nobody, but for whoever is inside the object at the moment. A hostile participant
+    /// could stay there, and must not keep a thread of the host program.
+    pub(crate) fn brief() -> Self {
+        Self { over: || Stop::Stuck, ..Self::after(INSIDE_TIME_MAX) }
     }
 }
 
 impl Waits for Deadline {
     fn sleep_at_most(&mut self, _: WaitFor) -> Result<Duration, Stop> {
         const LOOK_AGAIN: Duration = Duration::from_secs(1);
-        let Some(at) = self.0 else { return Ok(LOOK_AGAIN) };
+        let Some(at) = self.at else { return Ok(LOOK_AGAIN) };
         let left = at.saturating_duration_since(Instant::now());
-        if left.is_zero() { Err(Stop::TimedOut) } else { Ok(left.min(LOOK_AGAIN)) }
+        if left.is_zero() { Err((self.over)()) } else { Ok(left.min(LOOK_AGAIN)) }
     }
 }
 

@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 
 use crate::limits::INLINE_BYTES_MAX;
+use crate::os::hardening::with_kept_descriptors;
 use crate::os::memory_file::{self, SealedFile};
 use crate::protocol::worker::Body;
 
@@ -19,7 +20,7 @@ pub(crate) fn outgoing<'a>(bytes: impl Into<Cow<'a, [u8]>>) -> io::Result<(Body,
     if bytes.len() <= INLINE_BYTES_MAX {
         return Ok((Body::Inline(bytes.into_owned()), None));
     }
-    let mut file = memory_file::create("wasmpool-body")?;
+    let mut file = with_kept_descriptors(|| memory_file::create("wasmpool-body"))?;
     file.write_all(&bytes)?;
     Ok((Body::Memory { length: bytes.len() as u64 }, Some(file)))
 }

@@ -51,9 +51,6 @@ pub(crate) fn engine(settings: EngineSettings, purpose: Purpose) -> wasmtime::Re
         .consume_fuel(settings.fuel)
         .max_wasm_stack(stack_bytes)
         .async_stack_size(stack_bytes.saturating_add(HOST_STACK_BYTES))
-        // Off: what needs a 64-bit bounds check on every access, and shared memory, which needs threads.
-        .wasm_memory64(false)
-        .shared_memory(false)
         // A trap says where in the module it happened; source lines would need the module's DWARF.
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)
         .wasm_backtrace_max_frames(NonZeroUsize::new(BACKTRACE_FRAMES_MAX))
@@ -61,11 +58,46 @@ pub(crate) fn engine(settings: EngineSettings, purpose: Purpose) -> wasmtime::Re
         .native_unwind_info(false)
         .memory_init_cow(true)
         .with_custom_code_memory(Some(Arc::new(Executable)));
+    choose_features(&mut config);
     match purpose {
         Purpose::Compile => config.parallel_compilation(true),
         Purpose::Run => config.enable_compiler(false),
     };
     Engine::new(&config)
+}
+
+/// Says of every feature of the language whether it is on. wasmtime's own choice is not relied on: it turns
+/// features on when they are finished, which is not when they have been attacked for long enough.
+fn choose_features(config: &mut Config) {
+    // What compilers emit. wasmtime calls these tier 1, and fuzzes them all the time.
+    config
+        .wasm_reference_types(true)
+        .wasm_multi_value(true)
+        .wasm_bulk_memory(true)
+        .wasm_simd(true)
+        .wasm_relaxed_simd(true)
+        .wasm_multi_memory(true)
+        .wasm_tail_call(true)
+        .wasm_extended_const(true)
+        .wasm_function_references(true)
+        // The heap of these two counts as linear memory: see `limiter`.
+        .wasm_gc(true)
+        .wasm_exceptions(true);
+    // What needs a 64-bit bounds check on every access; shared memory, which needs threads; and what is younger.
+    config
+        .wasm_memory64(false)
+        .shared_memory(false)
+        .wasm_shared_everything_threads(false)
+        .wasm_custom_page_sizes(false)
+        .wasm_wide_arithmetic(false)
+        .wasm_stack_switching(false)
+        .wasm_component_model_error_context(false)
+        .wasm_component_model_gc(false)
+        .wasm_component_model_map(false)
+        .wasm_component_model_memory64(false)
+        .wasm_component_model_fixed_length_lists(false)
+        .wasm_component_model_implements(false);
+    // Threads and the component model's async are not even built in.
 }
 
 /// Makes `engine` the one whose epoch [`interrupt`] increments.

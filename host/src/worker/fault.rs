@@ -73,6 +73,8 @@ pub(crate) fn read_environment() {
     if !cfg!(debug_assertions) {
         return;
     }
+    #[cfg(test)]
+    crate::os::test_hostile::remember_family();
     let Ok(value) = std::env::var(FAULT_VARIABLE) else { return };
     // A second start in the same process keeps the first choice.
     let _ = CHOSEN.set(value.split(',').filter_map(Fault::parse).collect());
@@ -106,7 +108,9 @@ pub(crate) fn point_of_task(name: &str, task: u64, send: impl Fn(&[u8])) {
             send(&encoded(&FromWorker::Output { stream: Stream::Stdout, bytes: Vec::new() }));
         },
         #[cfg(test)]
-        "hostile" => crate::worker::tests::hostile::attack(send),
+        "hostile" => crate::worker::tests::hostile::attack(task, send),
+        #[cfg(test)]
+        "open-everything" => crate::os::test_hostile::open_until_refused(),
         #[cfg(test)]
         "escape" => crate::worker::tests::walls::escape(send),
         "panic" => panic!("the fault kit asked for a panic at {name}"),

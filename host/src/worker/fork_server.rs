@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use rustix::process::Resource;
 
+use crate::os::cgroup;
 use crate::os::fork::{ForkKey, Forked, fork};
 use crate::os::hardening::{self, exit_now};
 use crate::os::memory_file::SealedFile;
@@ -41,11 +42,17 @@ pub(crate) enum Start {
 /// Serves the supervisor until it hangs up.
 pub(crate) fn run(socket: PacketSocket, start: Start) -> io::Result<()> {
     let mut control = Control::new(socket);
-    let Some((message, descriptors)) = control.receive::<ToForkServer>()? else { return Ok(()) };
+    let Some((mut message, mut descriptors)) = control.receive::<ToForkServer>()? else { return Ok(()) };
+    let mut joined = Ok(());
+    if let ToForkServer::Join { required } = message {
+        joined = join(descriptors).or_else(|error| if required { Err(error) } else { Ok(()) });
+        let Some(next) = control.receive::<ToForkServer>()? else { return Ok(()) };
+        (message, descriptors) = next;
+    }
     let ToForkServer::Load(request) = message else { return Err(io::ErrorKind::InvalidData.into()) };
     let key = ForkKey::new()?;
     let fork_key = (start == Start::Fork).then_some(&key);
-    let prepared = match load(&control, request, descriptors, fork_key) {
+    let prepared = match joined.and_then(|()| load(&control, request, descriptors, fork_key)) {
         Ok((prepared, layers)) => {
             control.send(&FromForkServer::Ready { layers }, &[])?;
             prepared
@@ -76,6 +83,14 @@ pub(crate) fn run(socket: PacketSocket, start: Start) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Goes into the pool's cgroup; every worker is then born in it.
+fn join(doors: Vec<OwnedFd>) -> Result<(), LoadError> {
+    doors.into_iter().try_for_each(cgroup::enter).map_err(|error| {
+        let detail = format!("the layer `{}` cannot be entered: {error}", Layer::Cgroup.label());
+        LoadError { kind: StartFailure::Sandbox, detail }
+    })
 }
 
 /// Everything that a worker begins with.

@@ -20,7 +20,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 
 use self::inbox::Inbox;
 use crate::limits::FRAME_BYTES_MAX;
-use crate::os::hardening::exit_now;
+use crate::os::hardening::{DescriptorReserve, exit_now};
 use crate::os::socket::{PacketSocket, Received};
 use crate::protocol::frame;
 use crate::protocol::worker::{Ask, FromWorker, Reply, ToWorker, WaitOn};
@@ -139,6 +139,8 @@ impl Link {
     fn looked(&self) -> MutexGuard<'_, Receiver> {
         let mut receiver = self.receiver();
         let Receiver { buffer, inbox } = &mut *receiver;
+        // A reply may bring a descriptor, which is lost where there is no room for it.
+        let _reserve = inbox.awaits_reply().then(DescriptorReserve::open);
         loop {
             match self.socket.try_receive(buffer) {
                 Ok(Received::Empty) => return receiver,

@@ -42,6 +42,7 @@ pub(crate) fn serve(link: Link, loaded: &Loaded, dirs: &Arc<[GrantedDir]>) -> ! 
         .enable_time()
         .build()
         .expect("a runtime without input and output needs nothing that can fail");
+    let mut is_cpu_time_limited = false;
     loop {
         let (message, descriptors) = link.receive();
         // The end of the attempt that is meant crossed it on the way.
@@ -49,6 +50,11 @@ pub(crate) fn serve(link: Link, loaded: &Loaded, dirs: &Arc<[GrantedDir]>) -> ! 
         // A second wall: the guest's memory is counted where it is given out, see `limiter`.
         let data_bytes = start.limits.memory_bytes.saturating_mul(2).saturating_add(HOST_DATA_BYTES);
         let _ = hardening::limit_data(data_bytes);
+        // The supervisor looks at this process's clock, and is precise; this is for the time that it cannot look.
+        if start.limits.cpu_time.is_some() || is_cpu_time_limited {
+            is_cpu_time_limited = start.limits.cpu_time.is_some();
+            let _ = hardening::limit_cpu_time(start.limits.cpu_time);
+        }
         let Some(assignment) = Assignment::new(link.clone(), *start, descriptors, dirs.clone()) else {
             exit_now(NONSENSE)
         };
@@ -64,7 +70,7 @@ pub(crate) fn serve(link: Link, loaded: &Loaded, dirs: &Arc<[GrantedDir]>) -> ! 
 /// One assignment in this very process; `None` when the parts of its start do not fit together.
 #[cfg(any(test, fuzzing))]
 pub(super) fn assigned(link: Arc<Link>, start: Start, loaded: &Loaded) -> Option<impl Future<Output = ()>> {
-    let assignment = Assignment::new(link, start, Vec::new(), Arc::new([]))?;
+    let assignment = Assignment::new(link, start, Vec::new(), Arc::default())?;
     Some(async move { assignment.run(loaded).await })
 }
 

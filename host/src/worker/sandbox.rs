@@ -25,7 +25,7 @@ use std::path::PathBuf;
 use rustix::io::Errno;
 use rustix::process::Resource;
 
-use crate::limits::{ARTIFACT_BYTES_MAX, CompileLimits, PROCESS_DESCRIPTORS_MAX};
+use crate::limits::{ARTIFACT_BYTES_MAX, CompileLimits, KEPT_DESCRIPTORS, PROCESS_DESCRIPTORS_MAX};
 use crate::os::fork::ForkKey;
 use crate::os::hardening;
 use crate::policy::{DirAccess, DirRule, Layer, SandboxMode};
@@ -178,7 +178,7 @@ fn enter_layer(layer: Layer, profile: &Profile<'_>) -> Result<(), Cause> {
 
 fn limit_resources() -> io::Result<()> {
     hardening::limit(Resource::Core, 0)?;
-    hardening::limit(Resource::Nofile, PROCESS_DESCRIPTORS_MAX)?;
+    hardening::limit_descriptors(PROCESS_DESCRIPTORS_MAX, KEPT_DESCRIPTORS)?;
     hardening::limit(Resource::Memlock, 0)?;
     hardening::limit(Resource::Msgqueue, 0)?;
     hardening::limit(Resource::Rtprio, 0)?;

@@ -7,6 +7,7 @@
 
 mod cancelling;
 mod ending;
+mod files;
 mod logging;
 mod memory;
 mod output;

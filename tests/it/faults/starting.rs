@@ -74,6 +74,12 @@ fn a_killed_fork_server_is_replaced_and_running_workers_go_on() {
     }
 }
 
+/// Workers of one fork server share an address layout, so it is not used for ever.
+#[test]
+fn a_fork_server_is_replaced_after_as_many_forks_as_it_may_make() {
+    scenario("server-replaced", &[]).run().expect(0);
+}
+
 /// T21: the fork server is stopped; it is replaced as soon as it does not answer.
 #[test]
 fn a_stopped_fork_server_is_replaced() {

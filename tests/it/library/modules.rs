@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::support::binary::with_data;
 use crate::support::{plan, wat};
 
 /// Runs these files as commands in one pool of two, each with a good neighbour: the record of each file.
@@ -99,33 +100,6 @@ fn a_large_data_segment_runs_within_the_limit() {
     let task = |limit: u64| json!({ "module": path, "command": true, "limits": { "memory": limit } });
     let records = plan(&json!({ "workers": 1, "cache": false, "tasks": [task(1 << 30), task(1 << 20)] }));
     assert_eq!((&records[0]["code"], &records[1]["code"]), (&json!(0), &json!(222)), "{records:#?}");
-}
-
-/// A module in the binary format, with that many bytes of data and an empty `_start`.
-fn with_data(bytes: usize) -> Vec<u8> {
-    fn leb(mut number: usize) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        while number >= 0x80 {
-            bytes.push(u8::try_from(number & 0x7f).expect("seven bits") | 0x80);
-            number >>= 7;
-        }
-        bytes.push(u8::try_from(number).expect("seven bits"));
-        bytes
-    }
-    let section = |id: u8, body: &[u8]| [&[id], leb(body.len()).as_slice(), body].concat();
-    let pages = leb(bytes.div_ceil(65536));
-    let memory = [&[1, 0], pages.as_slice()].concat();
-    let data = [&[1, 0, 0x41, 0, 0x0b], leb(bytes).as_slice(), &vec![7; bytes]].concat();
-    let export = [&[1, 6], b"_start".as_slice(), &[0, 0]].concat();
-    let sections = [
-        section(1, &[1, 0x60, 0, 0]),
-        section(3, &[1, 0]),
-        section(5, &memory),
-        section(7, &export),
-        section(10, &[1, 2, 0, 0x0b]),
-        section(11, &data),
-    ];
-    [b"\0asm\x01\0\0\0".to_vec(), sections.concat()].concat()
 }
 
 /// Row 9: a guest's own exit codes.

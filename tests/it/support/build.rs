@@ -5,6 +5,8 @@ use std::process::Command;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
+use super::ordinary;
+
 /// The workspace's folder.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie in the workspace")
@@ -19,6 +21,9 @@ pub fn target_dir() -> PathBuf {
 
 /// The artifact cache of the scenarios.
 pub fn cache() -> PathBuf {
+    if let Some(folder) = ordinary::folder() {
+        return folder.join("cache");
+    }
     target_dir().join("scenario-cache")
 }
 
@@ -68,7 +73,15 @@ fn newest_change(folder: &Path) -> Option<SystemTime> {
 /// The `wasmpool` program.
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| host_program("wasmpool", "host"))
+    PROGRAM.get_or_init(|| match ordinary::folder() {
+        Some(folder) => folder.join("wasmpool"),
+        None => host_program("wasmpool", "host"),
+    })
+}
+
+/// The host program of the scenarios.
+pub fn scenario() -> PathBuf {
+    ordinary::folder().map_or_else(|| env!("CARGO_BIN_EXE_scenario").into(), |folder| folder.join("scenario"))
 }
 
 fn ensure_target() {
@@ -96,7 +109,11 @@ fn guest(folder: &str, name: &str) -> PathBuf {
 /// The module of `tests/guests`: one task a behaviour.
 pub fn guests() -> &'static str {
     static GUESTS: OnceLock<String> = OnceLock::new();
-    GUESTS.get_or_init(|| guest("tests/guests", "guests").display().to_string())
+    GUESTS.get_or_init(|| {
+        let guests = ordinary::folder()
+            .map_or_else(|| guest("tests/guests", "guests"), |folder| folder.join("guests.wasm"));
+        guests.display().to_string()
+    })
 }
 
 /// The module of an example.
@@ -120,7 +137,8 @@ pub fn test_natively(name: &str) {
 
 /// A module of `tests/wat`.
 pub fn wat(name: &str) -> String {
-    let path = root().join("tests/wat").join(format!("{name}.wat"));
+    let folder = ordinary::folder().unwrap_or_else(|| root().join("tests"));
+    let path = folder.join("wat").join(format!("{name}.wat"));
     assert!(path.exists(), "{} exists", path.display());
     path.display().to_string()
 }

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{build, processes};
+use super::{build, ordinary, processes, terminal};
 
 /// How long any single run may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -55,12 +55,14 @@ pub fn wasmpool<I: IntoIterator<Item: AsRef<std::ffi::OsStr>>>(args: I) -> Run {
 /// A scenario of the test host program. It knows the guests, shares an artifact cache with the others,
 /// and runs in an empty folder of its own, which must be empty afterwards.
 pub fn scenario(name: &str, args: &[&str]) -> Run {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_scenario"));
+    let mut command = Command::new(build::scenario());
     command.arg(name).args(args);
-    command.env("WASMPOOL_TEST_GUESTS", build::guests()).env("XDG_CACHE_HOME", build::cache());
     let folder = tempfile::tempdir().expect("a folder");
+    ordinary::give(folder.path());
     command.current_dir(folder.path()).env("TMPDIR", folder.path());
-    Run { folder: Some(folder), ..Run::new(command) }
+    let mut run = Run { folder: Some(folder), ..Run::new(command) };
+    run.command.env("WASMPOOL_TEST_GUESTS", build::guests()).env("XDG_CACHE_HOME", build::cache());
+    run
 }
 
 /// A scenario that a plan describes: what it printed, a record for each task.
@@ -72,8 +74,10 @@ pub fn plan(plan: &serde_json::Value) -> Vec<serde_json::Value> {
 }
 
 impl Run {
-    fn new(mut command: Command) -> Self {
+    /// Any program.
+    pub fn new(mut command: Command) -> Self {
         processes::adopt_orphans();
+        ordinary::dress(&mut command);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Self { command, stdin: None, folder: None }
     }
@@ -98,9 +102,19 @@ impl Run {
     }
 
     /// Starts it with SIGCHLD ignored, which a program inherits.
-    pub fn ignoring_sigchld(mut self) -> Self {
-        let plain = std::mem::replace(&mut self.command, Command::new("env"));
-        self.command.arg("--ignore-signal=CHLD").arg(plain.get_program()).args(plain.get_args());
+    pub fn ignoring_sigchld(self) -> Self {
+        self.behind("env", &["--ignore-signal=CHLD".as_ref()])
+    }
+
+    /// Starts it in the cgroup that this file leads into.
+    pub fn entering(self, door: &std::path::Path) -> Self {
+        self.behind("sh", &["-c".as_ref(), "echo 0 > \"$0\" && exec \"$@\"".as_ref(), door.as_os_str()])
+    }
+
+    /// Has another program start it.
+    fn behind(mut self, program: &str, args: &[&std::ffi::OsStr]) -> Self {
+        let plain = std::mem::replace(&mut self.command, Command::new(program));
+        self.command.args(args).arg(plain.get_program()).args(plain.get_args());
         self.command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
         if let Some(folder) = plain.get_current_dir() {
             self.command.current_dir(folder);
@@ -118,6 +132,21 @@ impl Run {
             std::thread::spawn(move || stdin.write_all(&bytes));
         }
         child
+    }
+
+    /// Runs it to its end with a terminal as standard output and error: its code, and what the terminal got.
+    pub fn run_on_terminal(mut self) -> (Option<i32>, String) {
+        let (ours, theirs) = terminal::open();
+        let error = theirs.try_clone().expect("a descriptor");
+        self.command.stdout(theirs).stderr(error);
+        let begun = Instant::now();
+        let child = self.command.spawn().expect("the program starts");
+        // Else this process would keep the terminal open.
+        drop(self);
+        let reader = std::thread::spawn(move || terminal::read_all(ours));
+        let code = finish(child, begun).code;
+        let written = reader.join().expect("the terminal is read");
+        (code, String::from_utf8_lossy(&written).into_owned())
     }
 
     /// Runs it to its end, and sees that it left no process behind.

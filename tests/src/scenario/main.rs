@@ -8,11 +8,15 @@
 #![forbid(unsafe_code)]
 
 mod callbacks;
+mod cgroups;
 mod churn;
 mod embedder;
 mod ends;
 mod floods;
+mod generated;
+mod grants;
 mod host_death;
+mod hostile;
 mod lazy;
 mod locks;
 mod neighbours;
@@ -36,6 +40,10 @@ type Scenario = fn(&[String]);
 const SCENARIOS: &[(&str, Scenario)] = &[
     ("plan", plan::run),
     ("callbacks", callbacks::run),
+    ("pool-memory", cgroups::pool_memory),
+    ("pool-memory-of-servers", cgroups::pool_memory_of_servers),
+    ("pool-groups", cgroups::pool_groups),
+    ("groups-left", cgroups::groups_left),
     ("churn", churn::run),
     ("logs", embedder::logs),
     ("sigchld-ignored", embedder::sigchld_ignored),
@@ -43,6 +51,11 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("flood", floods::frames),
     ("slow-reader", floods::slow_reader),
     ("shared-stream", floods::shared_stream),
+    ("generated", generated::run),
+    ("hostile", hostile::alone),
+    ("hostile-batch", hostile::batch),
+    ("secret-descriptor", hostile::secret_descriptor),
+    ("compile-bombs", hostile::compile_bombs),
     ("wait-for-death", host_death::wait_for_death),
     ("exit-at-once", host_death::exit_at_once),
     ("thread-ends", host_death::thread_ends),
@@ -50,6 +63,11 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("endless", lazy::endless),
     ("ten-thousand", lazy::ten_thousand),
     ("many-modules", lazy::many_modules),
+    ("cpu-time", grants::cpu_time),
+    ("grant-servers", grants::servers),
+    ("grant-replaced", grants::replaced),
+    ("grant-refused", grants::refused),
+    ("secrets", grants::secrets),
     ("one-of-sixteen", neighbours::one_of_sixteen),
     ("idle-ones", neighbours::idle_ones),
     ("stopped-idle-one", neighbours::stopped_idle_one),
@@ -69,6 +87,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("blocking", process::blocking),
     ("server-killed", starting::server_killed),
     ("server-stopped", starting::server_stopped),
+    ("server-replaced", starting::server_replaced),
     ("one-module-cannot-start", starting::one_module_cannot_start),
     ("stops", stopping::running),
     ("stops-waiting", stopping::waiting_and_finished),
@@ -115,5 +134,8 @@ fn main() {
     let before = oracle::Before::look();
     scenario(args);
     before.expect_no_leftovers();
+    if !OF_THE_GLOBAL_SUPERVISOR.contains(name) {
+        oracle::expect_no_cgroups();
+    }
     support::say(&serde_json::json!({ "oracles": "hold" }));
 }

@@ -1,5 +1,5 @@
 //! What must hold after every scenario, once its pools and supervisors are dropped: no child process, not
-//! even an unreaped one; no more descriptors than before; no thread but the library's three that live as
+//! even an unreaped one; no cgroup; no more descriptors than before; no thread but the library's three that live as
 //! long as the process.
 
 #![forbid(unsafe_code)]
@@ -45,6 +45,12 @@ impl Before {
             std::thread::yield_now();
         }
     }
+}
+
+/// Panics if a cgroup of this process is left.
+pub fn expect_no_cgroups() {
+    let left = crate::cgroups::groups_of(std::process::id());
+    assert!(left.is_empty(), "cgroups are left: {left:?}");
 }
 
 /// How many descriptors this process has open.

@@ -4,25 +4,32 @@
 //! { "fault": "after-started:kill", "cache": false, "program": "/missing", "servers": 2,
 //!   "workers": 2, "per_worker": 1, "spawn": false, "initializer": ["init_if", [true]],
 //!   "tasks": [ { "module": "tests/wat/spin.wat", "wat": "(module)", "task": "add", "args": [1, "$i"],
-//!     "command": true, "invoke": "add(1)", "count": 2, "name": "n", "priority": 1, "retries": 0,
-//!     "limits": { "timeout_ms": 100 }, "argv": [], "stdin": "text",
+//!     "lock": true, "queue": 4, "command": true, "invoke": "add(1)", "count": 2, "name": "n", "priority": 1, "retries": 0,
+//!     "limits": { "timeout_ms": 100 }, "argv": [], "env": { "A": "1" }, "stdin": "text",
+//!     "dirs": [["/host/path", "/guest/path", "ro"]],
 //!     "signal": 9, "stop": "cancel" | "terminate" | "kill" } ] }
 //! ```
 //!
-//! `"$i"` in arguments is the number of the task among its `count`. A signal is sent, and a stop made,
+//! `"$i"` in arguments is the number of the task among its `count`. A new lock, or a new queue for that many
+//! items, is the argument before the others. A signal is sent, and a stop made,
 //! once the guest has told progress. What it prints: one record a task, in order.
 
 #![forbid(unsafe_code)]
 
+use std::any::Any;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use wasmpool::sync::{Lock, Queue};
 use wasmpool::{
-    Args, Limits, LoadError, Module, ModuleSource, Pool, StartMethod, Stdin, Supervisor, Target, Task,
-    TaskHandle,
+    Args, DirAccess, GrantedDir, Limits, LoadError, Module, ModuleSource, Pool, StartMethod, Stdin,
+    Supervisor, Target, Task, TaskHandle,
 };
 
 use crate::support::{self, Ends};
+
+/// Objects that this program holds on to: nobody is stuck while it could still act on them.
+pub type Held = Vec<Box<dyn Any>>;
 
 /// Runs the plan in the first argument.
 pub fn run(args: &[String]) {
@@ -34,9 +41,9 @@ pub fn run(args: &[String]) {
             Err(error) => return support::say(&refused(&error)),
         };
         let mut ends = Ends::default();
-        let mut handles = Vec::new();
+        let (mut handles, mut held) = (Vec::new(), Held::new());
         for spec in plan["tasks"].as_array().expect("tasks") {
-            match tasks(&supervisor, spec).await {
+            match tasks(&supervisor, spec, &mut held).await {
                 Ok(tasks) => {
                     for task in tasks {
                         let handle = pool.submit(task).await.expect("the pool is open");
@@ -100,17 +107,18 @@ fn number(value: &Value) -> Option<usize> {
 }
 
 /// What is printed instead of a record when a module cannot be loaded.
-fn refused(error: &LoadError) -> Value {
+pub fn refused(error: &LoadError) -> Value {
     let cause = error.cause();
     json!({ "outcome": "not_loaded", "code": cause.kind.exit_code(), "text": error.to_string() })
 }
 
-async fn tasks(supervisor: &Supervisor, spec: &Value) -> Result<Vec<Task>, Value> {
+/// The tasks of one row, or what is printed instead.
+pub async fn tasks(supervisor: &Supervisor, spec: &Value, held: &mut Held) -> Result<Vec<Task>, Value> {
     let module = module(supervisor, spec).await.map_err(|error| refused(&error))?;
     let target = find(&module, spec)
         .map_err(|(code, text)| json!({ "outcome": "not_found", "code": code, "text": text }))?;
     let count = spec["count"].as_u64().unwrap_or(1);
-    Ok((0..count).map(|index| task(&target, spec, index)).collect())
+    Ok((0..count).map(|index| task(&target, spec, index, held)).collect())
 }
 
 async fn module(supervisor: &Supervisor, spec: &Value) -> Result<Module, LoadError> {
@@ -134,11 +142,14 @@ fn find(module: &Module, spec: &Value) -> Result<Target, (u8, String)> {
     found.map_err(|error| (error.exit_code(), error.to_string()))
 }
 
-fn task(target: &Target, spec: &Value, index: u64) -> Task {
+fn task(target: &Target, spec: &Value, index: u64, held: &mut Held) -> Task {
     let mut task = Task::new(target).limits(limits(&spec["limits"]));
     if let Some(args) = spec["args"].as_array() {
         let fill = |arg: &Value| if arg == "$i" { json!(index) } else { arg.clone() };
         task = task.args(Args::positional(args.iter().map(fill).collect()));
+    }
+    if let Some(args) = objects(spec, held) {
+        task = task.args(args);
     }
     if let Some(bytes) = spec["raw_bytes"].as_u64() {
         task = task.args(Args::raw(vec![b'x'; usize::try_from(bytes).expect("a length")]));
@@ -153,6 +164,9 @@ fn task(target: &Target, spec: &Value, index: u64) -> Task {
         let text = |value: &Value| value.as_str().expect("text").to_owned();
         task = task.env(env.iter().map(|(name, value)| (name.clone(), text(value))).collect());
     }
+    for dir in spec["dirs"].as_array().into_iter().flatten() {
+        task = task.dir(granted(dir));
+    }
     if let Some(text) = spec["stdin"].as_str() {
         task = task.stdin(Stdin::Bytes(text.to_owned().into()));
     }
@@ -160,10 +174,38 @@ fn task(target: &Target, spec: &Value, index: u64) -> Task {
     task.retries(retries.unwrap_or(0))
 }
 
+/// Arguments with a new object in front.
+fn objects(spec: &Value, held: &mut Held) -> Option<Args> {
+    let args = if spec["lock"] == true {
+        let lock = Lock::new().expect("a lock");
+        let args = Args::of(&(&lock,));
+        held.push(Box::new(lock));
+        args
+    } else {
+        let capacity = u32::try_from(spec["queue"].as_u64()?).expect("a number of items");
+        let queue = Queue::builder().capacity(capacity).build::<String>().expect("a queue");
+        let args = match &spec["args"][0] {
+            Value::Null => Args::of(&(&queue,)),
+            first => Args::of(&(&queue, first)),
+        };
+        held.push(Box::new(queue));
+        args
+    };
+    Some(args.expect("arguments"))
+}
+
+/// A directory: its path here, its path for the guest, and its mode.
+fn granted(dir: &Value) -> GrantedDir {
+    let text = |at: usize| dir[at].as_str().expect("a text");
+    let access = if text(2) == "ro" { DirAccess::ReadOnly } else { DirAccess::ReadWrite };
+    GrantedDir::open(text(0), text(1), access).expect("a directory")
+}
+
 fn limits(spec: &Value) -> Limits {
     let mut limits = Limits::default();
     let ms = |name: &str| spec[name].as_u64().map(Duration::from_millis);
     limits.timeout = ms("timeout_ms");
+    limits.cpu_time = ms("cpu_time_ms");
     limits.grace_period = ms("grace_ms").unwrap_or(limits.grace_period);
     limits.fuel = spec["fuel"].as_u64();
     limits.stack_bytes = number(&spec["stack"]).map_or(limits.stack_bytes, |bytes| bytes as u32);

@@ -31,6 +31,22 @@ pub fn server_killed(_: &[String]) {
     });
 }
 
+/// A fork server forks as often as it may, and then another takes its place.
+pub fn server_replaced(_: &[String]) {
+    let supervisor = Supervisor::builder().forks_per_server_max(5).build().expect("a supervisor");
+    support::block_on(async {
+        let module = support::guests(&supervisor).await;
+        let pool = support::pool(&supervisor, 1).build().expect("a pool");
+        let add = target(&module, "add");
+        let mut servers = std::collections::BTreeSet::new();
+        for n in 0..40_i64 {
+            assert_eq!(pool.apply::<_, i64>(&add, (n, 1)).await.expect("a value"), n + 1);
+            servers.extend(fork_servers());
+        }
+        assert!(servers.len() >= 8, "{} fork servers for 40 workers", servers.len());
+    });
+}
+
 /// The fork server is stopped: it is found out at the next fork, and replaced.
 pub fn server_stopped(_: &[String]) {
     let supervisor = support::supervisor();

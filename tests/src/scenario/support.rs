@@ -113,7 +113,16 @@ pub fn status(pid: u32, field: &str) -> Option<String> {
 
 /// Resident memory of this process that no file backs, in bytes.
 pub fn resident_bytes() -> u64 {
-    let text = status(std::process::id(), "RssAnon").expect("a process has memory");
+    resident("RssAnon")
+}
+
+/// Resident memory of this process with what files back and what it shares, in bytes.
+pub fn all_resident_bytes() -> u64 {
+    resident("VmRSS")
+}
+
+fn resident(field: &str) -> u64 {
+    let text = status(std::process::id(), field).expect("a process has memory");
     let kib = text.split(' ').next().and_then(|kib| kib.parse::<u64>().ok());
     kib.expect("a number of KiB") * 1024
 }

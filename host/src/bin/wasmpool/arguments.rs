@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod grants;
 mod options;
 pub mod values;
 
@@ -16,7 +17,7 @@ use wasmpool::exit_code;
 
 use crate::help;
 pub use options::{
-    BatchOptions, CommonOptions, CompileOptions, LogFormat, Progress, Sandbox, SharedOptions,
+    BatchOptions, CommonOptions, CompileOptions, GrantOptions, LogFormat, Progress, Sandbox, SharedOptions,
     StartMethodName, StreamOptions, TaskOptions,
 };
 
@@ -66,6 +67,8 @@ pub struct Run {
     #[command(flatten)]
     pub batch: BatchOptions,
     #[command(flatten)]
+    pub grants: GrantOptions,
+    #[command(flatten)]
     pub shared: SharedOptions,
     #[command(flatten)]
     pub common: CommonOptions,
@@ -106,6 +109,8 @@ struct RunWithEntry {
     task: TaskOptions,
     #[command(flatten)]
     batch: BatchOptions,
+    #[command(flatten)]
+    grants: GrantOptions,
     #[command(flatten)]
     shared: SharedOptions,
     #[command(flatten)]
@@ -152,6 +157,8 @@ pub struct Map {
     pub batch: BatchOptions,
     #[command(flatten)]
     pub task_options: TaskOptions,
+    #[command(flatten)]
+    pub grants: GrantOptions,
     #[command(flatten)]
     pub shared: SharedOptions,
     #[command(flatten)]
@@ -261,7 +268,8 @@ pub fn parse(line: &[OsString]) -> Result<Command, clap::Error> {
 }
 
 /// The options of a batch that say nothing about a single task.
-const FOR_MANY: &[&str] = &["workers", "max_tasks_per_worker", "chunksize", "halt", "progress"];
+const FOR_MANY: &[&str] =
+    &["workers", "max_tasks_per_worker", "chunksize", "pool_memory", "pool_cpus", "halt", "progress"];
 
 /// The whole command line, with the help of `run` kept to what means something there.
 fn definition() -> clap::Command {
@@ -308,6 +316,7 @@ fn second_step(mut run: Run, line: &[OsString]) -> Result<Run, clap::Error> {
         entry: call.entry,
         task: call.task,
         batch: call.batch,
+        grants: call.grants,
         shared: call.shared,
         common: call.common,
         words: Vec::new(),

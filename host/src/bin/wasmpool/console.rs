@@ -5,12 +5,14 @@
 
 #![forbid(unsafe_code)]
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anstyle::{AnsiColor, Style};
 use indicatif::ProgressBar;
 use wasmpool::report::human::{Terminals, Written};
+use wasmpool::report::terminal;
 
 use crate::arguments::{CommonOptions, Progress};
 use crate::bar;
@@ -75,14 +77,20 @@ impl Console {
     /// A message of ours, unless `-q`.
     pub fn say(&self, message: &str) {
         if !self.is_quiet {
-            self.write_error(format!("{message}\n").as_bytes());
+            self.write_error(format!("{}\n", self.shown(message)).as_bytes());
         }
     }
 
     /// `error: ...`
     pub fn error(&self, message: &str) {
         let style = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
+        let message = self.shown(message);
         self.suspended(|| drop(writeln!(anstream::stderr(), "{style}error:{style:#} {message}")));
+    }
+
+    /// A message as standard error may show it: names of files and of what a module exports are in it.
+    fn shown<'a>(&self, message: &'a str) -> Cow<'a, str> {
+        if self.terminals.stderr { terminal::printable(message).into() } else { message.into() }
     }
 
     /// Bytes for standard error.

@@ -7,6 +7,7 @@ use wasmpool::exit_code;
 pub const ENTRY: &str = "What is called";
 pub const BATCH: &str = "Batch";
 pub const ARGUMENTS: &str = "Arguments";
+pub const GRANTS: &str = "What a task may touch";
 pub const SHARED: &str = "Queues, locks and the like";
 
 pub const ABOUT: &str = "\
@@ -35,6 +36,8 @@ Examples:
   wasmpool run examples/squares -t divide 6 -k b=3
   # a program, stopped after 0.3 s with code 221
   wasmpool run --timeout 300ms loop.wat
+  # a program that reads one folder, writes another, and knows one variable
+  wasmpool run --dir photos:ro --dir out::/out --env LANG resize.wasm photos /out
   # a program with its own arguments and our standard streams
   wasmpool run tool.wasm --verbose in.txt <data
   # a plain export
@@ -90,8 +93,8 @@ text as it is. The result is printed as one line of JSON, raw bytes as they are.
 task runs it.
 
 What a task itself prints goes to our standard error, in whole lines with the task's name in front. \
-Nothing is granted: no environment, no files, no network, and of queues, locks and the like only what \
---queue, --lock and so on name. A task that takes one of those as an argument takes its name.";
+Nothing is granted but what --dir and --env name: no environment, no files, no network, and of queues, locks and \
+the like only what --queue, --lock and so on name. A task that takes one of those as an argument takes its name.";
 
 const MAP_NOTES: &str = "\
 Results come in the order of the inputs, a line each. A failed input prints nothing on standard output \

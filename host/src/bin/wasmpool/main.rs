@@ -10,6 +10,7 @@ mod drain;
 mod failure;
 mod feed;
 mod folder;
+mod grants;
 mod help;
 mod inputs;
 mod interrupt;

@@ -24,6 +24,7 @@ use crate::console::Console;
 use crate::drain::Drain;
 use crate::failure::{Failure, OrFailWith};
 use crate::feed::{self, Lost};
+use crate::grants;
 use crate::inputs::{self, Call, InputFile, TaskMaker};
 use crate::interrupt::{Signals, Wish};
 use crate::module_path::{self, ModulePath};
@@ -49,6 +50,7 @@ pub fn map(map: &Map, console: &Arc<Console>) -> Result<u8, Failure> {
         let supervisor = session::supervisor(&map.task_options.compile).map_err(not_set_up)?;
         let module = session::load(&supervisor, &path, &mut signals).await.map_err(not_set_up)?;
         let mut maker = resolve(map, &path, &module)?;
+        maker.prototype = grants::grant_all(&map.grants, maker.prototype, batch::USAGE)?;
         let inputs = Inputs::open(map, &maker)?;
         let shared = Shared::make(&map.shared, batch::USAGE)?;
         let lost = Lost::default();
@@ -180,6 +182,12 @@ fn pool(map: &Map, supervisor: &Supervisor) -> Result<Pool, Failure> {
     }
     if let Some(calls) = map.batch.chunksize {
         builder = builder.chunksize(calls.get());
+    }
+    if let Some(bytes) = map.batch.pool_memory {
+        builder = builder.memory_bytes_max(bytes);
+    }
+    if let Some(cpus) = map.batch.pool_cpus {
+        builder = builder.cpus_max(cpus);
     }
     builder.build().or_fail_with(batch::NOT_SET_UP)
 }

@@ -16,6 +16,7 @@ use wasmpool::{Args, Module, Output, Process, Record, RunningProcess, Stdin, Tar
 use crate::arguments::Run;
 use crate::console::Console;
 use crate::failure::{Failure, OrFailWith};
+use crate::grants;
 use crate::interrupt::{Signals, Wish};
 use crate::module_path::{self, ModulePath};
 use crate::session;
@@ -78,6 +79,7 @@ fn resolve(run: &Run, path: &ModulePath, module: &Module) -> Result<Call, Failur
     if let Some(argv) = argv {
         task = task.argv(argv).name(path.stem());
     }
+    task = grants::grant_all(&run.grants, task, exit_code::USAGE)?;
     task = Shared::make(&run.shared, exit_code::USAGE)?.grant_all(task);
     if let Some(retries) = run.batch.retries {
         task = task.retries(retries);

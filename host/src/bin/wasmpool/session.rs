@@ -65,6 +65,7 @@ pub fn limits(options: &TaskOptions) -> Limits {
     let default = Limits::default();
     Limits {
         timeout: options.timeout,
+        cpu_time: options.cpu_time,
         fuel: options.fuel,
         memory_bytes: options.max_memory.unwrap_or(default.memory_bytes),
         output_bytes: options.max_output.unwrap_or(default.output_bytes),

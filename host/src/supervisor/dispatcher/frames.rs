@@ -189,7 +189,10 @@ impl Dispatcher {
         let now = Instant::now();
         let Some(entry) = self.workers.get_mut(&worker) else { return Ok(()) };
         let server = entry.server;
-        let cpu_before = if entry.assignments == 0 { Duration::ZERO } else { entry.cpu_time() };
+        let is_limited = entry.running().is_some_and(|running| running.shape.limits.cpu_time.is_some());
+        // What a new worker has used until here is next to nothing, unless somebody is held to it.
+        let is_zero = entry.assignments == 0 && !is_limited;
+        let cpu_before = if is_zero { Duration::ZERO } else { entry.cpu_time() };
         let phase = entry.next_phase();
         let Some(running) = entry.running() else { return Ok(()) };
         if running.acknowledged || task != running.first_task {
@@ -198,11 +201,9 @@ impl Dispatcher {
         running.acknowledged = true;
         running.facts.started = now;
         running.facts.cpu_before = cpu_before;
-        let (timeout, stop) = (running.shape.limits.timeout, running.intent.is_some());
+        let stop = running.intent.is_some();
         let grace = running.asked.map(|_| running.shape.limits.grace_period);
-        if let Some(timeout) = timeout {
-            self.timers.set(now + timeout, Timer::TaskTime { worker, phase });
-        }
+        self.begin_time(worker, now);
         if let Some(grace) = grace {
             self.timers.set(now + grace, Timer::Grace { worker, phase });
         }

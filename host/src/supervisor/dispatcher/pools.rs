@@ -71,7 +71,7 @@ impl Dispatcher {
 
     /// Puts an assignment at this place of the queue.
     pub(super) fn enqueue(&mut self, pool: PoolId, rank: Rank, assignment: Assignment) {
-        let server = self.server_for(&assignment.shape);
+        let server = self.server_for(pool, &assignment.shape);
         for call in &assignment.calls {
             self.places.insert(call.task, Place::Waiting { pool, server, rank });
         }
@@ -153,6 +153,7 @@ impl Dispatcher {
                 _ => {}
             }
         }
+        self.forget_enclosed_servers(pool);
     }
 
     fn forget_starting(&mut self, worker: WorkerId) {
@@ -251,6 +252,7 @@ impl Dispatcher {
     pub(super) fn resize_pool(&mut self, pool: PoolId, workers: usize) {
         if let Some(entry) = self.pools.get_mut(&pool) {
             entry.settings.workers = workers;
+            entry.settings.enclosure.resize(workers);
             let staffing = entry.settings.staffing();
             entry.scheduler.resize(staffing.workers, staffing.spares);
         }

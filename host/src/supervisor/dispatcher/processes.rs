@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::groups::how_it_ended;
 use super::{Dispatcher, PROCESS_END, PROCESS_SOCKET, token};
 use crate::limits::{FORK_SERVER_ANSWER_TIME_MAX, FRAMES_PER_TURN_MAX};
 use crate::os::child::Child;
@@ -173,7 +174,8 @@ impl Dispatcher {
                 if let Some(child) = &entry.child {
                     self.poller.remove(child);
                 }
-                self.process_failed(process, StartFailure::ForkServerLost, "it ended".to_owned());
+                let reason = how_it_ended(entry);
+                self.process_failed(process, StartFailure::ForkServerLost, reason);
             }
         }
     }

@@ -7,16 +7,19 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::groups::without_group;
 use super::{Dispatcher, WORKER_END, WORKER_SOCKET, token};
-use crate::limits::{FORKS_PER_SERVER_MAX, START_FAILURES_MAX};
+use crate::limits::START_FAILURES_MAX;
 use crate::os::child::{Child, ExitStatus};
 use crate::os::socket::PacketSocket;
 use crate::outcome::{StartFailed, StartFailure};
-use crate::protocol::fork_server::{FromForkServer, Load, ToForkServer};
+use crate::policy::Layer;
+use crate::protocol::fork_server::{FromForkServer, ToForkServer};
 use crate::protocol::frame;
 use crate::supervisor::artifact_store::{Artifact, ArtifactKey};
 use crate::supervisor::call::CallShape;
-use crate::supervisor::event::{ProcessId, WorkerId};
+use crate::supervisor::cgroup::PoolGroup;
+use crate::supervisor::event::{PoolId, ProcessId, WorkerId};
 use crate::supervisor::fork_client::{Process, Purpose, Server, ServerId, ServerKey, Stage, StartRequest};
 use crate::supervisor::pool::StartMethod;
 use crate::supervisor::timers::Timer;
@@ -25,9 +28,16 @@ use crate::supervisor::worker_handle::{Stage as WorkerStage, WorkerHandle};
 /// The wait after the first failure to get a worker; it doubles with each further one.
 const FIRST_RETRY: Duration = Duration::from_millis(10);
 
+/// What stands around a worker.
+struct Walls {
+    layers: Arc<[Layer]>,
+    group: Option<Arc<PoolGroup>>,
+}
+
 impl Dispatcher {
     /// The server for calls of this shape.
-    pub(super) fn server_for(&mut self, shape: &CallShape) -> ServerId {
+    pub(super) fn server_for(&mut self, pool: PoolId, shape: &CallShape) -> ServerId {
+        let group = self.group_of(pool, shape.policy.sandbox);
         let key = ServerKey {
             artifact: ArtifactKey { module: shape.module.digest, fuel: shape.limits.fuel.is_some() },
             engine: crate::protocol::fork_server::EngineSettings {
@@ -37,6 +47,7 @@ impl Dispatcher {
             policy: shape.policy.clone(),
             dirs: shape.dirs.iter().map(|dir| dir.rule().clone()).collect(),
             start_method: shape.start_method,
+            enclosed: (!matches!(group, Ok(None))).then_some(pool),
         };
         if let Some(server) = self.server_ids.get(&key) {
             return *server;
@@ -49,6 +60,7 @@ impl Dispatcher {
             kind: shape.kind,
             dirs: shape.dirs.clone(),
             artifact: None,
+            group,
             process: None,
             pending: VecDeque::new(),
             failures: 0,
@@ -95,6 +107,10 @@ impl Dispatcher {
             return;
         }
         entry.retry_at = None;
+        if let Err(cause) = &entry.group {
+            let cause = without_group(cause);
+            return self.give_up(server, &cause);
+        }
         if entry.artifact.is_none() {
             let (key, module) = (entry.key.artifact, Arc::clone(&entry.module));
             let Some(artifact) = self.artifact(key, &module) else { return };
@@ -139,7 +155,7 @@ impl Dispatcher {
     }
 
     /// The fork server forks no more; its workers go on.
-    fn retire_fork_server(&mut self, process: ProcessId) {
+    pub(super) fn retire_fork_server(&mut self, process: ProcessId) {
         let Some(entry) = self.processes.get_mut(&process) else { return };
         entry.stage = Stage::Retired;
         if let Some(server) = entry.server().and_then(|server| self.servers.get_mut(&server)) {
@@ -174,35 +190,7 @@ impl Dispatcher {
         }
     }
 
-    /// The first frame to a fork server or a spawned worker.
-    pub(super) fn send_load(&mut self, process: ProcessId) -> std::io::Result<()> {
-        let Some(entry) = self.processes.get(&process) else { return Ok(()) };
-        let Some(server) = entry.server().and_then(|server| self.servers.get(&server)) else { return Ok(()) };
-        let Some(artifact) = &server.artifact else { return Ok(()) };
-        let load = ToForkServer::Load(Load {
-            kind: server.kind,
-            engine: server.key.engine,
-            policy: server.key.policy.clone(),
-            dirs: server.key.dirs.clone(),
-            offset: artifact.header.code_offset(),
-            length: artifact.header.code_bytes,
-        });
-        let bytes = frame::encode(&load).map_err(std::io::Error::other)?;
-        let dirs = server.dirs.iter().map(AsFd::as_fd);
-        let descriptors: Vec<_> = std::iter::once(artifact.file.as_fd()).chain(dirs).collect();
-        entry.socket.send(&bytes, &descriptors)?;
-        if let Purpose::Spawned { request, .. } = entry.purpose {
-            let (ours, theirs) = PacketSocket::pair()?;
-            let fork = frame::encode(&ToForkServer::Fork { worker: request.worker })
-                .map_err(std::io::Error::other)?;
-            entry.socket.send(&fork, &[theirs.as_fd()])?;
-            self.watch_socket(request.worker, ours)?;
-        }
-        self.expect_answer(process);
-        Ok(())
-    }
-
-    fn watch_socket(&mut self, worker: WorkerId, socket: PacketSocket) -> std::io::Result<()> {
+    pub(super) fn watch_socket(&mut self, worker: WorkerId, socket: PacketSocket) -> std::io::Result<()> {
         self.poller.add(&socket, token(WORKER_SOCKET, worker))?;
         if let Some(worker) = self.workers.get_mut(&worker) {
             worker.socket = Some(socket);
@@ -217,7 +205,7 @@ impl Dispatcher {
             if entry.stage != Stage::Ready {
                 return;
             }
-            if entry.forks >= FORKS_PER_SERVER_MAX && entry.asked.is_empty() {
+            if entry.forks >= self.settings.forks_per_server_max && entry.asked.is_empty() {
                 self.retire_fork_server(process);
                 return self.serve(server);
             }
@@ -256,13 +244,7 @@ impl Dispatcher {
         let Some(server) = entry.server() else { return Ok(()) };
         match message {
             FromForkServer::Ready { layers } if entry.stage == Stage::Loading => {
-                entry.layers = layers.into();
-                entry.stage = Stage::Ready;
-                self.answered(process);
-                match entry_purpose(&self.processes, process) {
-                    Some(request) => self.spawned_worker_ready(process, request),
-                    None => self.serve(server),
-                }
+                self.server_ready(process, server, layers);
                 Ok(())
             }
             FromForkServer::LoadFailed { kind, detail } if entry.stage == Stage::Loading => {
@@ -287,6 +269,25 @@ impl Dispatcher {
         }
     }
 
+    fn server_ready(&mut self, process: ProcessId, server: ServerId, layers: Vec<Layer>) {
+        let Some(entry) = self.processes.get(&process) else { return };
+        let layers = match self.layers_in_force(entry, layers) {
+            Ok(layers) => layers,
+            Err(StartFailed { kind, detail }) => return self.load_failed(process, kind, detail),
+        };
+        let Some(entry) = self.processes.get_mut(&process) else { return };
+        (entry.layers, entry.stage) = (layers, Stage::Ready);
+        let spawned = match entry.purpose {
+            Purpose::Spawned { request, .. } => Some(request),
+            _ => None,
+        };
+        self.answered(process);
+        match spawned {
+            Some(request) => self.spawned_worker_ready(process, request),
+            None => self.serve(server),
+        }
+    }
+
     fn worker_forked(
         &mut self,
         process: ProcessId,
@@ -306,25 +307,20 @@ impl Dispatcher {
         }
         let Some(entry) = self.processes.get_mut(&process) else { return Ok(()) };
         entry.alive += 1;
-        let layers = Arc::clone(&entry.layers);
-        self.worker_ready(worker, child, layers, Some(process));
+        let walls = Walls { layers: Arc::clone(&entry.layers), group: entry.group.clone() };
+        self.worker_ready(worker, child, walls, Some(process));
         Ok(())
     }
 
     fn spawned_worker_ready(&mut self, process: ProcessId, request: StartRequest) {
         let Some(mut entry) = self.forget_process(process) else { return };
         if let Some(child) = entry.child.take() {
-            self.worker_ready(request.worker, child, Arc::clone(&entry.layers), None);
+            let walls = Walls { layers: Arc::clone(&entry.layers), group: entry.group.take() };
+            self.worker_ready(request.worker, child, walls, None);
         }
     }
 
-    fn worker_ready(
-        &mut self,
-        worker: WorkerId,
-        child: Child,
-        layers: Arc<[crate::policy::Layer]>,
-        origin: Option<ProcessId>,
-    ) {
+    fn worker_ready(&mut self, worker: WorkerId, child: Child, walls: Walls, origin: Option<ProcessId>) {
         if self.poller.add(&child, token(WORKER_END, worker)).is_err() {
             tracing::warn!(pid = child.pid(), "a worker cannot be watched, so it is ended");
             child.kill();
@@ -335,7 +331,7 @@ impl Dispatcher {
             return;
         };
         entry.child = Some(child);
-        entry.layers = layers;
+        (entry.layers, entry.group) = (walls.layers, walls.group);
         entry.origin = origin;
         entry.stage = WorkerStage::Idle;
         let (pool, server) = (entry.pool, entry.server);
@@ -486,15 +482,5 @@ impl Dispatcher {
                 Err(cause) => self.give_up(server, cause),
             }
         }
-    }
-}
-
-fn entry_purpose(
-    processes: &std::collections::HashMap<ProcessId, Process>,
-    process: ProcessId,
-) -> Option<StartRequest> {
-    match processes.get(&process)?.purpose {
-        Purpose::Spawned { request, .. } => Some(request),
-        _ => None,
     }
 }

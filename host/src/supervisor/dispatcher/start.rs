@@ -58,7 +58,7 @@ pub(super) fn start_packet(
         inputs: Inputs { lengths, body },
         limits: WorkerLimits {
             fuel: shape.limits.fuel,
-            cpu_time: None,
+            cpu_time: shape.limits.cpu_time.map(|limit| limit.saturating_mul(calls.len() as u32)),
             memory_bytes: shape.limits.memory_bytes,
             table_elements: shape.limits.table_elements,
             instances: shape.limits.instances,

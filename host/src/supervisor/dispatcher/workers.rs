@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::groups::explain_death;
 use super::start::start_packet;
 use super::{Dispatcher, Place, WORKER_SOCKET, token};
 use crate::limits::{ACKNOWLEDGEMENT_TIME_MAX, EXIT_TIME_MAX, INTERRUPT_TIME_MAX};
@@ -157,14 +158,6 @@ impl Dispatcher {
         self.interrupt(worker);
     }
 
-    pub(super) fn task_timed_out(&mut self, worker: WorkerId) {
-        let Some(entry) = self.workers.get_mut(&worker) else { return };
-        let Some(running) = entry.running() else { return };
-        let after = running.shape.limits.timeout.unwrap_or_default();
-        running.intent.get_or_insert(Intent::TimedOut(after));
-        self.interrupt(worker);
-    }
-
     /// Interrupts the guest; the kill follows if that does not end it.
     pub(super) fn interrupt(&mut self, worker: WorkerId) {
         let Some(entry) = self.workers.get(&worker) else { return };
@@ -223,6 +216,7 @@ impl Dispatcher {
             }
             None => (ExitStatus::Unknown, Usage::default()),
         };
+        explain_death(&mut entry, status);
         let measured = Measured {
             evidence: Evidence::Ended(status),
             cpu_time: usage.cpu_time,
@@ -330,7 +324,7 @@ impl Dispatcher {
         let Some(entry) = self.workers.get_mut(&worker) else { return };
         let (pool, cpu_time, pid) = (entry.pool, entry.cpu_time(), entry.pid());
         let layers = Arc::clone(&entry.layers);
-        let phase = entry.next_phase();
+        entry.next_phase();
         let Some(running) = entry.running() else { return };
         let call = running.calls.pop_front().flatten();
         let intent = running.intent.take();
@@ -342,7 +336,6 @@ impl Dispatcher {
         let fit = goes_on && intent.is_none() && !answered;
         let more = fit && !running.calls.is_empty();
         let reusable = fit && !running.last;
-        let timeout = running.shape.limits.timeout;
         running.index += 1;
         let wall_time = now.saturating_duration_since(facts.started);
         let shape = Arc::clone(&running.shape);
@@ -366,9 +359,7 @@ impl Dispatcher {
         if more || reusable {
             let measured = Measured { evidence: Evidence::Alive, cpu_time, peak_memory_bytes: None };
             if more {
-                if let Some(timeout) = timeout {
-                    self.timers.set(now + timeout, Timer::TaskTime { worker, phase });
-                }
+                self.begin_time(worker, now);
             } else {
                 entry.assignments += 1;
                 self.release(pool, worker, true);

@@ -185,7 +185,7 @@ impl<'a> ConditionGuard<'a> {
     ///
     /// As [`wait`](Self::wait).
     pub fn notify(&self, count: u32) -> Result<(), SyncError> {
-        self.base.perform(self.who, Operation::Notify(count), &mut Deadline::never()).map(drop)
+        self.base.perform(self.who, Operation::Notify(count), &mut Deadline::brief()).map(drop)
     }
 
     /// Wakes everybody who waits.
@@ -248,6 +248,6 @@ impl OwnedConditionGuard {
     /// As [`ConditionGuard::wait`].
     pub fn notify(&self, count: u32) -> Result<(), SyncError> {
         let notify = Operation::Notify(count);
-        self.held.base().perform(self.held.who(), notify, &mut Deadline::never()).map(drop)
+        self.held.base().perform(self.held.who(), notify, &mut Deadline::brief()).map(drop)
     }
 }

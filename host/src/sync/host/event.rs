@@ -83,7 +83,7 @@ impl Event {
     ///
     /// As [`set`](Self::set).
     pub fn wait(&self) -> Result<(), SyncError> {
-        self.base.act(Operation::Wait).map(drop)
+        self.base.act_and_wait(Operation::Wait).map(drop)
     }
 
     /// Waits for at most this long; `false` when the time was over.

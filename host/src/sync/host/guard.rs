@@ -49,7 +49,7 @@ impl<'a> Guard<'a> {
         let (base, who) = (self.base, self.who);
         // Nothing that it owns is lost with it.
         std::mem::forget(self);
-        base.perform(who, Operation::Release, &mut Deadline::never()).map(drop)
+        base.perform(who, Operation::Release, &mut Deadline::brief()).map(drop)
     }
 
     /// Lets go of the guard and keeps what was taken, such as a permit that counts something that was used up. It
@@ -100,7 +100,7 @@ impl OwnedGuard {
     ///
     /// [`SyncError::Damaged`] when another participant broke the object.
     pub fn release(mut self) -> Result<(), SyncError> {
-        self.held.release(&mut Deadline::never())
+        self.held.release(&mut Deadline::brief())
     }
 }
 

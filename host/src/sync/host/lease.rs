@@ -49,7 +49,7 @@ impl<T> Lease<T> {
     ///
     /// [`SyncError::Damaged`] when another participant broke the queue.
     pub fn nack(mut self) -> Result<(), SyncError> {
-        self.raw.give_back(&mut Deadline::never())
+        self.raw.give_back(&mut Deadline::brief())
     }
 
     /// How often the item was delivered: 1 for the first time.
@@ -92,7 +92,7 @@ impl RawLease {
     }
 
     pub(super) fn acknowledge(&mut self) -> Result<(), SyncError> {
-        self.settle(Operation::Acknowledge { lease: self.lease }, &mut Deadline::never())
+        self.settle(Operation::Acknowledge { lease: self.lease }, &mut Deadline::brief())
     }
 
     fn give_back(&mut self, waits: &mut Deadline) -> Result<(), SyncError> {

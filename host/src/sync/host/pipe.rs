@@ -151,7 +151,7 @@ impl<S, R> Connection<S, R> {
         let _one_opens = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
         if self.holder.get().is_none() {
             let (view, token) = (Arc::clone(&self.view), OwnToken::take());
-            view.perform(token.get(), Operation::Open, &mut Deadline::never())?;
+            view.perform(token.get(), Operation::Open, &mut Deadline::brief())?;
             let grant = self.base.grant.clone();
             return Ok(self.holder.get_or_init(|| Arc::new(Holder { view, token, grant })));
         }
@@ -270,13 +270,13 @@ impl<S, R> Connection<S, R> {
     ///
     /// [`SyncError::AlreadyOwned`] when this end is somebody else's.
     pub fn close(&self) -> Result<(), SyncError> {
-        self.holder()?.perform(Operation::Close, &mut Deadline::never()).map(drop)
+        self.holder()?.perform(Operation::Close, &mut Deadline::brief()).map(drop)
     }
 
     /// How many messages can be received: a hint, it may be old when it arrives.
     #[must_use]
     pub fn len_hint(&self) -> u64 {
-        let answer = self.view.perform(tokens::of_this_thread(), Operation::Len, &mut Deadline::never());
+        let answer = self.view.perform(tokens::of_this_thread(), Operation::Len, &mut Deadline::brief());
         answer.as_ref().map_or(0, hint)
     }
 

@@ -340,7 +340,7 @@ impl<T> Queue<T> {
     ///
     /// As [`close`](Self::close).
     pub fn wait_empty(&self) -> Result<(), SyncError> {
-        self.base.act(Operation::WaitEmpty).map(drop)
+        self.base.act_and_wait(Operation::WaitEmpty).map(drop)
     }
 
     /// Waits for at most this long; `false` when the time was over.

@@ -404,6 +404,23 @@ fn what_is_dropped_is_not_kept_by_somebody_who_stays_inside() {
 }
 
 #[test]
+fn what_waits_for_nobody_is_told_of_somebody_who_stays_inside() {
+    let (queue, semaphore) = (Queue::<u32>::bounded(2).unwrap(), Semaphore::new(2).unwrap());
+    queue.put(1).unwrap();
+    let lease = queue.lease().unwrap().unwrap();
+    let permit = runtime().block_on(semaphore.acquire_async()).unwrap();
+    occupy(&queue.grant(), 0);
+    occupy(&semaphore.grant(), 0);
+    let stuck = |told: Result<(), SyncError>| assert!(matches!(told, Err(SyncError::Damaged(_))), "{told:?}");
+    thread::scope(|scope| {
+        scope.spawn(|| stuck(lease.ack()));
+        scope.spawn(|| stuck(queue.close()));
+        scope.spawn(|| stuck(permit.release()));
+        scope.spawn(|| stuck(semaphore.release()));
+    });
+}
+
+#[test]
 fn a_forged_token_of_the_host_program_holds_up_no_recovery() {
     let queue = Queue::<u32>::bounded(1).unwrap();
     let Granted::Memory(object) = &*queue.base.grant.object else { panic!("it is in memory") };

@@ -72,6 +72,11 @@ impl Inbox {
         self.requests
     }
 
+    /// True while a reply is to come.
+    pub(super) fn awaits_reply(&self) -> bool {
+        !self.current.open.is_empty()
+    }
+
     /// The reply to a request, if it has arrived.
     pub(super) fn take_reply(&mut self, request: u64) -> Option<(Reply, Vec<OwnedFd>)> {
         let replies = &mut self.current.replies;

@@ -10,6 +10,11 @@ pub(super) enum When {
     Argument(u8, &'static [u64]),
     /// The first argument is this one, a C `int`, and the third this one.
     FirstAndThird(i32, u64),
+    /// Of these bits of the third argument, exactly those are set.
+    Bits {
+        of: u64,
+        set: u64,
+    },
 }
 
 /// One row of the table.
@@ -51,6 +56,8 @@ const FCNTL: &[u64] = &commands([
 const FCNTL_FILES: &[u64] = &commands([libc::F_SETFL]);
 /// The flags with which wasmtime-wasi opens a granted directory.
 const DIRECTORY: u64 = (libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC) as u64;
+const LISTING: u64 = libc::O_DIRECTORY as u64;
+const LISTING_OR_PATH: u64 = LISTING | libc::O_PATH as u64;
 /// Options of `prctl`. Not PR_SET_DUMPABLE, PR_SET_PTRACER, PR_SET_MM, PR_SET_CHILD_SUBREAPER.
 const PRCTL: &[u64] = &commands([
     libc::PR_SET_PDEATHSIG,
@@ -139,11 +146,13 @@ pub(super) const WORKER: &[Rule] = rules! {
     SYS_eventfd2, "the same";
 };
 
-/// What reading granted directories needs besides. `openat` below a descriptor stays denied: only
-/// wasmtime-wasi's own way of resolving paths would use it.
+/// What reading granted directories needs besides. `openat` below a descriptor is allowed for listing a directory
+/// only: wasmtime-wasi's own way of resolving paths goes through path descriptors of directories and opens files
+/// by it, so it leads nowhere.
 pub(super) const READ_DIRS: &[Rule] = rules! {
     SYS_fchdir, "reaching a directory by its descriptor, where there is no empty root";
-    SYS_openat if When::FirstAndThird(libc::AT_FDCWD, DIRECTORY), "a directory itself, as a path descriptor";
+    SYS_openat if When::FirstAndThird(libc::AT_FDCWD, DIRECTORY), "a granted directory itself, as a path descriptor";
+    SYS_openat if When::Bits { of: LISTING_OR_PATH, set: LISTING }, "listing a directory once more from its beginning";
     SYS_statx, "what a file is";
     SYS_newfstatat, "the same";
     SYS_getdents64, "listing directories";

@@ -95,6 +95,11 @@ fn table(rows: &[Rule]) -> Result<Rules, String> {
                 let first = equal(0, SeccompCmpArgLen::Dword, u64::from(first.cast_unsigned()))?;
                 chain.push(all_of([first, equal(2, SeccompCmpArgLen::Dword, third)?])?);
             }
+            When::Bits { of, set } => {
+                let bits = SeccompCmpOp::MaskedEq(of);
+                let condition = SeccompCondition::new(2, SeccompCmpArgLen::Dword, bits, set).map_err(text)?;
+                chain.push(all_of([condition])?);
+            }
         }
     }
     Ok(rules)

@@ -2,9 +2,11 @@
 
 #![forbid(unsafe_code)]
 
+use std::time::Duration;
+
 use super::harness::*;
 use crate::outcome::{LimitKind, StartFailure, TrapKind};
-use crate::protocol::worker::{Claim, Entry, Start, WorkerLimits};
+use crate::protocol::worker::{Claim, Entry, FromWorker, Start, WorkerLimits};
 
 /// A command whose body is this.
 fn command(body: &str) -> String {
@@ -50,6 +52,45 @@ fn each_classic_trap_has_its_kind() {
         assert_eq!(trap.kind, kind, "{body}: {}", trap.message);
         assert!(trap.backtrace.iter().any(|frame| frame.module_offset.is_some()), "{body}: {trap:?}");
         assert_eq!(story.status.exit_status(), Some(0));
+    }
+}
+
+/// The soft limit of its CPU time that a process has, as the kernel tells.
+fn cpu_seconds_max(worker: &Worker) -> String {
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", worker.pid())).unwrap();
+    let row = limits.lines().find_map(|line| line.strip_prefix("Max cpu time")).unwrap();
+    row.split_whitespace().next().unwrap().to_owned()
+}
+
+#[test]
+fn a_worker_that_nobody_looks_at_is_killed_by_its_own_cpu_time_limit() {
+    let limits = WorkerLimits { cpu_time: Some(Duration::from_millis(100)), ..limits() };
+    let story = run(&command("(call $spin)"), Start { limits, ..start(Entry::Command) });
+    assert_eq!(story.claims(), Vec::<&Claim>::new());
+    assert_eq!(story.status.terminating_signal(), Some(libc::SIGXCPU));
+}
+
+#[test]
+fn each_assignment_of_a_reused_worker_has_a_cpu_time_of_its_own() {
+    let server = serve(&compile(&command("(nop)")), ENGINE, None);
+    let worker = fork(&server);
+    let unlimited = cpu_seconds_max(&worker);
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    for (cpu_time, max) in [
+        (None, unlimited.as_str()),
+        // A second more than asked for, and what it used before rounded up.
+        (seconds(5), "7"),
+        (seconds(20), "22"),
+        (seconds(1), "3"),
+        (Some(Duration::MAX), unlimited.as_str()),
+        (None, unlimited.as_str()),
+    ] {
+        let limits = WorkerLimits { cpu_time, ..limits() };
+        worker.start(Start { limits, last: false, ..start(Entry::Command) }, &[]);
+        let ended = |message: &FromWorker| matches!(message, FromWorker::Finished { .. });
+        let mut said = std::iter::from_fn(|| receive::<FromWorker>(&worker.socket));
+        assert!(said.any(|(message, _)| ended(&message)));
+        assert_eq!(cpu_seconds_max(&worker), max, "{cpu_time:?}");
     }
 }
 

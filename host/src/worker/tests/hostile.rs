@@ -4,12 +4,15 @@
 
 use super::harness::*;
 use crate::os::hardening;
-use crate::os::test_hostile::{ATTEMPTS, refused};
+use crate::os::memory_file::SealedFile;
+use crate::os::test_hostile::{ATTEMPTS, refused, remember_sibling};
 use crate::protocol::frame;
-use crate::protocol::worker::{Entry, FromWorker, LogLevel};
+use crate::protocol::worker::{Body, Claim, Entry, FromWorker, Inputs, LogLevel, Start};
 
-/// Runs in the worker, instead of its guest's end: tries everything and logs each answer.
-pub(in crate::worker) fn attack(send: impl Fn(&[u8])) {
+/// Runs in the worker, instead of its guest's end: tries everything and logs each answer. Its task's number is the
+/// process id of another worker.
+pub(in crate::worker) fn attack(task: u64, send: impl Fn(&[u8])) {
+    remember_sibling(i32::try_from(task).unwrap());
     let log = |target: &str, message: String| {
         let record = FromWorker::Log { level: LogLevel::Info, target: target.to_owned(), message };
         send(&frame::encode(&record).unwrap());
@@ -34,18 +37,43 @@ fn records(said: &[FromWorker]) -> Vec<(&str, &str)> {
 #[test]
 fn everything_that_a_hostile_worker_tries_is_refused() {
     let artifact = compile("(module (func (export \"_start\")))");
-    let server = serve(&artifact, ENGINE, Some("before-finished:hostile"));
+    for user in [User::Ours, User::Ordinary] {
+        // Anybody who starts the tests may leave a descriptor open.
+        let (server, layers) = serve_dirs(user, &artifact, &[], Some("before-finished:hostile"));
+        assert_eq!(layers, Ok(available(user)));
+        let (sibling, worker) = (fork(&server), fork(&server));
+        worker.start(Start { task: sibling.pid().into(), ..start(Entry::Command) }, &[]);
+        let story = worker.story();
+        let records = records(&story.said);
+        let answers = &records[..ATTEMPTS.len()];
+        let let_through: Vec<_> = answers.iter().filter(|(_, answer)| !answer.is_empty()).collect();
+        assert!(let_through.is_empty(), "{user:?}: {let_through:#?}");
+        let facts = &records[ATTEMPTS.len()..];
+        // The standard streams and the task socket.
+        let descriptors: Vec<i32> = serde_json::from_str(facts[0].1).unwrap();
+        assert_eq!((descriptors.len(), &descriptors[..3]), (4, &[0, 1, 2][..]));
+        assert_eq!(facts[1], ("environment", "[]"));
+        assert_eq!(facts[2], ("threads", "1"));
+        // Whom it tried to hurt is as it was.
+        sibling.start(start(Entry::Command), &[]);
+        assert_eq!(sibling.story().claim(), &Claim::Exited { code: 0 });
+    }
+}
+
+#[test]
+fn a_guest_that_has_used_up_its_descriptors_has_a_large_result() {
+    let artifact = compile(&echo());
+    let server = serve(&artifact, ENGINE, Some("after-started:open-everything"));
     let worker = fork(&server);
-    worker.start(start(Entry::Command), &[]);
+    let length = 3_000_000;
+    let file = SealedFile::from_bytes("input", &vec![7; length]).unwrap();
+    let length = length as u64;
+    let inputs = Inputs { lengths: vec![length], body: Body::Memory { length } };
+    worker.start(Start { inputs, ..start(task()) }, &[&file]);
     let story = worker.story();
-    let records = records(&story.said);
-    let let_through: Vec<_> =
-        records[..ATTEMPTS.len()].iter().filter(|(_, answer)| !answer.is_empty()).collect();
-    assert!(let_through.is_empty(), "{let_through:#?}");
-    let facts = &records[ATTEMPTS.len()..];
-    // The standard streams and the task socket.
-    let descriptors: Vec<i32> = serde_json::from_str(facts[0].1).unwrap();
-    assert_eq!((descriptors.len(), &descriptors[..3]), (4, &[0, 1, 2][..]));
-    assert_eq!(facts[1], ("environment", "[]"));
-    assert_eq!(facts[2], ("threads", "1"));
+    assert!(
+        matches!(story.claim(), Claim::Returned { body: Body::Memory { length: n }, .. } if *n == length),
+        "{:?}",
+        story.claim()
+    );
 }

@@ -124,13 +124,18 @@ fn a_compile_bomb_meets_its_limits() {
     }
 }
 
+/// Every layer that a process enters by itself.
+fn own_layers() -> Vec<Layer> {
+    Layer::ALL.iter().copied().filter(|layer| *layer != Layer::Cgroup).collect()
+}
+
 #[test]
 fn a_spawned_worker_becomes_one() {
     let artifact = compile("(module (func (export \"_start\")))");
     let mut process = Process::start("worker", None);
     send(&process.socket, &load_message(&artifact, ENGINE), &[&artifact.file]);
     let ready = receive::<FromForkServer>(&process.socket).unwrap().0;
-    assert_eq!(ready, FromForkServer::Ready { layers: Layer::ALL.to_vec() });
+    assert_eq!(ready, FromForkServer::Ready { layers: own_layers() });
     let (socket, theirs) = PacketSocket::pair().unwrap();
     send(&process.socket, &ToForkServer::Fork { worker: 1 }, &[&theirs]);
     drop(theirs);
@@ -140,9 +145,28 @@ fn a_spawned_worker_becomes_one() {
 }
 
 #[test]
+fn a_cgroup_that_cannot_be_entered_is_named_where_it_is_required() {
+    let artifact = compile("(module (func (export \"_start\")))");
+    for required in [true, false] {
+        let process = Process::start("fork-server", None);
+        // It is not open for writing.
+        let door = std::fs::File::open("/dev/null").unwrap();
+        send(&process.socket, &ToForkServer::Join { required }, &[&door]);
+        send(&process.socket, &load_message(&artifact, ENGINE), &[&artifact.file]);
+        match receive::<FromForkServer>(&process.socket).unwrap().0 {
+            FromForkServer::LoadFailed { kind: StartFailure::Sandbox, detail } => {
+                assert!(required && detail.starts_with("the layer `cgroup` cannot be entered"), "{detail}");
+            }
+            FromForkServer::Ready { layers } => assert!(!required && !layers.contains(&Layer::Cgroup)),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
 fn the_doctor_tries_every_layer() {
     let process = Process::start("doctor", None);
     let probed = receive::<Probed>(&process.socket).unwrap().0;
-    assert_eq!(probed.layers.iter().map(|(layer, _)| *layer).collect::<Vec<_>>(), Layer::ALL);
+    assert_eq!(probed.layers.iter().map(|(layer, _)| *layer).collect::<Vec<_>>(), own_layers());
     assert!(probed.layers.iter().all(|(_, missing)| missing.is_none()), "{probed:?}");
 }

@@ -136,7 +136,10 @@ pub(in crate::worker) fn escape(send: impl Fn(&[u8])) {
     let read = open("file", OFlags::RDONLY).map(|_| ());
     log("inside", format!("{read:?}"));
     let unchecked = rustix::fs::openat(&inside, "file", OFlags::RDONLY, Mode::empty());
-    log("openat", (unchecked.err() == Some(Errno::PERM)).to_string());
+    let step = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+    let step = rustix::fs::openat(&inside, "sub", step, Mode::empty());
+    let denied = [unchecked.err(), step.err()].iter().all(|error| *error == Some(Errno::PERM));
+    log("openat", denied.to_string());
     let mut reached = 0;
     let mut refused = 0;
     for _ in 0..ROUNDS {

@@ -7,6 +7,10 @@ use std::time::Instant;
 use wasmpool_guest::sync::{Barrier, Event, Lock, Queue, SyncError};
 use wasmpool_guest::{Bytes, task};
 
+/// Is started and ends.
+#[task]
+fn nothing() {}
+
 /// Takes and gives back a lock `n` times.
 #[task]
 fn lock_pairs(lock: Lock, start: Barrier, n: u64) -> Result<u64, SyncError> {

@@ -6,9 +6,11 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgAction, ColorChoice, ValueEnum};
 use wasmpool::batch::halt::Halt;
 
+use super::grants::{self, DirOption, EnvOption};
 use super::values;
 use crate::help;
 
@@ -19,6 +21,9 @@ pub struct TaskOptions {
     /// Stop a task after this time, counted from its start in the worker [default: none]
     #[arg(long, value_name = "TIME", value_parser = values::time)]
     pub timeout: Option<Duration>,
+    /// Stop a task after this much CPU time, counted from its start in the worker [default: none]
+    #[arg(long, value_name = "TIME", value_parser = values::time)]
+    pub cpu_time: Option<Duration>,
     /// Stop a task after about N instructions [default: none]
     #[arg(long, value_name = "N")]
     pub fuel: Option<u64>,
@@ -41,7 +46,22 @@ pub struct TaskOptions {
     pub stdin: Option<PathBuf>,
 }
 
-/// What compiling a module may cost, how many are kept, and the walls around whoever compiles or runs it.
+/// What a task may touch besides its arguments and its standard streams.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = help::GRANTS)]
+pub struct GrantOptions {
+    /// Let a task use the directory HOST, at the path GUEST [default: HOST as it is typed]; with `:ro`, it is only
+    /// read. May be repeated, as --env
+    #[arg(long = "dir", value_name = "HOST[::GUEST][:ro]")]
+    #[arg(value_parser = OsStringValueParser::new().try_map(|text| grants::directory(&text)))]
+    pub dirs: Vec<DirOption>,
+    /// Give a task an environment variable; without VALUE, with the value that it has here
+    #[arg(long = "env", value_name = "NAME[=VALUE]", value_parser = grants::variable)]
+    pub env: Vec<EnvOption>,
+}
+
+/// What compiling a module may cost, how many are kept, and the walls around
+/// whoever compiles or runs it.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub struct CompileOptions {
     /// CPU time for compiling the module [default: 30s, and 2s for each MiB of module]
@@ -50,12 +70,12 @@ pub struct CompileOptions {
     /// Memory for compiling the module [default: 1GiB, and 32MiB for each MiB of module]
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
     pub compile_memory: Option<u64>,
-    /// Bytes of all compiled modules in the cache; what was used longest ago goes first [default: 1GiB]
-    #[arg(long, value_name = "SIZE", value_parser = values::size)]
-    pub cache_size: Option<u64>,
     /// How much of the sandbox must be there
     #[arg(long, value_enum, default_value_t, value_name = "MODE")]
     pub sandbox: Sandbox,
+    /// Bytes of all compiled modules in the cache; what was used longest ago goes first [default: 1GiB]
+    #[arg(long, value_name = "SIZE", value_parser = values::size)]
+    pub cache_size: Option<u64>,
 }
 
 /// How a batch is spread over workers. `run` takes them too, so that one set of options serves all
@@ -72,6 +92,13 @@ pub struct BatchOptions {
     /// Inputs that share one worker and one instance [default: 1]
     #[arg(long, value_name = "N")]
     pub chunksize: Option<NonZeroUsize>,
+    /// Memory of all worker processes together; the kernel ends the largest beyond it. Takes a cgroup
+    /// [default: 80 % of what there is, where a cgroup can be made]
+    #[arg(long, value_name = "SIZE", value_parser = values::size)]
+    pub pool_memory: Option<u64>,
+    /// CPUs that all worker processes use together, such as 1.5. Takes a cgroup [default: all]
+    #[arg(long, value_name = "N", value_parser = values::cpus)]
+    pub pool_cpus: Option<f64>,
     /// Try a failed task again, up to N times [default: 0]
     #[arg(long, value_name = "N")]
     pub retries: Option<u32>,

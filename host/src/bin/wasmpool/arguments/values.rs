@@ -23,6 +23,12 @@ pub fn size(text: &str) -> Result<u64, String> {
     if bytes == 0 { Err("it must be more than zero".to_owned()) } else { Ok(bytes) }
 }
 
+/// A number of CPUs, parts of one included.
+pub fn cpus(text: &str) -> Result<f64, String> {
+    let cpus = text.parse().ok().filter(|cpus: &f64| cpus.is_finite() && *cpus > 0.0);
+    cpus.ok_or_else(|| "write a number of CPUs, more than none, such as 2 or 0.5".to_owned())
+}
+
 /// `NAME=VALUE`.
 pub fn keyword(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {

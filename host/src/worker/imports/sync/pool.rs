@@ -111,6 +111,7 @@ fn stopped(stop: Stop) -> JoinError {
         Stop::TimedOut => JoinError::TimedOut,
         Stop::Cancelled => JoinError::Cancelled,
         Stop::Deadlock(cycle) => JoinError::Deadlock(cycle),
+        Stop::Stuck => JoinError::Other("it cannot be waited for".to_owned()),
     }
 }
 

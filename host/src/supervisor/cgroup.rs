@@ -1,0 +1,282 @@
+//! The cgroup of a pool: one wall around all of its processes, behind the limits of each task.
+//!
+//! Made with the pool, where one can be made; held by the pool and by every process that is in it; removed with the
+//! last of them. The name says who made it (number and start of the supervisor's process), so that one whose maker
+//! was killed is removed by the next supervisor.
+//!
+//! The kernel ends processes of a group that is out of memory with the same SIGKILL that anybody may send. It counts
+//! them, though, and each that it counted explains one death.
+
+#![forbid(unsafe_code)]
+
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use crate::limits::{POOL_MEMORY_PERCENT, POOL_PROCESSES_BESIDE};
+use crate::os::cgroup::{self, Group, GroupError, GroupLimits, Site};
+use crate::policy::SandboxMode;
+
+const PREFIX: &str = "wasmpool-";
+
+/// What a pool's processes may use together, as far as somebody has said it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct PoolLimits {
+    pub(super) memory_bytes_max: Option<u64>,
+    pub(super) cpus_max: Option<f64>,
+}
+
+impl PoolLimits {
+    fn is_asked(&self) -> bool {
+        self.memory_bytes_max.is_some() || self.cpus_max.is_some()
+    }
+
+    fn of_group(&self, site: &Site, workers: usize) -> GroupLimits {
+        let share = || site.memory_bytes() / 100 * POOL_MEMORY_PERCENT;
+        GroupLimits {
+            memory_bytes: self.memory_bytes_max.unwrap_or_else(share),
+            processes: processes_max(workers),
+            cpus: self.cpus_max,
+        }
+    }
+}
+
+/// Running and idle workers, those that gave their place back, and fork servers, with room for those that are on
+/// their way out. Without a limit when nobody knows how many workers there will be.
+fn processes_max(workers: usize) -> Option<u64> {
+    let workers = u64::try_from(workers.checked_mul(2)?).ok()?;
+    workers.checked_add(POOL_PROCESSES_BESIDE).filter(|processes| *processes < u64::from(u32::MAX))
+}
+
+/// Where this process stands. It is looked up once, and what killed supervisors left is swept then; the groups of a
+/// process that is moved later stay below the old one.
+fn site() -> &'static Result<Site, GroupError> {
+    static SITE: OnceLock<Result<Site, GroupError>> = OnceLock::new();
+    SITE.get_or_init(|| {
+        let site = Site::find()?;
+        let namespace = cgroup::pid_namespace();
+        site.sweep(|name| is_abandoned(name, namespace, cgroup::started_at));
+        Ok(site)
+    })
+}
+
+/// The cgroup of one pool.
+#[derive(Debug)]
+pub(super) struct PoolGroup {
+    group: Group,
+    limits: GroupLimits,
+    /// Kills that were counted and explained a death.
+    explained: AtomicU64,
+}
+
+impl PoolGroup {
+    fn make(limits: &PoolLimits, workers: usize) -> Result<Self, Absent> {
+        let site = site().as_ref().map_err(Absent::of)?;
+        let limits = limits.of_group(site, workers);
+        let group = Group::make(site, &new_name(), &limits).map_err(|error| Absent::of(&error))?;
+        Ok(Self { group, limits, explained: AtomicU64::new(0) })
+    }
+
+    /// What a process goes in by.
+    pub(super) fn doors(&self) -> std::io::Result<Vec<OwnedFd>> {
+        self.group.doors()
+    }
+
+    /// Whether a process is in it.
+    pub(super) fn holds(&self, pid: u32) -> bool {
+        self.group.holds(pid)
+    }
+
+    /// A process of the group was killed by a signal that we did not send. What there is to say when that was the
+    /// kernel, for memory.
+    pub(super) fn explain_kill(&self) -> Option<String> {
+        let kills = self.group.memory_kills();
+        let explained = self.explained.load(Ordering::Relaxed);
+        if kills <= explained {
+            return None;
+        }
+        self.explained.store(explained + 1, Ordering::Relaxed);
+        let limit = in_words(self.limits.memory_bytes);
+        Some(format!("killed by the kernel: the processes of its pool may use {limit} together"))
+    }
+
+    /// Room for the processes of another number of workers.
+    pub(super) fn resize(&self, workers: usize) {
+        let limits = GroupLimits { processes: processes_max(workers), ..self.limits };
+        if let Err(error) = self.group.set(&limits) {
+            tracing::warn!(%error, "a cgroup keeps its old limit");
+        }
+    }
+}
+
+/// Why a pool has no group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Absent {
+    cause: String,
+    /// None can be had here at all.
+    is_missing: bool,
+}
+
+impl Absent {
+    fn of(error: &GroupError) -> Self {
+        Self { cause: error.to_string(), is_missing: error.is_missing() }
+    }
+}
+
+/// The wall around a pool, if it has one.
+#[derive(Clone, Debug)]
+pub(super) struct Enclosure {
+    group: Result<Arc<PoolGroup>, Absent>,
+    /// Somebody has set limits, which hold with and without a sandbox.
+    is_asked: bool,
+}
+
+impl Enclosure {
+    /// Makes a group for a pool of this many workers, if one can be had. It takes about 0.2 ms.
+    pub(super) fn make(limits: &PoolLimits, workers: usize) -> Self {
+        let group = PoolGroup::make(limits, workers).map(Arc::new);
+        Self { group, is_asked: limits.is_asked() }
+    }
+
+    /// The group in which tasks of this mode run.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none, where there must be one: somebody has set limits, or this machine can give one and did not.
+    pub(super) fn for_mode(&self, mode: SandboxMode) -> Result<Option<Arc<PoolGroup>>, String> {
+        if mode == SandboxMode::Off && !self.is_asked {
+            return Ok(None);
+        }
+        match &self.group {
+            Ok(group) => Ok(Some(Arc::clone(group))),
+            Err(absent) if mode != SandboxMode::BestEffort && (self.is_asked || !absent.is_missing) => {
+                Err(absent.cause.clone())
+            }
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Room for the processes of another number of workers.
+    pub(super) fn resize(&self, workers: usize) {
+        if let Ok(group) = &self.group {
+            group.resize(workers);
+        }
+    }
+}
+
+/// Why this process can make no group, for the doctor: makes one.
+pub(super) fn examine() -> Result<(), String> {
+    let group = PoolGroup::make(&PoolLimits::default(), 1).map_err(|absent| absent.cause)?;
+    group.doors().map(drop).map_err(|error| error.to_string())
+}
+
+/// `wasmpool-NAMESPACE-PID-START-N`: whose it is, and which of theirs.
+fn new_name() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let pid = std::process::id();
+    let namespace = cgroup::pid_namespace().unwrap_or(0);
+    let (start, n) = (cgroup::started_at(pid).unwrap_or(0), NEXT.fetch_add(1, Ordering::Relaxed));
+    format!("{PREFIX}{namespace}-{pid}-{start}-{n}")
+}
+
+/// Whether the process that made a group of this name has ended. Numbers of another namespace say nothing here.
+fn is_abandoned(name: &str, namespace: Option<u64>, started_at: impl Fn(u32) -> Option<u64>) -> bool {
+    let Some(numbers) = name.strip_prefix(PREFIX) else { return false };
+    let numbers: Result<Vec<u64>, _> = numbers.split('-').map(str::parse).collect();
+    let Ok([of, pid, start, _]) = numbers.as_deref() else { return false };
+    let Ok(pid) = u32::try_from(*pid) else { return false };
+    namespace == Some(*of) && started_at(pid) != Some(*start)
+}
+
+/// Bytes as they were written on the command line.
+fn in_words(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} bytes"),
+        1024..1_048_576 => format!("{} KiB", bytes >> 10),
+        _ => format!("{} MiB", bytes >> 20),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_abandoned_when_its_very_maker_has_ended() {
+        let started = |pid| (pid == 17).then_some(4711);
+        for (name, expected) in [
+            ("wasmpool-1-17-4711-1", false),
+            ("wasmpool-1-17-4712-1", true),
+            ("wasmpool-1-18-4711-1", true),
+            ("wasmpool-2-18-4711-1", false),
+            ("wasmpool-1-18-4711", false),
+            ("wasmpool-1-18-4711-1-1", false),
+            ("wasmpool-1-18-4711-x", false),
+            ("wasmpool-1-99999999999-4711-1", false),
+            ("other-1-18-4711-1", false),
+        ] {
+            assert_eq!(is_abandoned(name, Some(1), started), expected, "{name}");
+        }
+        assert!(!is_abandoned("wasmpool-1-18-4711-1", None, started));
+        let own = new_name();
+        assert!(!is_abandoned(&own, cgroup::pid_namespace(), cgroup::started_at), "{own}");
+        assert_ne!(own, new_name());
+    }
+
+    #[test]
+    fn a_group_is_needed_where_it_can_be_had_or_was_asked_for() {
+        use SandboxMode::{BestEffort, Off, Required};
+        for (is_missing, is_asked, mode, refused) in [
+            (true, false, Required, false),
+            (true, true, Required, true),
+            (true, true, Off, true),
+            (true, true, BestEffort, false),
+            (false, false, Required, true),
+            (false, false, Off, false),
+            (false, false, BestEffort, false),
+            (false, true, BestEffort, false),
+        ] {
+            let absent = Absent { cause: "cause".to_owned(), is_missing };
+            let enclosure = Enclosure { group: Err(absent), is_asked };
+            let refusal = enclosure.for_mode(mode).map(|group| group.is_some());
+            let expected = if refused { Err("cause".to_owned()) } else { Ok(false) };
+            assert_eq!(refusal, expected, "missing: {is_missing}, asked: {is_asked}, {mode:?}");
+        }
+    }
+
+    #[test]
+    fn without_a_sandbox_only_limits_that_were_asked_for_hold() {
+        let asked = PoolLimits { memory_bytes_max: Some(1 << 30), cpus_max: None };
+        for (limits, mode, expected) in [
+            (PoolLimits::default(), SandboxMode::Required, true),
+            (PoolLimits::default(), SandboxMode::Off, false),
+            (asked, SandboxMode::Off, true),
+        ] {
+            let enclosure = Enclosure::make(&limits, 2);
+            if enclosure.group.is_ok() {
+                let group = enclosure.for_mode(mode).expect("there is one");
+                assert_eq!(group.is_some(), expected, "{limits:?} {mode:?}");
+                continue;
+            }
+            // What the doctor says where none can be made.
+            assert_eq!(examine().is_err(), enclosure.group.is_err_and(|absent| absent.is_missing));
+        }
+    }
+
+    #[test]
+    fn the_default_is_a_share_of_what_there_is() {
+        let Ok(site) = site() else { return };
+        let limits = PoolLimits::default().of_group(site, 4);
+        assert_eq!(limits.memory_bytes, site.memory_bytes() / 100 * 80);
+        assert_eq!(limits.processes, Some(8 + POOL_PROCESSES_BESIDE));
+        assert_eq!(PoolLimits::default().of_group(site, usize::MAX).processes, None);
+    }
+
+    #[test]
+    fn sizes_are_written_with_a_unit() {
+        assert_eq!(
+            [in_words(100), in_words(65_536), in_words(128 << 20)],
+            ["100 bytes", "64 KiB", "128 MiB"]
+        );
+    }
+}
