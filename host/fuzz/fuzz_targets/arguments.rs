@@ -7,9 +7,9 @@
 
 use std::ffi::OsString;
 use std::io::BufReader;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use program::arguments::{self, values};
+use program::arguments::{self, grants, values};
 // The grammar names its texts as the program does.
 use program::help;
 use wasmpool::batch::call::{Arguments, CallMaker, JsonText};
@@ -33,7 +33,10 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let Some((how, rest)) = data.split_first() else { return };
     match how % 4 {
         0 => command_line(*how, rest),
-        1 => std::str::from_utf8(rest).into_iter().for_each(value),
+        1 => {
+            directory(rest);
+            std::str::from_utf8(rest).into_iter().for_each(value);
+        }
         2 => lines(usize::from(how >> 2), rest),
         _ => inputs(*how, rest),
     }
@@ -59,6 +62,16 @@ fn command_line(how: u8, bytes: &[u8]) {
     }
 }
 
+/// What ends like a mode is never granted for writing, and the host's path is what stands in front.
+fn directory(text: &[u8]) {
+    let Ok(option) = grants::directory(&OsString::from_vec(text.to_vec())) else { return };
+    let host = option.host.as_os_str().as_bytes();
+    assert!(!host.is_empty() && text.starts_with(host), "{option:?}");
+    assert!(!option.guest.is_empty(), "{option:?}");
+    let is_read_only = option.access == wasmpool::DirAccess::ReadOnly;
+    assert_eq!(is_read_only, text.to_ascii_lowercase().ends_with(b":ro"), "{option:?}");
+}
+
 fn value(text: &str) {
     assert!(!values::time(text).is_ok_and(|time| time.is_zero()));
     assert!(!values::size(text).is_ok_and(|size| size == 0));
@@ -69,6 +82,10 @@ fn value(text: &str) {
         assert!(text.starts_with(&name));
     }
     let _ = values::name_and_count(text);
+    if let Ok(variable) = grants::variable(text) {
+        let value = variable.value.map(|value| format!("={value}")).unwrap_or_default();
+        assert_eq!(format!("{}{value}", variable.name), text);
+    }
     let _ = text.parse::<Halt>();
     let mut words = [OsString::from(text)];
     values::mark_negative_numbers(&mut words);
@@ -85,7 +102,8 @@ fn value(text: &str) {
 fn lines(buffer_bytes: usize, bytes: &[u8]) {
     let mut lines = Lines::new(BufReader::with_capacity(buffer_bytes + 1, bytes), LINE_BYTES_MAX);
     let expected = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-    let mut expected = expected.split(|byte| *byte == b'\n').take(if bytes.is_empty() { 0 } else { usize::MAX });
+    let mut expected =
+        expected.split(|byte| *byte == b'\n').take(if bytes.is_empty() { 0 } else { usize::MAX });
     let mut number = 0;
     while let Some(line) = lines.next_line().expect("a slice can be read") {
         number += 1;
@@ -122,7 +140,8 @@ fn inputs(how: u8, bytes: &[u8]) {
     } else {
         Vec::new()
     };
-    let keywords = keywords.into_iter().map(|(name, value)| (name, JsonText::from_argument(&value))).collect();
+    let keywords =
+        keywords.into_iter().map(|(name, value)| (name, JsonText::from_argument(&value))).collect();
     let Ok(maker) = CallMaker::new("task", Some(&info), keywords, how & 32 != 0) else { return };
     let all: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
     for made in [maker.of_arguments(&all), maker.of_input(bytes), maker.of_line(bytes)] {

@@ -84,7 +84,7 @@ fn store(engine: &Engine, link: Arc<Link>, grants: Grants) -> Store<HostState> {
         argv: vec!["guest".to_owned(), "argument".to_owned()],
         env: vec![("NAME".to_owned(), "value".to_owned())],
         stdin: None,
-        dirs: std::sync::Arc::default(),
+        dirs: Arc::default(),
         log_level: Some(LogLevel::Debug),
         shared: Shared { who: Token::new(9).expect("nine is a token"), grants },
         link,
