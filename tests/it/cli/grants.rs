@@ -72,6 +72,22 @@ fn variables_are_given_by_value_or_by_name() {
     ] {
         assert_eq!(environment(options).expect(0).stdout.trim_end(), expected, "{options:?}");
     }
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, text: &str| {
+        std::fs::write(folder.path().join(name), text).expect("a file");
+        folder.path().join(name).display().to_string()
+    };
+    let (first, second) = (file("first", "# two\nA=1\n\nHERE\nB= x\n"), file("second", "A=2\n"));
+    let files = ["--env-file", &first, "--env-file", &second, "--env", "B=3"];
+    let expected = r#"{"A":"2","B":"3","HERE":"of the host"}"#;
+    assert_eq!(environment(&files).expect(0).stdout.trim_end(), expected);
+    let inherited = environment(&["--inherit-env", "--env", "HERE=x"]).expect(0).stdout;
+    assert!(inherited.contains(r#""HERE":"x""#) && inherited.contains("hunter2"), "{inherited}");
+    let (gone, bad) = (file("gone", "\nNO_SUCH_VARIABLE\n"), file("bad", "=1\n"));
+    for (path, says) in [(&gone, "line 2: NO_SUCH_VARIABLE: there is"), (&bad, "line 1: NAME is empty")] {
+        let ended = environment(&["--env-file", path]).expect(246);
+        assert!(ended.stderr.contains(says) && ended.stderr.contains(path.as_str()), "{}", ended.stderr);
+    }
     let mapped = ["map", "--env", "HERE=x", guests(), "-t", "environment", "--starmap", "[]", "[]"];
     assert_eq!(wasmpool(mapped).run().expect(0).lines(), [r#"{"HERE":"x"}"#; 2]);
 }

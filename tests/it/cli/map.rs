@@ -116,6 +116,8 @@ fn halting_tells_that_it_is_not_complete() {
 fn a_command_runs_over_its_inputs() {
     let ended = wasmpool(["map", &wat("arguments"), "a", "bb", "--", "x", "{}"]).run().expect(0);
     assert_eq!(ended.lines(), ["x a", "x bb"]);
+    let parts = ["map", &wat("arguments"), "in/a.txt", "b", "--", "{#}", "{/.}.out", "{//}"];
+    assert_eq!(wasmpool(parts).run().expect(0).lines(), ["1 a.out in", "2 b.out ."]);
 }
 
 #[test]

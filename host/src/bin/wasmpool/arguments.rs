@@ -130,7 +130,7 @@ pub struct Map {
     /// The inputs. Each is JSON if it parses as JSON, otherwise a string
     #[arg(value_name = "INPUT", allow_negative_numbers = true)]
     pub inputs: Vec<OsString>,
-    /// The arguments of a WASI command; each `{}` in them is replaced by the input
+    /// The arguments of a WASI command; each `{}` in them is replaced by the input, and other places by parts of it
     #[arg(value_name = "ARG", last = true)]
     pub template: Vec<OsString>,
     /// The task to call for each input, by its name or by the name of an export

@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use wasmpool::{DirGrantError, GrantedDir, Task};
 
 use crate::arguments::GrantOptions;
-use crate::arguments::grants::{DirOption, EnvOption};
+use crate::arguments::grants::{self, DirOption, EnvOption};
 use crate::failure::{Failure, OrFailWith};
 
 /// The task with everything granted. A relative directory is one of the current directory.
@@ -19,12 +19,48 @@ use crate::failure::{Failure, OrFailWith};
 pub fn grant_all(options: &GrantOptions, task: Task, usage: u8) -> Result<Task, Failure> {
     let dirs = options.dirs.iter().map(open).collect::<Result<Vec<_>, _>>();
     let dirs = dirs.map_err(|error| Failure::new(usage, format!("--dir: {error}")))?;
-    let here = |name: &str| std::env::var_os(name);
-    let env = options.env.iter().map(|option| look_up(option, here)).collect::<Result<Vec<_>, _>>();
-    let env = env.map_err(|error| Failure::new(usage, format!("--env {error}")))?;
+    let env = environment(options).map_err(|error| Failure::new(usage, error))?;
     let task = dirs.into_iter().fold(task.env(env), Task::dir);
     task.check().or_fail_with(usage)?;
     Ok(task)
+}
+
+/// What is inherited, then the files, then what is named: the last one of a name counts.
+fn environment(options: &GrantOptions) -> Result<Vec<(String, String)>, String> {
+    let here = |name: &str| std::env::var_os(name);
+    let mut env = if options.inherit_env { inherited(std::env::vars_os()) } else { Vec::new() };
+    for path in &options.env_files {
+        let told = |error: &dyn std::fmt::Display| format!("--env-file {}: {error}", path.display());
+        let text = std::fs::read_to_string(path).map_err(|error| told(&error))?;
+        for (index, line) in text.lines().enumerate().filter(|(_, line)| is_variable(line)) {
+            let in_line = |error: String| told(&format!("line {}: {error}", index + 1));
+            let option = grants::variable(line).map_err(in_line)?;
+            env.push(look_up(&option, here).map_err(in_line)?);
+        }
+    }
+    for option in &options.env {
+        env.push(look_up(option, here).map_err(|error| format!("--env {error}"))?);
+    }
+    Ok(env)
+}
+
+fn is_variable(line: &str) -> bool {
+    !line.trim().is_empty() && !line.starts_with('#')
+}
+
+/// The variables that WASI can pass on: those that are UTF-8.
+fn inherited(here: impl Iterator<Item = (OsString, OsString)>) -> Vec<(String, String)> {
+    let mut env = Vec::new();
+    for (name, value) in here {
+        match (name.into_string(), value.into_string()) {
+            (Ok(name), Ok(value)) => env.push((name, value)),
+            (Ok(name), Err(_)) => {
+                tracing::warn!("the variable {name} is not passed on: its value is not UTF-8")
+            }
+            (Err(name), _) => tracing::warn!("a variable is not passed on: {name:?} is not UTF-8"),
+        }
+    }
+    env
 }
 
 fn open(option: &DirOption) -> Result<GrantedDir, String> {
@@ -55,6 +91,13 @@ fn look_up(option: &EnvOption, here: impl Fn(&str) -> Option<OsString>) -> Resul
 mod tests {
     use super::*;
     use std::os::unix::ffi::OsStringExt;
+
+    #[test]
+    fn what_is_not_utf_8_is_not_inherited() {
+        let here = [("A", vec![b'1']), ("B", vec![0xff])];
+        let here = here.map(|(name, value)| (OsString::from(name), OsString::from_vec(value)));
+        assert_eq!(inherited(here.into_iter()), [("A".to_owned(), "1".to_owned())]);
+    }
 
     #[test]
     fn a_variable_without_a_value_has_the_one_from_here() {

@@ -102,7 +102,9 @@ and one line on standard error. Inputs of --from are read while they are needed.
 or does not fit the task, is a failed input; the others run.
 
 With `-- ARG {} ARG`, MODULE is a WASI command that runs once for each input; its captured output is \
-printed whole. With neither -t nor `--`, a plugin with exactly one task runs it.
+printed whole. {} is the input, {.} the input without its extension, {/} its last part, {//} what comes before \
+it, {/.} the last part without its extension, and {#} its number. With neither -t nor `--`, a plugin with \
+exactly one task runs it.
 
 --queue, --lock and the like make objects that every task may open by their names; a task that takes one \
 as an argument takes its name. --feed puts lines of standard input into a queue as long as tasks run, and \

@@ -92,7 +92,7 @@ impl TaskMaker {
             task = task.args(args);
         }
         if let Call::Command { argv0, template } = &self.call {
-            task = task.argv([vec![argv0.clone()], template.fill(utf8(text)?)].concat());
+            task = task.argv([vec![argv0.clone()], template.fill(utf8(text)?, self.made)].concat());
         }
         if let Some(path) = &self.stdin {
             let stdin = streams::stdin_from(path);

@@ -58,6 +58,13 @@ pub struct GrantOptions {
     /// Give a task an environment variable; without VALUE, with the value that it has here
     #[arg(long = "env", value_name = "NAME[=VALUE]", value_parser = grants::variable)]
     pub env: Vec<EnvOption>,
+    /// Give a task the variables of a file, a line NAME=VALUE or NAME each; empty lines and those that begin with `#`
+    /// mean nothing, values are taken as they are. May be repeated; --env counts more, and so does a later file
+    #[arg(long = "env-file", value_name = "FILE")]
+    pub env_files: Vec<PathBuf>,
+    /// Give a task every environment variable that is here; --env-file and --env count more
+    #[arg(long)]
+    pub inherit_env: bool,
 }
 
 /// What compiling a module may cost, how many are kept, and the walls around
