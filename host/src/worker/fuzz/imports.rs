@@ -25,7 +25,7 @@ const STEPS_MAX: usize = 64;
 const TASK: u64 = 7;
 
 const QUEUE: QueueSpec = QueueSpec { capacity: 4, item_bytes_max: 1000, bytes_max: 4096, deliveries_max: 2 };
-/// What is granted, each under its number as the name.
+/// What is granted, and open from the beginning with the handles 1, 2 and so on: a fuzzer would hardly ever open any.
 const GRANTED: &[Spec] = &[
     Spec::Lock,
     Spec::RLock,
@@ -37,9 +37,11 @@ const GRANTED: &[Spec] = &[
     Spec::Queue(QUEUE),
     Spec::Pipe(QUEUE),
     Spec::Dict,
+    Spec::Value { initial: 1, float: false },
 ];
-/// Where the memory holds their names, a byte each.
-const NAMES_AT: usize = 16;
+/// The name of each, and where the guest's memory holds them.
+const NAMES: &str = "abcdefghijk";
+const NAMES_AT: u32 = 16;
 
 /// Numbers at which lengths and pointers go wrong.
 const BORDERS: &[u64] = &[
@@ -102,7 +104,7 @@ fn grants() -> Grants {
         if let Some(file) = object.file() {
             files.push(file.as_fd().try_clone_to_owned().expect("a descriptor can be copied"));
         }
-        granted.push(GrantedObject { name: number.to_string(), spec: *spec, end: 0 });
+        granted.push(GrantedObject { name: NAMES[number..=number].to_owned(), spec: *spec, end: 0 });
     }
     Grants::new(granted, &mut files.into_iter()).expect("each object has its file")
 }
@@ -129,8 +131,10 @@ pub fn fuzz_imports(data: &[u8]) {
 async fn run(machine: &Machine, store: &mut Store<HostState>, input: &mut Input<'_>) -> wasmtime::Result<()> {
     let instance = machine.guest.pre.instantiate_async(&mut *store).await?;
     let memory = instance.get_memory(&mut *store, "memory").expect("the guest exports its memory");
-    for number in 0..GRANTED.len() {
-        memory.data_mut(&mut *store)[NAMES_AT + number] = b'0' + u8::try_from(number).unwrap_or(0);
+    let names = &mut memory.data_mut(&mut *store)[NAMES_AT as usize..];
+    names[..NAMES.len()].copy_from_slice(NAMES.as_bytes());
+    for (spec, name_at) in GRANTED.iter().zip(NAMES_AT..) {
+        open(machine, store, instance, spec.kind() as u32, name_at).await?;
     }
     let functions = &machine.guest.functions;
     for _ in 0..STEPS_MAX {
@@ -143,6 +147,21 @@ async fn run(machine: &Machine, store: &mut Store<HostState>, input: &mut Input<
         }
     }
     Ok(())
+}
+
+/// Opens the object of this kind whose name is the one byte at this address; its handle.
+async fn open(
+    machine: &Machine,
+    store: &mut Store<HostState>,
+    instance: Instance,
+    kind: u32,
+    name_at: u32,
+) -> wasmtime::Result<i64> {
+    let mut functions = machine.guest.functions.iter();
+    let number = functions.position(|function| function.module == "wasmpool" && function.name == "open");
+    let name = number.expect("objects can be opened").to_string();
+    let open = instance.get_typed_func::<(u32, u32, u32), i64>(&mut *store, &name)?;
+    open.call_async(store, (kind, name_at, 1)).await
 }
 
 /// Bytes of the input into the guest's memory.
@@ -227,26 +246,24 @@ mod tests {
     }
 
     #[test]
-    fn the_objects_can_be_opened_by_their_names() {
+    fn every_object_is_open_under_a_small_number() {
         let machine = machine();
-        let number = machine.guest.functions.iter().position(|f| f.module == "wasmpool" && f.name == "open");
-        let open = u8::try_from(number.unwrap() + 1).unwrap();
-        // The lock has the kind 0 and the name "0", at the address 16, of one byte.
-        let mut input = Input(&[0, 16 << 3, 1 << 3]);
-        let (opened, _) = supervisor::supervised(TASK, 0, |link| {
+        let (handles, _) = supervisor::supervised(TASK, 0, |link| {
             let mut store = store(&machine.engine, link, grants());
             machine.runtime.block_on(async {
                 let instance = machine.guest.pre.instantiate_async(&mut store).await.unwrap();
                 let memory = instance.get_memory(&mut store, "memory").unwrap();
-                memory.data_mut(&mut store)[NAMES_AT] = b'0';
-                let arguments: Vec<_> = (0..3).map(|_| input.argument(&ValType::I32)).collect();
-                let mut results = [Val::I64(0)];
-                let function = instance.get_func(&mut store, &(open - 1).to_string()).unwrap();
-                function.call_async(&mut store, &arguments, &mut results).await.unwrap();
-                results[0].unwrap_i64()
+                memory.write(&mut store, NAMES_AT as usize, NAMES.as_bytes()).unwrap();
+                let mut handles = Vec::new();
+                for (spec, name_at) in GRANTED.iter().zip(NAMES_AT..) {
+                    let opened = open(machine, &mut store, instance, spec.kind() as u32, name_at).await;
+                    handles.push(opened.unwrap());
+                }
+                handles
             })
         });
-        assert_eq!(opened, 1);
+        assert_eq!(handles, Vec::from_iter(1..=11));
+        assert_eq!(GRANTED.len(), crate::sync::ObjectKind::ALL.len());
     }
 
     #[test]
