@@ -7,7 +7,7 @@ mod embedding;
 mod endings;
 mod features;
 mod grants;
-mod modules;
+pub mod modules;
 mod output;
 mod pools;
 mod processes;

@@ -19,7 +19,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How long a group may be busy with a process that has ended, and how often to look.
+/// How long groups may be busy with processes that have ended, all that go together, and how often to look.
 const LEAVE_TIME_MAX: Duration = Duration::from_millis(50);
 const LEAVE_LOOK_TIME: Duration = Duration::from_micros(100);
 
@@ -160,12 +160,13 @@ impl Site {
 
     /// Removes the groups of these names, as far as nothing is in them.
     pub(crate) fn sweep(&self, is_abandoned: impl Fn(&str) -> bool) {
+        let until = Instant::now() + LEAVE_TIME_MAX;
         for folder in &self.folders {
             let Ok(entries) = fs::read_dir(&folder.path) else { continue };
             for entry in entries.filter_map(Result::ok) {
                 if entry.file_name().to_str().is_some_and(&is_abandoned) {
                     // One with processes is refused, and is left to whoever looks later.
-                    let _ = remove(&entry.path());
+                    let _ = remove(&entry.path(), until);
                 }
             }
         }
@@ -335,8 +336,9 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
+        let until = Instant::now() + LEAVE_TIME_MAX;
         for folder in &self.folders {
-            if let Err(error) = remove(&folder.path) {
+            if let Err(error) = remove(&folder.path, until) {
                 tracing::warn!(folder = %folder.path.display(), %error, "a cgroup is left");
             }
         }
@@ -344,12 +346,11 @@ impl Drop for Group {
 }
 
 /// Removes a group whose last process has ended. A process is in its group until a CPU has left it for the last time,
-/// which may be some moments after it was reaped.
-fn remove(folder: &Path) -> io::Result<()> {
-    let begun = Instant::now();
+/// which may be some moments after it was reaped, and nothing tells when.
+fn remove(folder: &Path, until: Instant) -> io::Result<()> {
     loop {
         match fs::remove_dir(folder) {
-            Err(error) if error.kind() == io::ErrorKind::ResourceBusy && begun.elapsed() < LEAVE_TIME_MAX => {
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy && Instant::now() < until => {
                 std::thread::sleep(LEAVE_LOOK_TIME);
             }
             other => return other,

@@ -118,6 +118,9 @@ fn load(
     let entered = sandbox::enter(request.policy.sandbox, &Profile::Run(key, walls))
         .map_err(|error| unwalled(error.to_string()))?;
     stay_with_parent(control);
+    // Before the artifact is loaded: the host's descriptors of what has a path now are closed.
+    let dirs = request.dirs.into_iter().zip(entered.reach).zip(dirs);
+    let dirs = dirs.map(|((rule, reach), descriptor)| GrantedDir::new(rule, reach, descriptor)).collect();
     fault::point("before-ready", |bytes| control.send_garbage(bytes));
     let artifact = SealedFile::seal(artifact).map_err(failed)?;
     let code = artifact.map_private(request.offset, request.length).map_err(failed)?;
@@ -133,8 +136,6 @@ fn load(
     }
     // Its signal stack and thread-local state are then there in every worker.
     wasmtime::Engine::tls_eager_initialize();
-    let dirs = request.dirs.into_iter().zip(entered.reach).zip(dirs);
-    let dirs = dirs.map(|((rule, reach), descriptor)| GrantedDir::new(rule, reach, descriptor)).collect();
     Ok((Prepared { loaded, dirs }, entered.layers))
 }
 

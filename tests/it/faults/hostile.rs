@@ -10,6 +10,7 @@
 
 use serde_json::{Value, json};
 
+use crate::library::modules::TRAPS;
 use crate::support::{binary, guests, ordinary, scenario, wat};
 
 const MIB: u64 = 1 << 20;
@@ -98,22 +99,7 @@ fn of_resources() -> Vec<Value> {
 /// 7 to 9: data, traps, exits.
 fn of_endings() -> Vec<Value> {
     let mut rows = vec![command("7", "data_out_of_bounds", &[202])];
-    for (file, code) in [
-        ("unreachable", 200),
-        ("memory_out_of_bounds", 202),
-        ("table_out_of_bounds", 203),
-        ("indirect_call_to_null", 204),
-        ("bad_signature", 205),
-        ("integer_overflow", 206),
-        ("divide_by_zero", 207),
-        ("bad_conversion", 208),
-        ("null_reference", 209),
-        ("cast_failure", 210),
-        ("array_out_of_bounds", 211),
-        ("uncaught_exception", 214),
-    ] {
-        rows.push(command("8", file, &[code]));
-    }
+    rows.extend(TRAPS.iter().map(|(file, code)| command("8", file, &[*code])));
     rows.push(task("8", "panic", json!(["help"]), &[200]));
     for (asked, code) in [(0, 0), (42, 42), (125, 125), (126, 125), (300, 125)] {
         rows.push(export("9", "exit_with", &format!("exit({asked})"), &[code]));

@@ -67,17 +67,21 @@ impl Folders {
 
 /// Runs tasks with these grants, one after the other, each in a process of its own.
 fn run(dirs: &[Value], tasks: &[(&str, Value)]) -> Vec<Value> {
-    let task = |(task, args): &(&str, Value)| json!({ "task": task, "args": args, "dirs": dirs });
-    plan(&json!({ "workers": 1, "tasks": tasks.iter().map(task).collect::<Vec<_>>() }))
+    run_in(1, dirs, tasks)
 }
 
-/// Runs tasks that must fail with an error of the system; their errors.
+fn run_in(workers: usize, dirs: &[Value], tasks: &[(&str, Value)]) -> Vec<Value> {
+    let task = |(task, args): &(&str, Value)| json!({ "task": task, "args": args, "dirs": dirs });
+    plan(&json!({ "workers": workers, "tasks": tasks.iter().map(task).collect::<Vec<_>>() }))
+}
+
+/// Runs tasks that must fail with an error of the system, in pools of 1 and 4; their errors.
 fn expect_errors(dirs: &[Value], tasks: &[(&str, Value)]) -> Vec<String> {
-    let records = run(dirs, tasks);
-    for ((task, args), record) in tasks.iter().zip(&records) {
+    let records = [1, 4].map(|workers| run_in(workers, dirs, tasks));
+    for ((task, args), record) in tasks.iter().cycle().zip(records.iter().flatten()) {
         assert_eq!(record["code"], 1, "{task} {args}: {record:#}");
     }
-    records.iter().map(|record| record["text"].as_str().expect("a text").to_owned()).collect()
+    records[0].iter().map(|record| record["text"].as_str().expect("a text").to_owned()).collect()
 }
 
 #[test]
@@ -339,8 +343,9 @@ fn a_guest_without_descriptors_gets_an_error_and_its_result_arrives() {
     let dirs = json!([folders.grant("data", "/data", "ro")]);
     let length = 60_000;
     let task = json!({ "task": "open_without_end", "args": ["/data/a", length], "dirs": dirs, "count": 2 });
-    for per_worker in [1, 2] {
-        let records = plan(&json!({ "workers": 1, "per_worker": per_worker, "tasks": [task] }));
+    for (workers, per_worker) in [(1, 1), (1, 2), (4, 1)] {
+        let pool = json!({ "workers": workers, "per_worker": per_worker, "tasks": [task] });
+        let records = plan(&pool);
         for record in &records {
             assert_eq!(record["code"], 0, "{record:#}");
             let opened = record["value"][0].as_u64().expect("a number");
@@ -375,7 +380,10 @@ fn refused_grants_are_said_before_anything_runs() {
 /// A secret in the host's environment is seen by no guest, and is in no process of ours.
 #[test]
 fn the_hosts_environment_stays_with_the_host() {
-    scenario("secrets", &["hunter2"]).env("WASMPOOL_TEST_SECRET", "hunter2").run().expect(0);
+    for workers in ["1", "4"] {
+        let seen = scenario("secrets", &["hunter2", workers]);
+        seen.env("WASMPOOL_TEST_SECRET", "hunter2").run().expect(0);
+    }
 }
 
 /// Both start methods and no sandbox at all give the same paths.

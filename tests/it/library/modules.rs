@@ -21,28 +21,30 @@ fn commands(names: &[&str], limits: &Value) -> Vec<Value> {
     ours
 }
 
+/// Commands that trap, and their codes.
+pub const TRAPS: [(&str, u8); 15] = [
+    ("unreachable", 200),
+    ("stack_overflow", 201),
+    ("memory_out_of_bounds", 202),
+    ("data_out_of_bounds", 202),
+    ("table_out_of_bounds", 203),
+    ("indirect_call_to_null", 204),
+    ("bad_signature", 205),
+    ("integer_overflow", 206),
+    ("divide_by_zero", 207),
+    ("bad_conversion", 208),
+    ("null_reference", 209),
+    ("cast_failure", 210),
+    ("array_out_of_bounds", 211),
+    ("allocation_too_large", 212),
+    ("uncaught_exception", 214),
+];
+
 /// Row 8: each classic trap has its own code, and names the function it happened in.
 #[test]
 fn each_trap_has_its_own_code() {
-    let rows = [
-        ("unreachable", 200),
-        ("stack_overflow", 201),
-        ("memory_out_of_bounds", 202),
-        ("data_out_of_bounds", 202),
-        ("table_out_of_bounds", 203),
-        ("indirect_call_to_null", 204),
-        ("bad_signature", 205),
-        ("integer_overflow", 206),
-        ("divide_by_zero", 207),
-        ("bad_conversion", 208),
-        ("null_reference", 209),
-        ("cast_failure", 210),
-        ("array_out_of_bounds", 211),
-        ("allocation_too_large", 212),
-        ("uncaught_exception", 214),
-    ];
-    let records = commands(&rows.map(|(name, _)| name), &json!({}));
-    for ((name, code), record) in rows.iter().zip(&records) {
+    let records = commands(&TRAPS.map(|(name, _)| name), &json!({}));
+    for ((name, code), record) in TRAPS.iter().zip(&records) {
         assert_eq!(record["code"], *code, "{name}: {record:#}");
         assert_eq!(record["outcome"], "trapped");
         assert_eq!(record["blame"], "Guest");

@@ -143,14 +143,15 @@ pub fn refused(args: &[String]) {
     });
 }
 
-/// What stands in the environment of the host is in no process that runs a guest. Argument: what must not be seen.
+/// What stands in the environment of the host is in no process that runs a guest. Arguments: what must not be seen, and how many
+/// workers there are.
 pub fn secrets(args: &[String]) {
-    let secret = args[0].as_str();
+    let (secret, workers) = (args[0].as_str(), args[1].parse().expect("a number of workers"));
     assert!(std::env::vars().any(|(_, value)| value == secret), "it stands in the environment");
     let supervisor = support::supervisor();
     support::block_on(async {
         let module = support::guests(&supervisor).await;
-        let pool = support::pool(&supervisor, 1).build().expect("a pool");
+        let pool = support::pool(&supervisor, workers).build().expect("a pool");
         let granted = vec![("GRANTED".to_owned(), "yes".to_owned())];
         let seen = records(&pool, vec![call(&module, "environment", ()).env(granted)]).await;
         assert_eq!(seen[0]["value"], serde_json::json!({ "GRANTED": "yes" }));

@@ -266,6 +266,16 @@ pub(super) fn assign(socket: &PacketSocket, start: Start) -> Vec<FromWorker> {
     std::iter::from_fn(|| receive::<FromWorker>(socket)).map(|(message, _)| message).collect()
 }
 
+/// What native code of a test has logged: what about, and what.
+pub(super) fn logged(said: &[FromWorker]) -> Vec<(&str, &str)> {
+    said.iter()
+        .filter_map(|message| match message {
+            FromWorker::Log { target, message, .. } => Some((target.as_str(), message.as_str())),
+            _ => None,
+        })
+        .collect()
+}
+
 /// The claims among messages.
 pub(super) fn claims(said: &[FromWorker]) -> Vec<&Claim> {
     said.iter()

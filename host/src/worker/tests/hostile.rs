@@ -25,15 +25,6 @@ pub(in crate::worker) fn attack(task: u64, send: impl Fn(&[u8])) {
     log("threads", if hardening::is_single_threaded() { "1" } else { "many" }.to_owned());
 }
 
-fn records(said: &[FromWorker]) -> Vec<(&str, &str)> {
-    said.iter()
-        .filter_map(|message| match message {
-            FromWorker::Log { target, message, .. } => Some((target.as_str(), message.as_str())),
-            _ => None,
-        })
-        .collect()
-}
-
 #[test]
 fn everything_that_a_hostile_worker_tries_is_refused() {
     let artifact = compile("(module (func (export \"_start\")))");
@@ -44,7 +35,7 @@ fn everything_that_a_hostile_worker_tries_is_refused() {
         let (sibling, worker) = (fork(&server), fork(&server));
         worker.start(Start { task: sibling.pid().into(), ..start(Entry::Command) }, &[]);
         let story = worker.story();
-        let records = records(&story.said);
+        let records = logged(&story.said);
         let answers = &records[..ATTEMPTS.len()];
         let let_through: Vec<_> = answers.iter().filter(|(_, answer)| !answer.is_empty()).collect();
         assert!(let_through.is_empty(), "{user:?}: {let_through:#?}");

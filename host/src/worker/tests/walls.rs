@@ -214,7 +214,7 @@ fn a_native_worker_opens_nothing_outside_its_directories() {
                     stop.store(true, Ordering::Relaxed);
                     said
                 });
-                let answers = answers(&said);
+                let answers = logged(&said);
                 let row = format!("{user:?} {fault} {access:?}: {answers:?}");
                 assert_eq!(answers[0], ("inside", "Ok(())"), "{row}");
                 // wasmtime-wasi's own way of resolving paths has nothing to go by.
@@ -227,13 +227,4 @@ fn a_native_worker_opens_nothing_outside_its_directories() {
             }
         }
     }
-}
-
-fn answers(said: &[FromWorker]) -> Vec<(&str, &str)> {
-    said.iter()
-        .filter_map(|message| match message {
-            FromWorker::Log { target, message, .. } => Some((target.as_str(), message.as_str())),
-            _ => None,
-        })
-        .collect()
 }
