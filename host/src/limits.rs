@@ -95,8 +95,9 @@ pub const MODULE_BYTES_MAX: u64 = 512 * MIB;
 pub const ARTIFACT_BYTES_MAX: u64 = 4 * GIB;
 /// Bytes of all artifacts in the cache together, by default.
 pub const CACHE_BYTES: u64 = GIB;
-/// Bytes of a module's description (tasks, imports, exports).
-pub const MODULE_INFO_BYTES_MAX: u64 = 16 * MIB;
+/// Bytes of a module's description (tasks, imports, exports). The supervisor reads it, and a short
+/// entry takes far more bytes there: 24 for each empty string.
+pub const MODULE_INFO_BYTES_MAX: u64 = 4 * MIB;
 /// Bytes of one frame, header included. Larger payloads travel in memory files.
 pub const FRAME_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of a payload that travels inside its frame.
