@@ -92,7 +92,7 @@ fn value(text: &str) {
     values::unmark_negative_numbers(&mut words);
     assert_eq!(words[0], text);
     if let Ok(template) = Template::new(text.lines().map(str::to_owned).collect()) {
-        assert_eq!(template.fill("{}").join("\n"), text.lines().collect::<Vec<_>>().join("\n"));
+        assert_eq!(template.fill("{}", 1).join("\n"), text.lines().collect::<Vec<_>>().join("\n"));
     }
     let json = JsonText::from_argument(text);
     serde_json::from_str::<serde::de::IgnoredAny>(json.as_str()).expect("an argument becomes JSON");
