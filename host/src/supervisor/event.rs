@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use crate::feature::Features;
 use crate::os::child::Child;
 use crate::os::memory_file::SealedFile;
 use crate::outcome::{CancelledBy, StartFailed};
@@ -93,7 +94,16 @@ pub(super) enum Command {
 pub(crate) struct ModuleSourceBytes {
     pub(super) name: String,
     pub(super) digest: super::artifact_store::Digest,
+    /// What it may use besides what every module may.
+    pub(super) features: Features,
     pub(super) file: SealedFile,
+}
+
+impl ModuleSourceBytes {
+    /// Names its artifact, with or without fuel.
+    pub(super) fn artifact_key(&self, fuel: bool) -> ArtifactKey {
+        ArtifactKey { module: self.digest, fuel, features: self.features }
+    }
 }
 
 /// A live worker that runs a task.

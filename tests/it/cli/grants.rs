@@ -101,7 +101,7 @@ fn what_cannot_be_granted_is_a_usage_error() {
         (&["--dir", "missing"][..], "`missing` cannot be granted: No such file"),
         (&["--dir", "data/a"], "`data/a` cannot be granted: Not a directory"),
         (&["--dir", "data:/data"], "HOST and GUEST have two colons between them"),
-        (&["--dir", "data", "--dir", "data/::/data"], "two directories are granted at the guest's path"),
+        (&["--dir", "data", "--dir", "data/::/data"], "is granted twice"),
         (&["--dir", ".", "--dir", "data::/x:ro"], "cannot be granted read-only beside"),
         (&["--dir", "/"], "`/` holds the process file system"),
         (&["--env", "NO_SUCH_VARIABLE"], "NO_SUCH_VARIABLE: there is no such variable here"),
@@ -115,7 +115,7 @@ fn what_cannot_be_granted_is_a_usage_error() {
         }
     }
     for (option, says) in [
-        ("--dir=data:rw", "`:rw` is unknown: `:ro` lets a directory only be read"),
+        ("--dir=data:rw", "`:rw` is unknown: `:ro` lets it only be read"),
         ("--dir=data::ro", "write data:ro to let it only be read"),
         ("--dir=", "HOST is empty"),
         ("--env==1", "NAME is empty"),
@@ -153,7 +153,7 @@ fn help_has_a_section_for_grants() {
 
 /// A folder of 1 MiB, full or not, in which a program runs: a file system in memory, in a mount namespace that
 /// vanishes with the program. An ordinary user needs a user namespace besides.
-fn in_a_mebibyte(folder: &Path, fill: bool, args: &[&str]) -> Finished {
+pub fn in_a_mebibyte(folder: &Path, fill: bool, args: &[&str]) -> Finished {
     let script = format!(
         "mount -t tmpfs -o size=1m none \"$0\" && {} exec \"$@\"",
         if fill { "{ cat /dev/zero >\"$0/fill\" 2>/dev/null; true; } &&" } else { "" }

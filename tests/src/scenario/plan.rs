@@ -3,7 +3,7 @@
 //! ```json
 //! { "fault": "after-started:kill", "cache": false, "program": "/missing", "servers": 2,
 //!   "workers": 2, "per_worker": 1, "spawn": false, "initializer": ["init_if", [true]],
-//!   "tasks": [ { "module": "tests/wat/spin.wat", "wat": "(module)", "task": "add", "args": [1, "$i"],
+//!   "tasks": [ { "module": "tests/wat/spin.wat", "wat": "(module)", "feature": "memory64", "task": "add", "args": [1, "$i"],
 //!     "lock": true, "queue": 4, "command": true, "invoke": "add(1)", "count": 2, "name": "n", "priority": 1, "retries": 0,
 //!     "limits": { "timeout_ms": 100 }, "argv": [], "env": { "A": "1" }, "stdin": "text",
 //!     "dirs": [["/host/path", "/guest/path", "ro"]],
@@ -123,7 +123,12 @@ pub async fn tasks(supervisor: &Supervisor, spec: &Value, held: &mut Held) -> Re
 
 async fn module(supervisor: &Supervisor, spec: &Value) -> Result<Module, LoadError> {
     if let Some(text) = spec["wat"].as_str() {
-        return supervisor.load(ModuleSource::wat(text)).await;
+        let source = ModuleSource::wat(text);
+        return supervisor.load(match spec["feature"].as_str() {
+            Some(feature) => source.feature(feature.parse().expect("a feature")),
+            None => source,
+        })
+        .await;
     }
     match spec["module"].as_str() {
         Some(path) => supervisor.load(path).await,

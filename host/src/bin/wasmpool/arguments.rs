@@ -136,6 +136,10 @@ pub struct Map {
     /// The task to call for each input, by its name or by the name of an export
     #[arg(short = 't', long = "task", value_name = "TASK", help_heading = help::ENTRY)]
     pub task: Option<String>,
+    /// Call a plain export for each input, which stands in place of `{}` in EXPR: WAVE syntax for components, numbers
+    /// for core modules. Between quotes an input is text, elsewhere it is one value
+    #[arg(long, value_name = "EXPR", conflicts_with = "task", help_heading = help::ENTRY)]
+    pub invoke: Option<String>,
     /// Pass the same argument by name to every call; the value is read like an INPUT
     #[arg(short = 'k', value_name = "NAME=VALUE", value_parser = values::keyword)]
     #[arg(help_heading = help::ENTRY)]
@@ -153,6 +157,10 @@ pub struct Map {
     /// What is printed on standard output: values, or one full record for each input
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT", help_heading = help::BATCH)]
     pub format: MapFormat,
+    /// Keep what each command wrote and how it ended: DIR/SEQ/stdout, stderr and record.json for input number SEQ.
+    /// DIR is made, or must be empty
+    #[arg(long, value_name = "DIR", help_heading = help::BATCH)]
+    pub results: Option<PathBuf>,
     #[command(flatten)]
     pub batch: BatchOptions,
     #[command(flatten)]

@@ -39,9 +39,10 @@ impl Dispatcher {
     pub(super) fn server_for(&mut self, pool: PoolId, shape: &CallShape) -> ServerId {
         let group = self.group_of(pool, shape.policy.sandbox);
         let key = ServerKey {
-            artifact: ArtifactKey { module: shape.module.digest, fuel: shape.limits.fuel.is_some() },
+            artifact: shape.module.artifact_key(shape.limits.fuel.is_some()),
             engine: crate::protocol::fork_server::EngineSettings {
                 fuel: shape.limits.fuel.is_some(),
+                features: shape.module.features,
                 stack_bytes: shape.limits.stack_bytes,
             },
             policy: shape.policy.clone(),

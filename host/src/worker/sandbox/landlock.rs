@@ -5,13 +5,17 @@
 
 #![forbid(unsafe_code)]
 
+use std::os::fd::OwnedFd;
+
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr,
     RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
 
-use super::Directories;
-use crate::policy::DirAccess;
+use rustix::fs::{Mode, OFlags};
+
+use super::{Directories, root};
+use crate::policy::{DirAccess, DirRule};
 
 /// The newest interface whose rights are asked for; an older kernel gives what it has.
 const NEWEST: ABI = ABI::V6;
@@ -19,8 +23,14 @@ const NEWEST: ABI = ABI::V6;
 /// Denies opening files outside the granted directories, TCP ports, and abstract sockets and signals beyond this
 /// rule set's processes.
 pub(super) fn enter(dirs: Directories<'_>) -> Result<(), String> {
-    let rules = dirs.rules.iter().zip(dirs.descriptors);
-    let rules = rules.map(|(rule, dir)| Ok::<_, RulesetError>(PathBeneath::new(dir, rights(rule.access))));
+    // The directories of granted files, in a root of our own, are listed and no more.
+    let homes: Vec<OwnedFd> = homes(dirs.rules).collect();
+    let granted = dirs.rules.iter().zip(dirs.descriptors).map(|(rule, opened)| {
+        let rights = rights(rule.access);
+        (opened, if rule.file.is_some() { rights & AccessFs::from_file(NEWEST) } else { rights })
+    });
+    let homes = homes.iter().map(|home| (home, BitFlags::from(AccessFs::ReadDir)));
+    let rules = granted.chain(homes).map(|(fd, rights)| Ok::<_, RulesetError>(PathBeneath::new(fd, rights)));
     let restricted = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(NEWEST))
@@ -34,6 +44,14 @@ pub(super) fn enter(dirs: Directories<'_>) -> Result<(), String> {
         RulesetStatus::NotEnforced => Err("this kernel has no Landlock".to_owned()),
         RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced => Ok(()),
     }
+}
+
+/// The directories of granted files, where there is a root that has them.
+fn homes(rules: &[DirRule]) -> impl Iterator<Item = OwnedFd> {
+    let is_home = |index: &usize| rules[*index].file.is_some() && DirRule::begins_at(rules, *index) == *index;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let open = move |index| rustix::fs::open(root::place(index), flags, Mode::empty()).ok();
+    (0..rules.len()).filter(is_home).filter_map(open)
 }
 
 /// Nothing in a granted directory is executed, and nothing that is no file, directory or link is made.
