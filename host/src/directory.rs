@@ -128,7 +128,8 @@ impl GrantedDir {
 
     /// Whether a guest could not tell them apart by their paths.
     fn has_path_of(&self, other: &Self) -> bool {
-        let is_beside = matches!((&self.rule.file, &other.rule.file), (Some(one), Some(other)) if one != other);
+        let is_beside =
+            matches!((&self.rule.file, &other.rule.file), (Some(one), Some(other)) if one != other);
         self.guest_parts().eq(other.guest_parts()) && !is_beside
     }
 

@@ -47,8 +47,15 @@ impl ModuleInfo {
         if let Some(export) = self.exports.iter().find(|export| export.name == name) {
             return Some(export);
         }
-        let mut found = self.exports.iter().filter(|export| export.is_called(name));
-        found.next().filter(|_| found.next().is_none())
+        match self.exports_called(name).as_slice() {
+            [export] => Some(export),
+            _ => None,
+        }
+    }
+
+    /// Every function that a shorter name could mean.
+    pub(crate) fn exports_called(&self, name: &str) -> Vec<&ExportInfo> {
+        self.exports.iter().filter(|export| export.is_called(name)).collect()
     }
 }
 

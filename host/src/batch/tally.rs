@@ -116,7 +116,9 @@ impl Tally {
         match self.interruption {
             Some(Interruption::Interrupted) => batch::INTERRUPTED,
             Some(Interruption::Terminated) => batch::TERMINATED,
-            Some(Interruption::Halted | Interruption::InputLost | Interruption::ResultLost) => batch::INCOMPLETE,
+            Some(Interruption::Halted | Interruption::InputLost | Interruption::ResultLost) => {
+                batch::INCOMPLETE
+            }
             Some(Interruption::OutputClosed) => by_results,
             None if self.left_out > 0 => batch::INCOMPLETE,
             None => by_results,

@@ -122,7 +122,9 @@ mod tests {
         let refused = |path: &Path| open(path, "/x", read).unwrap_err().to_string();
         assert!(refused(folder.path()).contains("it is a directory, which is granted as one"));
         assert!(refused(Path::new("/dev/null")).contains("no regular file"));
-        assert!(refused(Path::new("/no/such")).contains("the file `/no/such` cannot be granted: No such file"));
+        assert!(
+            refused(Path::new("/no/such")).contains("the file `/no/such` cannot be granted: No such file")
+        );
         let file = folder.path().join("a");
         std::fs::write(&file, "a").unwrap();
         assert_eq!(open(&file, "/x/", read).unwrap_err(), GrantError::GuestPath("/x/".to_owned()));
@@ -146,10 +148,9 @@ mod tests {
         assert_eq!(check(&[dir("/etc", read), file(&two, "/etc/a", read)]), twice);
         assert_eq!(check(&[dir("/data", read), file(&two, "/etc/a", write)]), Ok(()));
         // What may be written by one path cannot be read-only by another.
-        for (inner, outer) in [
-            (file(&one, "/a", read), dir("/data", write)),
-            (file(&one, "/a", read), file(&one, "/b", write)),
-        ] {
+        for (inner, outer) in
+            [(file(&one, "/a", read), dir("/data", write)), (file(&one, "/a", read), file(&one, "/b", write))]
+        {
             assert!(matches!(check(&[inner, outer]), Err(GrantError::Writable { .. })));
         }
     }

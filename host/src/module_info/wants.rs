@@ -126,11 +126,9 @@ impl ModuleInfo {
     pub fn wants(&self) -> Vec<(Want, Vec<String>)> {
         let because = |want: &Want| {
             let imports = self.imports.iter().filter(|import| Want::of_import(&import.name) == Some(*want));
-            let mut because: Vec<String> = imports.map(|import| import.name.clone()).collect();
-            if *want == Want::Objects {
-                because.extend(self.object_parameters());
-            }
-            because
+            // What a person wrote says more than what a compiler made of it.
+            let written = if *want == Want::Objects { self.object_parameters() } else { Vec::new() };
+            written.into_iter().chain(imports.map(|import| import.name.clone())).collect::<Vec<_>>()
         };
         let wants = Want::ALL.iter().map(|want| (*want, because(want)));
         wants.filter(|(_, because)| !because.is_empty()).collect()
@@ -142,7 +140,8 @@ impl ModuleInfo {
             let name = ty.trim_start_matches('&').split('<').next().unwrap_or(ty).trim();
             OBJECT_TYPES.contains(&name.rsplit("::").next().unwrap_or(name))
         };
-        let parameters = self.tasks.iter().flat_map(|task| task.params.iter().map(move |param| (task, param)));
+        let parameters =
+            self.tasks.iter().flat_map(|task| task.params.iter().map(move |param| (task, param)));
         parameters
             .filter(|(_, param)| is_object(&param.ty))
             .map(|(task, param)| format!("{}({}: {})", task.name, param.name, param.ty))

@@ -281,9 +281,11 @@ impl Module {
         let marked = |export: &&crate::module_info::ExportInfo| {
             !self.info().tasks.iter().any(|task| task.export == export.name)
         };
-        let exports = self.info().exports.iter().filter(marked);
-        let exports = exports.map(|export| format!("{}: {}", export.name, export.signature)).collect();
-        TargetError { module: self.name().to_owned(), name: name.to_owned(), tasks, exports }
+        let shown =
+            |export: &crate::module_info::ExportInfo| format!("{}: {}", export.name, export.signature);
+        let exports = self.info().exports.iter().filter(marked).map(shown).collect();
+        let several = self.info().exports_called(name).into_iter().map(shown).collect();
+        TargetError { module: self.name().to_owned(), name: name.to_owned(), several, tasks, exports }
     }
 
     pub(super) fn artifact(&self) -> &Arc<Artifact> {
@@ -304,6 +306,8 @@ fn unsupervised(error: &SupervisorError) -> LoadError {
 pub struct TargetError {
     module: String,
     name: String,
+    /// What it could mean.
+    several: Vec<String>,
     tasks: Vec<String>,
     exports: Vec<String>,
 }
@@ -320,13 +324,26 @@ impl std::error::Error for TargetError {}
 
 impl std::fmt::Display for TargetError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if !self.several.is_empty() {
+            let several = self.several.join("; ");
+            return write!(
+                f,
+                "`{}` has several exports that `{}` could mean: {several}",
+                self.module, self.name
+            );
+        }
         write!(f, "`{}` has no task or export `{}`", self.module, self.name)?;
         match (self.tasks.as_slice(), self.exports.as_slice()) {
             ([], []) => f.write_str("; it exports no function"),
             ([], exports) => write!(f, "; its exports are {}", exports.join("; ")),
             (tasks, []) => write!(f, "; its tasks are {}", tasks.join("; ")),
             (tasks, exports) => {
-                write!(f, "; its tasks are {}; its other exports are {}", tasks.join("; "), exports.join("; "))
+                write!(
+                    f,
+                    "; its tasks are {}; its other exports are {}",
+                    tasks.join("; "),
+                    exports.join("; ")
+                )
             }
         }
     }

@@ -131,14 +131,16 @@ pub(super) fn program(
     let (kind, wasm) = identify::module(bytes).map_err(Refusal::invalid)?;
     match kind {
         ModuleKind::Component => {
-            let component = Component::from_binary(engine, &wasm).map_err(|error| refused(features, &wasm, &error))?;
+            let component =
+                Component::from_binary(engine, &wasm).map_err(|error| refused(features, &wasm, &error))?;
             let tasks = records::read(&wasm).map_err(Refusal::invalid)?;
             drop(wasm);
             let info = describe::component(&component, tasks).map_err(|error| unexplained(&error))?;
             Ok((info, Program::Component(component)))
         }
         ModuleKind::CoreModule => {
-            let module = Module::from_binary(engine, &wasm).map_err(|error| refused(features, &wasm, &error))?;
+            let module =
+                Module::from_binary(engine, &wasm).map_err(|error| refused(features, &wasm, &error))?;
             drop(wasm);
             let info = describe::module(&module).map_err(|error| unexplained(&error))?;
             Ok((info, Program::Core(module)))

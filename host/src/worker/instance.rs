@@ -67,7 +67,8 @@ impl Loaded {
             let mut error = unsatisfied(missing::in_module(&linker, module).unwrap_or_default(), &error);
             // No core module imports from an interface, but what is made for being wrapped into a component does.
             if module.imports().any(|import| import.module().contains([':', '$'])) {
-                error.detail += "; it is the inside of a component: `wasm-tools component new` makes the component of it";
+                error.detail +=
+                    "; it is the inside of a component: `wasm-tools component new` makes the component of it";
             }
             error
         })

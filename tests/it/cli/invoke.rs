@@ -38,7 +38,10 @@ fn every_kind_of_value_goes_in_and_comes_out() {
 #[test]
 fn a_wrong_argument_is_told_with_its_type_and_its_place() {
     for (expression, says) in [
-        ("flip({x: 1, y: 3000000000})", "parameter `p` takes record { x: s32, y: s32 }: invalid value at \"3000000000\""),
+        (
+            "flip({x: 1, y: 3000000000})",
+            "parameter `p` takes record { x: s32, y: s32 }: invalid value at \"3000000000\"",
+        ),
         ("flip({x: 1})", "parameter `p` takes record { x: s32, y: s32 }: "),
         ("flip()", "parameter `p` (record { x: s32, y: s32 }) is missing"),
         ("flip({x: 1, y: 2}, 3)", "2 arguments are given, and 1 taken"),
@@ -55,20 +58,25 @@ fn a_wrong_argument_is_told_with_its_type_and_its_place() {
 
 #[test]
 fn a_function_of_an_interface_is_called_by_each_of_its_names() {
-    for name in ["acme:math/ops@1.2.0#double", "acme:math/ops#double", "acme:math/ops.double", "ops.double", "double"] {
+    for name in
+        ["acme:math/ops@1.2.0#double", "acme:math/ops#double", "acme:math/ops.double", "ops.double", "double"]
+    {
         assert_eq!(call(&format!("{name}(21)")).expect(0).stdout, "42\n", "{name}");
         let by_json = wasmpool(["run", &wat("typed"), "-t", name, "21"]).run();
         assert_eq!(by_json.expect(0).stdout, "42\n", "{name}");
     }
     assert_eq!(call("more.same(5)").expect(0).stdout, "5\n");
     let ambiguous = call("same(5)").expect(127);
-    assert!(ambiguous.stderr.contains("acme:math/more#same: func(n: u32) -> u32"), "{}", ambiguous.stderr);
+    assert!(ambiguous.stderr.contains("has several exports that `same` could mean: acme:math/ops@1.2.0#same: func(n: u32) -> u32; acme:math/more#same"), "{}", ambiguous.stderr);
 }
 
 #[test]
 fn what_does_not_exist_is_answered_with_what_does_and_its_types() {
     let unknown = call("sub(1)").expect(127);
-    for export in ["flip: func(p: record { x: s32, y: s32 }) -> record { x: s32, y: s32 }", "truth: func(b: bool) -> bool"] {
+    for export in [
+        "flip: func(p: record { x: s32, y: s32 }) -> record { x: s32, y: s32 }",
+        "truth: func(b: bool) -> bool",
+    ] {
         assert!(unknown.stderr.contains(export), "{}", unknown.stderr);
     }
     let task = wasmpool(["run", guests(), "-t", "cube", "1"]).run().expect(127);
@@ -101,11 +109,16 @@ fn a_map_puts_each_input_into_the_call() {
         assert!(ended.stderr.contains(says), "{args:?}: {}", ended.stderr);
     }
     // A type that does not fit is that input's failure.
-    let lines = wasmpool(["map", &typed, "--invoke", "double({})", "--from", "-"]).stdin("1\nx\n3, 4\n5\n").run();
+    let lines =
+        wasmpool(["map", &typed, "--invoke", "double({})", "--from", "-"]).stdin("1\nx\n3, 4\n5\n").run();
     let ended = lines.expect(100);
     assert_eq!(ended.lines(), ["2", "10"]);
     assert!(ended.stderr.contains("standard input:3: `3, 4` is no single value"), "{}", ended.stderr);
-    assert!(ended.stderr.contains("parameter `n` takes u32: invalid value type at \"x\""), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("parameter `n` takes u32: invalid value type at \"x\""),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[test]
@@ -113,9 +126,11 @@ fn a_map_over_an_export_takes_json() {
     let typed = wat("typed");
     let mapped = wasmpool(["map", &typed, "-t", "flip", r#"{"x": 1, "y": 2}"#]).run().expect(0);
     assert_eq!(mapped.lines(), [r#"{"x":2,"y":1}"#]);
-    let lines = wasmpool(["map", &typed, "-t", "words", "--from", "-"]).stdin("\"a\"\n\"b\"\n").run().expect(0);
+    let lines =
+        wasmpool(["map", &typed, "-t", "words", "--from", "-"]).stdin("\"a\"\n\"b\"\n").run().expect(0);
     assert_eq!(lines.lines(), ["\"a\"", "\"b\""]);
-    let starmap = wasmpool(["map", &wat("reactor"), "-t", "answer", "--starmap", "[1]", "[-1]"]).run().expect(0);
+    let starmap =
+        wasmpool(["map", &wat("reactor"), "-t", "answer", "--starmap", "[1]", "[-1]"]).run().expect(0);
     assert_eq!(starmap.lines(), ["43", "41"]);
 }
 
@@ -124,7 +139,11 @@ fn a_map_over_an_export_takes_json() {
 fn a_reactor_is_initialised_first() {
     for name in ["reactor", "reactor_component"] {
         let module = wat(name);
-        assert_eq!(wasmpool(["run", &module, "--invoke", "answer(0)"]).run().expect(0).stdout, "42\n", "{name}");
+        assert_eq!(
+            wasmpool(["run", &module, "--invoke", "answer(0)"]).run().expect(0).stdout,
+            "42\n",
+            "{name}"
+        );
         assert_eq!(wasmpool(["run", &module, "-t", "answer", "1"]).run().expect(0).stdout, "43\n", "{name}");
         let chunks = ["map", &module, "-t", "answer", "--chunksize", "3", "0", "1", "2"];
         assert_eq!(wasmpool(chunks).run().expect(0).lines(), ["42", "43", "44"], "{name}");

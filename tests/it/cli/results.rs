@@ -31,7 +31,8 @@ fn the_results_of_each_command_are_kept_in_a_folder_of_their_own() {
     let again = wasmpool(line).run().expect(2);
     assert!(again.stderr.contains("is not empty, and nothing in it is overwritten"), "{}", again.stderr);
     assert_eq!(again.stdout, "");
-    let task = wasmpool(["map", "--results", &results, guests(), "-t", "add", "--starmap", "[1,2]"]).run().expect(2);
+    let task =
+        wasmpool(["map", "--results", &results, guests(), "-t", "add", "--starmap", "[1,2]"]).run().expect(2);
     assert!(task.stderr.contains("--results goes with the command line after `--`"), "{}", task.stderr);
 }
 
@@ -59,7 +60,8 @@ fn a_full_disk_loses_no_other_result() {
     let ended = in_a_mebibyte(&disk, false, &line).expect(106);
     // Each of them printed all of it.
     assert_eq!(ended.stdout.len() / 700_000, 3, "{}", ended.stderr);
-    let told = ended.stderr.lines().filter(|line| line.contains("are not kept in") && line.contains("os error 28"));
+    let told =
+        ended.stderr.lines().filter(|line| line.contains("are not kept in") && line.contains("os error 28"));
     assert_eq!(told.count(), 2, "{}", ended.stderr);
 }
 
@@ -76,7 +78,8 @@ fn a_command_of_a_map_has_the_name_and_the_input_that_it_is_given() {
     assert_eq!(wasmpool(both).stdin("ours").run().expect(0).stdout, "ours");
     for command in [&["run", "--stdin", "/no/such", "module"][..], &["run", "--stdin", "/", "module"]] {
         let module = wat("cat");
-        let line: Vec<&str> = command.iter().map(|word| if *word == "module" { module.as_str() } else { word }).collect();
+        let line: Vec<&str> =
+            command.iter().map(|word| if *word == "module" { module.as_str() } else { word }).collect();
         assert!(wasmpool(line).run().expect(246).stderr.contains("for --stdin"));
     }
     let named = wat("first_argument");

@@ -124,11 +124,12 @@ pub async fn tasks(supervisor: &Supervisor, spec: &Value, held: &mut Held) -> Re
 async fn module(supervisor: &Supervisor, spec: &Value) -> Result<Module, LoadError> {
     if let Some(text) = spec["wat"].as_str() {
         let source = ModuleSource::wat(text);
-        return supervisor.load(match spec["feature"].as_str() {
-            Some(feature) => source.feature(feature.parse().expect("a feature")),
-            None => source,
-        })
-        .await;
+        return supervisor
+            .load(match spec["feature"].as_str() {
+                Some(feature) => source.feature(feature.parse().expect("a feature")),
+                None => source,
+            })
+            .await;
     }
     match spec["module"].as_str() {
         Some(path) => supervisor.load(path).await,

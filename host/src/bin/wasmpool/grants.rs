@@ -78,12 +78,7 @@ fn open_file(option: &DirOption) -> Result<GrantedFile, String> {
 }
 
 /// What is wrong, and what would be right for something that is there and of the `other` kind.
-fn told(
-    option: &DirOption,
-    error: &DirGrantError,
-    is_other: fn(&Metadata) -> bool,
-    other: &str,
-) -> String {
+fn told(option: &DirOption, error: &DirGrantError, is_other: fn(&Metadata) -> bool, other: &str) -> String {
     let is_unopened = matches!(error, DirGrantError::NotOpened { .. } | DirGrantError::FileNotOpened { .. });
     // `photos:/photos`, as other programs write it, is the name of one directory here.
     let has_colon = option.host.as_os_str().as_bytes().contains(&b':');

@@ -12,12 +12,12 @@ use std::sync::Arc;
 
 use futures_util::{Stream, stream};
 use tokio::sync::mpsc;
-use wasmpool::{Module, Target, Task};
 use wasmpool::batch::BadInput;
 use wasmpool::batch::call::CallMaker;
 use wasmpool::batch::drive::Input;
 use wasmpool::batch::lines::{Line, Lines};
 use wasmpool::batch::template::Template;
+use wasmpool::{Module, Target, Task};
 
 use crate::console::Console;
 use crate::run::args;
@@ -116,8 +116,7 @@ impl TaskMaker {
 }
 
 fn utf8(input: &[u8]) -> Result<&str, String> {
-    std::str::from_utf8(input)
-        .map_err(|_| "it is not UTF-8, as command lines and calls must be".to_owned())
+    std::str::from_utf8(input).map_err(|_| "it is not UTF-8, as command lines and calls must be".to_owned())
 }
 
 /// The inputs of the command line.

@@ -128,7 +128,8 @@ fn command_line(run: &Run, path: &ModulePath, arguments: &[OsString]) -> Result<
 fn no_entry(path: &ModulePath, module: &Module) -> String {
     let tasks: Vec<&str> = module.info().tasks.iter().map(|task| task.name.as_str()).collect();
     let exports = module.info().exports.iter();
-    let exports: Vec<String> = exports.map(|export| format!("{}: {}", export.name, export.signature)).collect();
+    let exports: Vec<String> =
+        exports.map(|export| format!("{}: {}", export.name, export.signature)).collect();
     let shown = &path.typed;
     let message = match (tasks.as_slice(), exports.as_slice()) {
         ([], []) => {

@@ -5,7 +5,9 @@
 use std::future::Future;
 
 use wasmpool::report::terminal;
-use wasmpool::{Limits, LoadError, Module, ModuleSource, Policy, SandboxMode, StartMethod, Supervisor, exit_code};
+use wasmpool::{
+    Limits, LoadError, Module, ModuleSource, Policy, SandboxMode, StartMethod, Supervisor, exit_code,
+};
 
 use crate::arguments::{CompileOptions, Sandbox, StartMethodName, TaskOptions};
 use crate::failure::{Failure, OrFailWith};

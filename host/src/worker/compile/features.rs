@@ -104,7 +104,10 @@ mod tests {
         let rest = hint_of(both, none.with(Feature::Memory64)).unwrap();
         assert!(rest.contains("`--wasm-feature custom-page-sizes`"), "{rest}");
         let shared = hint_of("(module (memory 1 2 shared))", none).unwrap();
-        assert!(shared.contains("threads (shared memory and atomics), which wasmpool does not have"), "{shared}");
+        assert!(
+            shared.contains("threads (shared memory and atomics), which wasmpool does not have"),
+            "{shared}"
+        );
         assert_eq!(hint_of("(module (func (result i32)))", none), None);
     }
 }

@@ -43,10 +43,11 @@ pub(crate) fn component_call(
     let wrong = |problem: String| {
         CallError::Invalid(format!("{problem}; `{name}` is {}", wit_types::function(&function)))
     };
-    let parsed =
-        UntypedFuncCall::parse(&call).map_err(|error| wrong(invalid(&call, call.len(), &error)))?;
+    let parsed = UntypedFuncCall::parse(&call).map_err(|error| wrong(invalid(&call, call.len(), &error)))?;
     let nodes: Vec<&Node> = match parsed.params_node() {
-        Some(params) => params.as_tuple().map_err(|error| wrong(invalid(&call, call.len(), &error)))?.collect(),
+        Some(params) => {
+            params.as_tuple().map_err(|error| wrong(invalid(&call, call.len(), &error)))?.collect()
+        }
         None => Vec::new(),
     };
     let params: Vec<(&str, Type)> = function.params().collect();
@@ -71,7 +72,10 @@ fn invalid(call: &str, end: usize, error: &ParserError) -> String {
     let span = error.span();
     let place = call.get(span.start..span.end.min(end).max(span.start)).filter(|place| !place.is_empty());
     let place = place.map_or_else(|| "the end".to_owned(), quoted);
-    let detail = error.detail().map_or_else(String::new, |detail| format!(" ({detail})"));
+    // What a value cannot become is in the cause.
+    let cause = || std::error::Error::source(error).map(ToString::to_string);
+    let detail = error.detail().map(ToString::to_string).or_else(cause);
+    let detail = detail.map_or_else(String::new, |detail| format!(" ({detail})"));
     format!("{} at {place}{detail}", error.kind())
 }
 

@@ -14,7 +14,11 @@ use crate::protocol::fork_server::EngineSettings;
 use crate::worker::engine::{Purpose, engine};
 
 fn compiler() -> Engine {
-    engine(EngineSettings { fuel: false, features: crate::feature::Features::NONE, stack_bytes: 65_536 }, Purpose::Compile).unwrap()
+    engine(
+        EngineSettings { fuel: false, features: crate::feature::Features::NONE, stack_bytes: 65_536 },
+        Purpose::Compile,
+    )
+    .unwrap()
 }
 
 /// A function of these WIT parameters, as the engine describes an import. `types` are named types before it.

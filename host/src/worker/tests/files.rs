@@ -83,5 +83,8 @@ fn another_file_under_the_granted_name_is_refused() {
     fs::write(&path, "another").unwrap();
     let (_server, layers) = serve_dirs(User::Ours, &artifact, &[granted], None);
     let refused = layers.unwrap_err();
-    assert!(refused.contains("another file stands at") && refused.contains("since it was granted"), "{refused}");
+    assert!(
+        refused.contains("another file stands at") && refused.contains("since it was granted"),
+        "{refused}"
+    );
 }
