@@ -210,6 +210,7 @@ fn without_extension(input: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wasmtime::component::wasm_wave;
 
     fn words(words: &[&str]) -> Vec<String> {
         words.iter().map(|&word| word.to_owned()).collect()
@@ -250,6 +251,32 @@ mod tests {
             ("ä/ö.ü", ["ä/ö.ü", "ä/ö", "ö.ü", "ä", "ö", "7"]),
         ] {
             assert_eq!(template.fill(input, 7), words(&parts), "{input}");
+        }
+    }
+
+    /// The nodes of a call's arguments, if it can be read.
+    fn arguments(call: &str) -> Option<Vec<wasm_wave::untyped::UntypedValue<'_>>> {
+        let parsed = wasm_wave::untyped::UntypedFuncCall::parse(call).ok()?;
+        let nodes = parsed.params_node()?.as_tuple().ok()?;
+        Some(nodes.map(|node| wasm_wave::untyped::UntypedValue::parse(&call[node.span()]).unwrap()).collect())
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn an_input_between_quotes_is_that_text(input: String) {
+            let call = Template::expression("f(\"{}\")").unwrap().call(&input, 1).unwrap();
+            let arguments = arguments(&call).unwrap();
+            proptest::prop_assert_eq!(arguments.len(), 1);
+            let text = arguments[0].node().as_str(arguments[0].source()).unwrap();
+            proptest::prop_assert_eq!(text, input);
+        }
+
+        #[test]
+        fn no_input_adds_an_argument(input in "[a-z0-9()\\[\\]{},:\"'\\\\/% \n]{0,12}") {
+            let call = Template::expression("f(1, {}, 2)").unwrap().call(&input, 1);
+            if let Some(arguments) = call.ok().as_deref().and_then(arguments) {
+                proptest::prop_assert_eq!(arguments.len(), 3, "{}", input);
+            }
         }
     }
 }

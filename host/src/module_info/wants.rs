@@ -46,7 +46,7 @@ wants! {
     /// Environment variables.
     Environment = "environment", Some("--env NAME"), "without it, there are no variables";
     /// Connections and names of the network.
-    Network = "network", Some("--net"), "without it, there is none";
+    Network = "network", Some("--net HOST:PORT"), "without it, there is none";
     /// Standard input.
     Stdin = "stdin", Some("--stdin FILE"), "without it, a command of `run` reads ours, and everything else nothing";
     /// Queues, locks and the like.

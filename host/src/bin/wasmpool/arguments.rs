@@ -145,7 +145,7 @@ pub struct Map {
     #[arg(help_heading = help::ENTRY)]
     pub keywords: Vec<(String, String)>,
     /// Read the inputs from FILE (- is standard input), a line each, while they are needed: JSON Lines
-    /// with -t, raw text with `--`
+    /// with -t, raw text with `--` and --invoke
     #[arg(long, value_name = "FILE", conflicts_with = "inputs", help_heading = help::BATCH)]
     pub from: Option<PathBuf>,
     /// Spread each input, an array, over the task's parameters
