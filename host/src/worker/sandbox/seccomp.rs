@@ -90,6 +90,10 @@ fn table(rows: &[Rule]) -> Result<Rules, String> {
                     chain.push(all_of([equal(index, SeccompCmpArgLen::Qword, *value)?])?);
                 }
             }
+            When::FirstAndSecond(first, second) => {
+                let first = equal(0, SeccompCmpArgLen::Qword, first)?;
+                chain.push(all_of([first, equal(1, SeccompCmpArgLen::Qword, second)?])?);
+            }
             When::FirstAndThird(first, third) => {
                 // The kernel looks at the lower half of an `int`, and what the upper one holds is not fixed.
                 let first = equal(0, SeccompCmpArgLen::Dword, u64::from(first.cast_unsigned()))?;
