@@ -41,12 +41,20 @@ pub(super) fn enter(profile: &Profile<'_>) -> Result<(), String> {
             }
             if dirs.access() == Some(DirAccess::ReadWrite) {
                 merge(&mut rules, table(WRITE_DIRS)?);
+                if !has_root {
+                    // Landlock lets anybody set the times of any file by its path. Of an open file they can be set.
+                    let no_path = all_of([equal(1, SeccompCmpArgLen::Qword, 0)?])?;
+                    rules.insert(libc::SYS_utimensat, vec![no_path]);
+                }
             }
             if key.is_some() {
                 merge(&mut rules, BTreeMap::from([(libc::SYS_clone, vec![fork_rule()?])]));
             }
         }
-        Profile::Compile(_) => merge(&mut rules, table(COMPILE)?),
+        Profile::Compile(_) => {
+            merge(&mut rules, table(COMPILE)?);
+            merge(&mut rules, BTreeMap::from([(libc::SYS_tgkill, vec![abort_rule()?])]));
+        }
     }
     // An entry of its own, whose answer is changed below.
     rules.insert(libc::SYS_clone3, Vec::new());
@@ -122,6 +130,12 @@ fn merge(rules: &mut Rules, others: Rules) {
     for (call, mut chain) in others {
         rules.entry(call).or_default().append(&mut chain);
     }
+}
+
+/// A compiler that is out of memory aborts: a signal to a thread of its own, by which the supervisor knows it.
+fn abort_rule() -> Result<SeccompRule, String> {
+    let own = equal(0, SeccompCmpArgLen::Dword, u64::from(std::process::id()))?;
+    all_of([own, equal(2, SeccompCmpArgLen::Dword, u64::from(libc::SIGABRT.cast_unsigned()))?])
 }
 
 fn fork_rule() -> Result<SeccompRule, String> {
