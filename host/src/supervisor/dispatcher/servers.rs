@@ -312,7 +312,7 @@ impl Dispatcher {
             |other: &Process| other.child.as_ref().is_some_and(|other| other.pid() == child.pid());
         if self.workers.values().any(known) || self.processes.values().any(is_server) {
             // Dropping the claimed child would end the one that is known by this number.
-            std::mem::forget(child);
+            child.disown();
             return Err("it handed over a process that is known already".to_owned());
         }
         let Some(entry) = self.processes.get_mut(&process) else { return Ok(()) };
@@ -389,7 +389,10 @@ impl Dispatcher {
     pub(super) fn server_lost(&mut self, process: ProcessId, kind: StartFailure, reason: String) {
         let retired = self.processes.get(&process).is_none_or(|entry| entry.stage == Stage::Retired);
         if retired {
-            return;
+            // Nothing is wanted of it, so whatever it says or floods us with is none of its business.
+            let Some(entry) = self.processes.get(&process) else { return };
+            self.poller.remove(&entry.socket);
+            return entry.child.iter().for_each(Child::kill);
         }
         let Some(server) = self.take_requests_back(process) else { return };
         self.server_failed(server, kind, reason);
