@@ -240,8 +240,14 @@ fn bytes_held(nested: &BTreeMap<u64, Nested>) -> u64 {
     nested.values().map(bytes).sum()
 }
 
-/// The record, without its value if that is more than may be kept until it is asked for.
+/// The record, without its value if that is more than may be kept until it is asked for, and without the backtrace, which
+/// whoever asks is not told.
 fn within(mut record: Record, held: u64, limit: u64) -> Record {
+    if let Outcome::Trapped(trap) | Outcome::LimitExceeded(Limit { trap: Some(trap), .. }) =
+        &mut record.outcome
+    {
+        trap.backtrace = Vec::new();
+    }
     if let Outcome::Succeeded(value) = &record.outcome
         && held.saturating_add(value.bytes().len() as u64) > limit
     {
