@@ -29,8 +29,8 @@ type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 const KEY_PLACEHOLDER: u64 = 0x5ec0_feed_5ec1_beef;
 const EPERM: SeccompAction = SeccompAction::Errno(libc::EPERM as u32);
 
-/// Installs the filter of a profile.
-pub(super) fn enter(profile: &Profile<'_>) -> Result<(), String> {
+/// Installs the filter of a profile. `has_root`: the host's paths are out of reach already.
+pub(super) fn enter(profile: &Profile<'_>, has_root: bool) -> Result<(), String> {
     let mut rules = table(EVERY_PROCESS)?;
     match profile {
         Profile::Run(key, dirs) => {
