@@ -145,7 +145,7 @@ impl Dispatcher {
         let bytes = crate::protocol::frame::encode(&frame).map_err(std::io::Error::other)?;
         process_entry.socket.send(&bytes, &[wanted.module.file.as_fd(), output.as_fd()])?;
         let phase = process_entry.phase;
-        self.timers.set(Instant::now() + limits.wall_time(), Timer::ProcessAnswer { process, phase });
+        self.timers.set_after(Instant::now(), limits.wall_time(), Timer::ProcessAnswer { process, phase });
         Ok(())
     }
 

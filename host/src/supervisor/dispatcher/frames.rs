@@ -205,7 +205,7 @@ impl Dispatcher {
         let grace = running.asked.map(|_| running.shape.limits.grace_period);
         self.begin_time(worker, now);
         if let Some(grace) = grace {
-            self.timers.set(now + grace, Timer::Grace { worker, phase });
+            self.timers.set_after(now, grace, Timer::Grace { worker, phase });
         }
         if stop {
             // It was cancelled between its start frame and the acknowledgement.
