@@ -116,6 +116,14 @@ pub const BACKTRACE_FRAMES_MAX: usize = 32;
 pub const CHUNK_CALLS_MAX: usize = 4096;
 /// Tasks that wait in a pool before `submit` waits too.
 pub const WAITING_TASKS_MAX: usize = 10_000;
+/// Before the second attempt of a task that is to be tried again, by default.
+pub const RETRY_BASE_TIME: Duration = Duration::from_millis(100);
+/// Between two attempts at most, by default.
+pub const RETRY_MAX_TIME: Duration = Duration::from_secs(10);
+/// Deaths of workers after which a task is not tried again, by default.
+pub const QUARANTINE_DEATHS: u32 = 2;
+/// Events of attempts that wait for a pool's observer before nothing more is started.
+pub const ATTEMPT_EVENTS_MAX: usize = 1024;
 /// Frames taken from one worker before the other events get their turn.
 pub const FRAMES_PER_TURN_MAX: usize = 64;
 /// Memory of all processes of one pool together, in percent of what the machine or the own cgroup has, by default.

@@ -24,6 +24,8 @@ pub(super) enum Timer {
     InterruptAnswer { worker: WorkerId, phase: u64 },
     /// An exec'ed process did not answer in time.
     ProcessAnswer { process: ProcessId, phase: u64 },
+    /// The wait before the next attempt at a task is over.
+    Retry { task: u64 },
     /// Another try to start a fork server.
     ServerRetry { server: ServerId },
     /// Another try to take back what the dead held in shared memory.

@@ -20,6 +20,7 @@ use crate::protocol::frame;
 use crate::protocol::worker::{Body, Claim, FromWorker, LogLevel, Stream};
 use crate::supervisor::call::Reply;
 use crate::supervisor::event::{Command, Event, WorkerId};
+use crate::supervisor::observer::Unseen;
 use crate::supervisor::output::{Output, OutputChunk, StandardStream};
 use crate::supervisor::timers::Timer;
 use crate::supervisor::verdict::{Intent, Said, value};
@@ -201,8 +202,9 @@ impl Dispatcher {
         running.acknowledged = true;
         running.facts.started = now;
         running.facts.cpu_before = cpu_before;
-        let stop = running.intent.is_some();
-        let grace = running.asked.map(|_| running.shape.limits.grace_period);
+        let (stop, asked) = (running.intent.is_some(), running.asked.is_some());
+        let grace = asked.then_some(running.shape.limits.grace_period);
+        entry.tell_started();
         self.begin_time(worker, now);
         if let Some(grace) = grace {
             self.timers.set_after(now, grace, Timer::Grace { worker, phase });
@@ -302,6 +304,12 @@ impl Dispatcher {
             && let Some(Reply::Handle(handle)) = &call.reply
         {
             handle.set_progress(done, total);
+        }
+        if let Some(Some(call)) = running.calls.front()
+            && let Some(observer) = &call.observer
+        {
+            let unseen = running.facts.unseen.get_or_insert_with(|| Unseen::new(call.task, call.tag));
+            observer.progressed(unseen, done, total);
         }
     }
 }
