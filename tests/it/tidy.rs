@@ -54,7 +54,7 @@ fn part(path: &str) -> &str {
     match name {
         "os" | "protocol" | "sync" | "supervisor" | "worker" | "batch" | "report" | "bin" => name,
         "lib" | "init" | "blocking" | "fuzzing" => "face",
-        "task" | "directory" => "arguments",
+        "task" | "directory" | "net" => "arguments",
         _ => "values",
     }
 }
