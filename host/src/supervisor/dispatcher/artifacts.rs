@@ -112,7 +112,7 @@ impl Dispatcher {
 
     fn start_compile_worker(&mut self, key: ArtifactKey) -> std::io::Result<()> {
         let output = memory_file::create("wasmpool-artifact")?;
-        let purpose = Purpose::Compile { key, output, verdict: None };
+        let purpose = Purpose::Compile { key, output, verdict: None, timed_out: false };
         self.spawn_process(purpose, "compile")
     }
 
@@ -154,8 +154,8 @@ impl Dispatcher {
         self.artifacts.compiling -= 1;
         let socket = &process.socket;
         let unread = read_last_word(socket, &mut self.buffer);
-        let Purpose::Compile { key, output, verdict } = &mut process.purpose else { return };
-        let (key, verdict) = (*key, verdict.take().or(unread));
+        let Purpose::Compile { key, output, verdict, timed_out } = &mut process.purpose else { return };
+        let (key, verdict, timed_out) = (*key, verdict.take().or(unread), *timed_out);
         let settled = match verdict {
             Some(Ok(())) => output
                 .try_clone()
@@ -168,7 +168,7 @@ impl Dispatcher {
                     detail: format!("the compile worker wrote no artifact: {reason}"),
                 }),
             Some(Err(refused)) => Err(refused),
-            None => Err(self.compile_death(key, status)),
+            None => Err(self.compile_death(key, status, timed_out)),
         };
         if let Ok(artifact) = &settled {
             let (store, artifact) = (self.settings.store.clone(), Arc::clone(artifact));
@@ -178,21 +178,25 @@ impl Dispatcher {
         self.compile_next();
     }
 
-    fn compile_death(&self, key: ArtifactKey, status: ExitStatus) -> StartFailed {
+    fn compile_death(&self, key: ArtifactKey, status: ExitStatus, timed_out: bool) -> StartFailed {
         let limits = self.artifacts.wanted.get(&key).map(|wanted| self.compile_limits(&wanted.module));
+        let how = match (status, &limits) {
+            (_, Some(limits)) if timed_out => {
+                format!("had not ended after {} s", limits.wall_time().as_secs())
+            }
+            (ExitStatus::Signaled(signal), _) if signal == libc::SIGXCPU => "used up its CPU time".to_owned(),
+            (ExitStatus::Signaled(signal), _) => format!("was ended by signal {signal}"),
+            (ExitStatus::Exited(code), _) => format!("ended with code {code} and without an answer"),
+            (ExitStatus::Unknown, _) => "ended in an unknown way".to_owned(),
+        };
         let limits = limits.map_or(String::new(), |limits| {
             format!(
-                " (limits: {} s of CPU time, --compile-time raises it; {} MiB of memory, --compile-memory raises it)",
-                limits.cpu_time.as_secs(),
+                " (limits: {:?} of CPU time and four times as long in all, --compile-time raises them; \
+                 {} MiB of memory, --compile-memory raises it)",
+                limits.cpu_time,
                 limits.memory_bytes >> 20
             )
         });
-        let how = match status {
-            ExitStatus::Signaled(signal) if signal == libc::SIGXCPU => "used up its CPU time".to_owned(),
-            ExitStatus::Signaled(signal) => format!("was ended by signal {signal}"),
-            ExitStatus::Exited(code) => format!("ended with code {code} and without an answer"),
-            ExitStatus::Unknown => "ended in an unknown way".to_owned(),
-        };
         StartFailed { kind: StartFailure::Compilation, detail: format!("the compile worker {how}{limits}") }
     }
 
