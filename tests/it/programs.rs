@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::support::packages::Packages;
-use crate::support::scenario;
+use crate::support::{scenario, wasmpool};
 
 /// How often each job runs: a hundred in all.
 const COPIES: usize = 4;
@@ -51,6 +51,20 @@ fn a_hundred_jobs_of_real_programs_end_as_in_another_engine() {
     assert_eq!(left.keys().filter(|path| path.ends_with("code")).count(), jobs::JOBS.len());
     for copy in 0..COPIES {
         expect_equal(&left, &files(&actual.join(copy.to_string())));
+    }
+}
+
+#[test]
+fn a_program_too_large_for_the_compile_limits_says_which_option_raises_them() {
+    let Some(packages) = Packages::get() else { return };
+    let cache = tempfile::tempdir().expect("a folder");
+    let program = packages.file(PROGRAMS[0].1).display().to_string();
+    for (option, value) in [("--compile-time", "1s"), ("--compile-memory", "200MiB")] {
+        let compile = wasmpool(["compile", option, value, &program]);
+        let ended = compile.env("XDG_CACHE_HOME", &cache.path().display().to_string()).run().expect(243);
+        let says = format!("{option} raises");
+        assert!(ended.stderr.contains(&says), "{}", ended.stderr);
+        assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
     }
 }
 

@@ -60,7 +60,7 @@ fn a_compile_worker_that_dies_is_code_243() {
 fn a_compile_worker_that_stands_still_is_code_243() {
     let module = json!({ "wat": "(module (func (export \"_start\")))", "command": true });
     let records = plan(
-        &json!({ "fault": "compile-before-done:stop", "cache": false, "compile_ms": 250, "tasks": [module] }),
+        &json!({ "fault": "compile-before-done:hang", "cache": false, "compile_ms": 250, "tasks": [module] }),
     );
     assert_eq!(codes(&records), [243], "{records:#?}");
     let text = records[0]["text"].as_str().expect("a text");

@@ -71,7 +71,12 @@ pub const JOBS: [Job; 25] = [
     ),
     job("esbuild", "broken", &["broken.ts", "--bundle"]),
     job("python", "syntax", &["-c", "print('never')\nif:"]),
-    job("esbuild", "analyze", &["lazy.ts", "--bundle", "--outfile=/out/lazy.js", "--analyze"]).writes(),
+    job(
+        "esbuild",
+        "metafile",
+        &["lazy.ts", "--bundle", "--outdir=/out", "--metafile=/out/meta.json", "--log-level=warning"],
+    )
+    .writes(),
     job("python", "module", &["-m", "json.tool", "--sort-keys"]).reads("project/names.json"),
     job(
         "python",
