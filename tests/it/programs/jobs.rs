@@ -90,8 +90,36 @@ pub const JOBS: [Job; 25] = [
     job("python", "missing", &["/scripts/nowhere.py"]),
 ];
 
+/// Jobs for a compiler that is itself a large program.
+pub const LARGE: [Job; 3] = [
+    job(
+        "llvm",
+        "compile",
+        &["-cc1", "-triple", "wasm32-wasip1", "-O2", "-S", "-o", "-", "-x", "c", "/scripts/sum.c"],
+    ),
+    job("llvm", "errors", &["-cc1", "-triple", "wasm32-wasip1", "-fsyntax-only", "-x", "c++", "-"])
+        .reads("scripts/sum.c"),
+    job(
+        "llvm",
+        "object",
+        &[
+            "-cc1",
+            "-triple",
+            "wasm32-wasip1",
+            "-O0",
+            "-emit-obj",
+            "-o",
+            "/out/sum.o",
+            "-x",
+            "c",
+            "/scripts/sum.c",
+        ],
+    )
+    .writes(),
+];
+
 /// The jobs as a plan has them; the library is Python's own.
-pub fn all(library: &Path) -> Vec<Value> {
+pub fn plan(jobs: &[Job], library: &Path) -> Vec<Value> {
     let folder = packages::source();
     let dirs = |program: &str| match program {
         // It reads every folder up to the root, which therefore must be there.
@@ -100,12 +128,14 @@ pub fn all(library: &Path) -> Vec<Value> {
         _ => json!([[folder.join("scripts"), "/scripts"]]),
     };
     let plan = |job: &Job| {
-        let argv: Vec<&str> = std::iter::once(job.program).chain(job.args.iter().copied()).collect();
+        // The large one has many names, of which it takes one for its own.
+        let name = if job.program == "llvm" { "clang" } else { job.program };
+        let argv: Vec<&str> = std::iter::once(name).chain(job.args.iter().copied()).collect();
         json!({
             "name": job.name, "program": job.program, "argv": argv, "stdin": job.stdin.map(|file| folder.join(file)),
             // One at least: node:wasi gives `wasi_unstable` programs an error for none.
             "env": { "LANG": "C.UTF-8", "PWD": "/" }, "dirs": dirs(job.program), "writes": job.writes,
         })
     };
-    JOBS.iter().map(plan).collect()
+    jobs.iter().map(plan).collect()
 }
