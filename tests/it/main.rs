@@ -7,6 +7,7 @@ mod cli;
 mod examples;
 mod faults;
 mod library;
+mod programs;
 mod readme;
 mod security;
 mod support;
