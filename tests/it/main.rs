@@ -11,3 +11,4 @@ mod readme;
 mod security;
 mod support;
 mod tidy;
+mod wasi;
