@@ -208,7 +208,10 @@ fn every_tiny_guest_has_a_test() {
         commands.lines().filter_map(|line| line.strip_prefix("    (\"")?.split('"').next()).collect();
     assert!(behaviours.len() > 30, "{behaviours:?}");
     for name in behaviours {
-        assert!(tests.contains(&format!("\"{name}\"")), "no test uses the behaviour `{name}` of tests/commands");
+        assert!(
+            tests.contains(&format!("\"{name}\"")),
+            "no test uses the behaviour `{name}` of tests/commands"
+        );
     }
     for path in sources(&root().join("tests/guests/src")) {
         let text = std::fs::read_to_string(&path).expect("a source file");

@@ -129,7 +129,7 @@ pub fn two(_: &[String]) {
         raw::rename(one, "own", other, "renamed").expect("within one it works");
         raw::link(one, 0, "renamed", other, "linked").expect("a link too");
     }
-    assert_eq!(raw::rename(one, "none", other, "file"), Err(ERRNO_NOENT), "other errors are as they are");
+    assert_eq!(raw::rename(one, "none", one, "file"), Err(ERRNO_NOENT), "other errors are as they are");
 }
 
 /// A slash at the end says that it is a directory.
@@ -143,6 +143,9 @@ pub fn slashes(_: &[String]) {
     assert_eq!(raw::path_stat(DIR, "./dir//.").map(|stat| stat.filetype), Ok(FILETYPE_DIRECTORY));
     raw::rename(DIR, "dir/", DIR, "renamed/").expect("a directory");
     assert!(raw::rename(DIR, "file", DIR, "renamed-file/").is_err());
-    raw::remove_directory(DIR, "renamed/").expect("an empty directory");
-    assert!(exists("file") && !exists("renamed"));
+    assert_eq!(raw::remove_directory(DIR, "file/"), Err(ERRNO_NOTDIR));
+    // An engine may take the slash for a part of the path that is `.`, which is not removed.
+    let removed = raw::remove_directory(DIR, "renamed/");
+    assert!(removed.is_ok() && !exists("renamed") || removed == Err(ERRNO_INVAL) && exists("renamed"));
+    assert!(exists("file"));
 }

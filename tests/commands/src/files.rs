@@ -161,7 +161,7 @@ pub fn flags_and_rights(_: &[String]) {
     assert!(raw::read(writer, 1).is_err_and(|error| error == ERRNO_BADF || crate::IS_ADAPTED), "for writing");
     // Rights are of the past: a descriptor's cannot be changed, or are changed to no avail.
     let _ = raw::set_rights(reader, raw::ALL, raw::ALL);
-    assert_eq!(raw::write(reader, "x"), Err(ERRNO_BADF));
+    assert!(raw::write(reader, "x").is_err());
     let directory = raw::stat(DIR).expect("a directory");
     assert_eq!(directory.fs_filetype, FILETYPE_DIRECTORY);
     let inner = raw::open(DIR, ".", LIST).expect("a directory");
