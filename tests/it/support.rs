@@ -2,6 +2,7 @@
 
 pub mod binary;
 pub mod build;
+pub mod mebibyte;
 pub mod ordinary;
 pub mod packages;
 pub mod processes;
