@@ -3,6 +3,7 @@
 pub mod binary;
 pub mod build;
 pub mod ordinary;
+pub mod packages;
 pub mod processes;
 pub mod program;
 pub mod terminal;
