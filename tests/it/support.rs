@@ -4,6 +4,7 @@ pub mod binary;
 pub mod build;
 pub mod mebibyte;
 pub mod ordinary;
+pub mod packages;
 pub mod processes;
 pub mod program;
 pub mod real_programs;
