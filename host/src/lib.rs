@@ -39,6 +39,7 @@ mod cpu;
 mod directory;
 mod environment;
 mod init;
+mod net;
 mod os;
 mod protocol;
 mod supervisor;
@@ -53,8 +54,9 @@ pub use environment::EnvironmentError;
 pub use feature::{Feature, Features};
 pub use init::init;
 pub use limits::Limits;
+pub use net::{GrantError as NetGrantError, GrantedNet};
 pub use outcome::{Outcome, Record};
-pub use policy::{DirAccess, Policy, SandboxMode};
+pub use policy::{DirAccess, NetAccess, Policy, SandboxMode};
 pub use retry::{Backoff, OutcomeClass, OutcomeClasses, RetryPolicy};
 pub use supervisor::pool::{
     Closed, MapHandle, Order, Pool, PoolBuilder, Records, StartMethod, TaskFailed, TrySubmitError, Values,

@@ -2,7 +2,7 @@
 
 mod cache;
 mod files;
-pub mod grants;
+mod grants;
 mod invoke;
 mod loading;
 mod map;

@@ -4,8 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::grants::in_a_mebibyte;
-use crate::support::{guests, wasmpool, wat};
+use crate::support::{guests, mebibyte, wasmpool, wat};
 
 fn text(folder: &Path, name: &str) -> String {
     std::fs::read_to_string(folder.join(name)).expect("a file")
@@ -57,7 +56,7 @@ fn a_full_disk_loses_no_other_result() {
     std::fs::create_dir(&disk).expect("a folder");
     let (stdin, results) = (input.display().to_string(), disk.join("results").display().to_string());
     let line = ["map", "--stdin", &stdin, "--results", &results, &wat("cat"), "a", "b", "c", "--", "{}"];
-    let ended = in_a_mebibyte(&disk, false, &line).expect(106);
+    let ended = mebibyte::run_in(&disk, false, &line).expect(106);
     // Each of them printed all of it.
     assert_eq!(ended.stdout.len() / 700_000, 3, "{}", ended.stderr);
     let told =
