@@ -8,10 +8,12 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use crate::feature::Features;
+use crate::limits::Limits;
 use crate::os::child::Child;
 use crate::os::memory_file::SealedFile;
 use crate::outcome::{CancelledBy, StartFailed};
 use crate::policy::Layer;
+use crate::protocol::fork_server::EngineSettings;
 use crate::supervisor::artifact_store::{Artifact, ArtifactKey};
 use crate::supervisor::call::Assignment;
 use crate::supervisor::pool::PoolSettings;
@@ -102,6 +104,12 @@ pub(crate) struct ModuleSourceBytes {
 }
 
 impl ModuleSourceBytes {
+    /// What its engine is made with.
+    pub(super) fn engine_settings(&self, limits: &Limits) -> EngineSettings {
+        let (fuel, stack_bytes) = (limits.fuel.is_some(), limits.stack_bytes);
+        EngineSettings { fuel, features: self.features, stack_bytes }
+    }
+
     /// Names its artifact, with or without fuel.
     pub(super) fn artifact_key(&self, fuel: bool) -> ArtifactKey {
         ArtifactKey { module: self.digest, fuel, features: self.features }

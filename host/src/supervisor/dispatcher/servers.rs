@@ -40,11 +40,7 @@ impl Dispatcher {
         let group = self.group_of(pool, shape.policy.sandbox);
         let key = ServerKey {
             artifact: shape.module.artifact_key(shape.limits.fuel.is_some()),
-            engine: crate::protocol::fork_server::EngineSettings {
-                fuel: shape.limits.fuel.is_some(),
-                features: shape.module.features,
-                stack_bytes: shape.limits.stack_bytes,
-            },
+            engine: shape.module.engine_settings(&shape.limits),
             policy: shape.policy.clone(),
             dirs: shape.dirs.iter().map(|dir| dir.rule().clone()).collect(),
             nets: shape.nets.iter().map(|net| net.rule().clone()).collect(),
