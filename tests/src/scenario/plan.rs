@@ -6,7 +6,7 @@
 //!   "tasks": [ { "module": "tests/wat/spin.wat", "wat": "(module)", "task": "add", "args": [1, "$i"],
 //!     "lock": true, "queue": 4, "command": true, "invoke": "add(1)", "count": 2, "name": "n", "priority": 1, "retries": 0,
 //!     "limits": { "timeout_ms": 100 }, "argv": [], "env": { "A": "1" }, "stdin": "text",
-//!     "dirs": [["/host/path", "/guest/path", "ro"]],
+//!     "dirs": [["/host/path", "/guest/path", "ro"]], "nets": [["connect" | "listen" | "udp", "127.0.0.1", 80]],
 //!     "signal": 9, "stop": "cancel" | "terminate" | "kill" } ] }
 //! ```
 //!
@@ -166,6 +166,9 @@ fn task(target: &Target, spec: &Value, index: u64, held: &mut Held) -> Task {
     }
     for dir in spec["dirs"].as_array().into_iter().flatten() {
         task = task.dir(granted(dir));
+    }
+    for net in spec["nets"].as_array().into_iter().flatten() {
+        task = task.net(support::granted_net(net));
     }
     if let Some(text) = spec["stdin"].as_str() {
         task = task.stdin(Stdin::Bytes(text.to_owned().into()));
