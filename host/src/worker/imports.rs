@@ -18,6 +18,7 @@ mod stdin;
 mod stdout;
 mod sync;
 mod task;
+mod turn;
 
 #[cfg(test)]
 mod tests;
@@ -164,6 +165,7 @@ pub(crate) fn link_component(linker: &mut wasmtime::component::Linker<HostState>
     linker.allow_shadowing(true);
     file_stream::link(linker)?;
     net::link(linker)?;
+    turn::link(linker)?;
     linker.allow_shadowing(false);
     task::link(linker)?;
     sync::link_component(linker)
