@@ -81,6 +81,8 @@ pub(super) enum Purpose {
         key: ArtifactKey,
         output: std::fs::File,
         verdict: Option<Result<(), StartFailed>>,
+        /// It was killed for its wall-clock time.
+        timed_out: bool,
     },
     Doctor,
 }

@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod cross_device;
 mod dirs;
 mod file_stream;
 mod net;
@@ -166,6 +167,7 @@ pub(crate) fn link_component(linker: &mut wasmtime::component::Linker<HostState>
     file_stream::link(linker)?;
     net::link(linker)?;
     turn::link(linker)?;
+    cross_device::link_component(linker)?;
     linker.allow_shadowing(false);
     task::link(linker)?;
     sync::link_component(linker)
@@ -177,6 +179,7 @@ pub(crate) fn link_core(linker: &mut wasmtime::Linker<HostState>) -> wasmtime::R
     wasmtime_wasi::p0::add_to_linker_async(linker, |state| &mut state.wasi)?;
     linker.allow_shadowing(true);
     poll_oneoff::link(linker)?;
+    cross_device::link_core(linker)?;
     for module in [PREVIEW_1, PREVIEW_0] {
         // wasmtime-wasi turns codes over 125 into a trap that forgets the number.
         linker
