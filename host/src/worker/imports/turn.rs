@@ -28,7 +28,7 @@ pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
         "[method]input-stream.read",
         |mut store: Store<'_>, (stream, length): (Resource<DynInputStream>, u64)| {
             Box::new(async move {
-                look_at_sockets(&store).await;
+                look_at_sockets(store.data()).await;
                 read(store.data_mut(), &stream, length).map(|result| (result,))
             })
         },
@@ -37,7 +37,7 @@ pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
         "[method]tcp-socket.accept",
         |mut store: Store<'_>, (socket,): (Resource<TcpSocket>,)| {
             Box::new(async move {
-                look_at_sockets(&store).await;
+                look_at_sockets(store.data()).await;
                 let accepted: SocketResult<Connection> = store.data_mut().sockets().accept(socket);
                 told(accepted)
             })
@@ -47,7 +47,7 @@ pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
         "[method]incoming-datagram-stream.receive",
         |mut store: Store<'_>, (stream, count): (Resource<IncomingDatagramStream>, u64)| {
             Box::new(async move {
-                look_at_sockets(&store).await;
+                look_at_sockets(store.data()).await;
                 let received: SocketResult<Vec<IncomingDatagram>> =
                     store.data_mut().sockets().receive(stream, count);
                 told(received)
@@ -57,9 +57,12 @@ pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
 }
 
 /// The runtime hears of sockets while somebody else has the thread.
-async fn look_at_sockets(store: &Store<'_>) {
-    if !store.data().nets.is_empty() {
-        tokio::task::yield_now().await;
+fn look_at_sockets(state: &HostState) -> impl Future<Output = ()> + Send + use<> {
+    let has_sockets = !state.nets.is_empty();
+    async move {
+        if has_sockets {
+            tokio::task::yield_now().await;
+        }
     }
 }
 
