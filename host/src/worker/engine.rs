@@ -182,6 +182,16 @@ pub(crate) enum TaskError {
     Other(String),
 }
 
+/// `wasi:io/streams.stream-error`.
+#[derive(Debug, ComponentType, Lower)]
+#[component(variant)]
+pub(crate) enum ReadError {
+    #[component(name = "last-operation-failed")]
+    LastOperationFailed(Resource<wasmtime::Error>),
+    #[component(name = "closed")]
+    Closed,
+}
+
 /// `wasmpool:task/pool.failure`.
 #[derive(Clone, Debug, PartialEq, Eq, ComponentType, Lift, Lower)]
 #[component(record)]

@@ -19,6 +19,7 @@ mod stdin;
 mod stdout;
 mod sync;
 mod task;
+mod turn;
 
 #[cfg(test)]
 mod tests;
@@ -165,6 +166,7 @@ pub(crate) fn link_component(linker: &mut wasmtime::component::Linker<HostState>
     linker.allow_shadowing(true);
     file_stream::link(linker)?;
     net::link(linker)?;
+    turn::link(linker)?;
     cross_device::link_component(linker)?;
     linker.allow_shadowing(false);
     task::link(linker)?;

@@ -92,6 +92,32 @@ fn variables_are_given_by_value_or_by_name() {
     assert_eq!(wasmpool(mapped).run().expect(0).lines(), [r#"{"HERE":"x"}"#; 2]);
 }
 
+/// In both steps of `run`, and for every task of `map`.
+#[test]
+fn an_address_is_granted_and_inspect_says_what_needs_one() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let _ = stream.and_then(|mut stream| std::io::copy(&mut stream.try_clone()?, &mut stream));
+        }
+    });
+    let ask = ["tcp_ask", &address, "hello"];
+    let before = [&["run", "--net", &address, guests(), "-t"], &ask[..]].concat();
+    let after = [&["run", guests(), "-t"], &ask[..], &["--net", &address]].concat();
+    for args in [before, after] {
+        assert_eq!(wasmpool(args).run().expect(0).stdout, "\"hello\"\n");
+    }
+    let ended = wasmpool([&["run", guests(), "-t"], &ask[..]].concat()).run().expect(1);
+    assert!(ended.stderr.contains("ermission denied"), "{}", ended.stderr);
+    let inputs = format!(r#"["{address}", "x"]"#);
+    let mapped = ["map", "--net", &address, guests(), "-t", "tcp_ask", "--starmap", &inputs, &inputs];
+    assert_eq!(wasmpool(mapped).run().expect(0).lines(), [r#""x""#; 2]);
+    let inspected = wasmpool(["inspect", guests()]).run().expect(0).stdout;
+    let needed = inspected.split("must be granted\n").nth(1).expect("a section");
+    assert!(needed.contains("--net HOST:PORT\n") && needed.contains("--net udp:HOST:PORT\n"), "{inspected}");
+}
+
 /// One line that names what is wrong; 246 from `run`, 2 from `map`.
 #[test]
 fn what_cannot_be_granted_is_a_usage_error() {
@@ -104,6 +130,8 @@ fn what_cannot_be_granted_is_a_usage_error() {
         (&["--dir", "data", "--dir", "data/::/data"], "is granted twice"),
         (&["--dir", ".", "--dir", "data::/x:ro"], "cannot be granted read-only beside"),
         (&["--dir", "/"], "`/` holds the process file system"),
+        (&["--net", "no_such_host.invalid:80"], "--net: the host `no_such_host.invalid` cannot be looked up"),
+        (&["--net", "127.1:80"], "--net: `127.1` is no host"),
         (&["--env", "NO_SUCH_VARIABLE"], "NO_SUCH_VARIABLE: there is no such variable here"),
         (&["--env", &large], "the environment has 40007 bytes, more than the limit of 32768"),
     ] {
@@ -118,6 +146,7 @@ fn what_cannot_be_granted_is_a_usage_error() {
         ("--dir=data:rw", "`:rw` is unknown: `:ro` lets it only be read"),
         ("--dir=data::ro", "write data:ro to let it only be read"),
         ("--dir=", "HOST is empty"),
+        ("--net=example.com", "PORT is missing: write HOST:PORT"),
         ("--env==1", "NAME is empty"),
         ("--cpu-time=1", "write a time with its unit"),
     ] {
@@ -146,6 +175,7 @@ fn help_has_a_section_for_grants() {
         assert_eq!(help.matches("What a task may touch:").count(), 1, "{help}");
         let section = help.split("What a task may touch:").nth(1).expect("a section");
         assert!(section.contains("--dir <HOST[::GUEST][:ro]>"), "{section}");
+        assert!(section.contains("--net <[udp:|tcp-listen:]HOST:PORT>"), "{section}");
         assert!(section.contains("--env <NAME[=VALUE]>"), "{section}");
         assert!(help.contains("--cpu-time <TIME>"), "{help}");
     }

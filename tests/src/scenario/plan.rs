@@ -7,6 +7,7 @@
 //!     "lock": true, "queue": 4, "command": true, "invoke": "add(1)", "count": 2, "name": "n", "priority": 1, "retries": 0,
 //!     "limits": { "timeout_ms": 100 }, "argv": [], "env": { "A": "1" }, "stdin": "text",
 //!     "dirs": [["/host/path", "/guest/path", "ro"]], "files": [["/host/file", "/guest/file", "rw"]],
+//!     "nets": [["connect" | "listen" | "udp", "127.0.0.1", 80]],
 //!     "signal": 9, "stop": "cancel" | "terminate" | "kill" } ] }
 //! ```
 //!
@@ -176,6 +177,9 @@ fn task(target: &Target, spec: &Value, index: u64, held: &mut Held) -> Task {
     for file in spec["files"].as_array().into_iter().flatten() {
         let text = |at: usize| file[at].as_str().expect("a text");
         task = task.file(GrantedFile::open(text(0), text(1), access(text(2))).expect("a file"));
+    }
+    for net in spec["nets"].as_array().into_iter().flatten() {
+        task = task.net(support::granted_net(net));
     }
     if let Some(text) = spec["stdin"].as_str() {
         task = task.stdin(Stdin::Bytes(text.to_owned().into()));
