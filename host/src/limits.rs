@@ -177,6 +177,12 @@ pub const EXPRESSION_BYTES_MAX: usize = 32 * 1024;
 pub const ENVIRONMENT_BYTES_MAX: usize = 32 * 1024;
 /// Directories that one task may be granted.
 pub const DIRS_MAX: usize = 32;
+/// Addresses of the network, with their ports, that one task may be granted.
+pub const NETS_MAX: usize = 32;
+/// Addresses that the granted names of one task may have together; they travel in one frame.
+pub const NET_ADDRESSES_MAX: usize = 256;
+/// How long the name of a granted host is looked up.
+pub const NAME_LOOKUP_TIME_MAX: Duration = Duration::from_secs(5);
 /// Queues, locks and the like that one task may be granted.
 pub const GRANTS_MAX: usize = 64;
 /// Handles to them that one instance may hold at a time.

@@ -12,3 +12,4 @@ mod readme;
 mod security;
 mod support;
 mod tidy;
+mod wasi;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::packages::Packages;
+use crate::support::real_programs::Packages;
 use crate::support::{scenario, wasmpool};
 
 /// How often each job runs: a hundred in all.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::support::packages;
+use crate::support::real_programs;
 
 /// One job.
 pub struct Job {
@@ -120,7 +120,7 @@ pub const LARGE: [Job; 3] = [
 
 /// The jobs as a plan has them; the library is Python's own.
 pub fn plan(jobs: &[Job], library: &Path) -> Vec<Value> {
-    let folder = packages::source();
+    let folder = real_programs::source();
     let dirs = |program: &str| match program {
         // It reads every folder up to the root, which therefore must be there.
         "esbuild" => json!([[folder.join("project"), "/"]]),

@@ -1,80 +1,59 @@
-//! The packages of `tests/programs`: programs that others wrote, fetched by name, version and digest.
+//! Tools from npm and PyPI: each of an exact version, fetched once, into a folder below cargo's target folder.
+//!
+//! A test that needs one fails where npm or Python is missing, and says what to install: a test that skips itself
+//! is no test.
 
+use std::ffi::OsStr;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use super::build;
+use super::build::target_dir;
 
-/// Set, it says that a machine cannot fetch packages, and that the tests which need them are left out.
-const VARIABLE: &str = "WASMPOOL_TEST_WITHOUT_PROGRAMS";
-
-/// What the tests of programs need.
-pub struct Packages {
-    folder: PathBuf,
+/// A virtual environment of Python with these packages (`name==version`); its programs lie in its `bin`.
+pub fn pypi(packages: &[&str]) -> PathBuf {
+    once("pypi", packages, |folder| {
+        let missing = "python3 with venv is missing: `apt-get install python3 python3-venv`";
+        run(Command::new("python3").args(["-m", "venv"]).arg(folder), missing);
+        let pip = [&["install", "--quiet", "--disable-pip-version-check"], packages].concat();
+        run(Command::new(folder.join("bin/pip")).args(pip), "PyPI is not reached");
+    })
 }
 
-impl Packages {
-    /// Fetches them, unless that was done by an earlier run; nothing where the tests that need them are left out.
-    ///
-    /// # Panics
-    ///
-    /// When they cannot be had.
-    pub fn get() -> Option<Self> {
-        if std::env::var_os(VARIABLE).is_some() {
-            eprintln!("left out, because {VARIABLE} is set");
-            return None;
-        }
-        for tool in ["node", "npm"] {
-            let version = Command::new(tool).arg("--version").stdout(Stdio::null()).status();
-            assert!(version.is_ok(), "{tool} is missing: {HINT}");
-        }
-        let lock = std::fs::read_to_string(source().join("package-lock.json")).expect("the lock file");
-        let folder = build::target_dir().join("programs");
-        // What was fetched for another lock file is fetched again.
-        if std::fs::read_to_string(folder.join("package-lock.json")).ok().as_ref() != Some(&lock) {
-            fetch(&folder);
-        }
-        Some(Self { folder })
-    }
-
-    /// A file of a package.
-    pub fn file(&self, path: &str) -> PathBuf {
-        let path = self.folder.join("node_modules").join(path);
-        assert!(path.exists(), "{} was fetched", path.display());
-        path
-    }
-
-    /// Runs a job file of `tests/programs` in the other engine.
-    pub fn expect(&self, plan: &Path) {
-        let script = source().join("expect.mjs");
-        let output = Command::new("node").args(NODE_OPTIONS).arg(script).arg(plan).output();
-        let output = output.expect("node starts");
-        assert!(output.status.success(), "node:wasi: {}", String::from_utf8_lossy(&output.stderr));
-    }
+/// A folder with these packages of npm (`name@version`); their programs lie in its `node_modules/.bin`.
+pub fn npm(packages: &[&str]) -> PathBuf {
+    once("npm", packages, |folder| {
+        let missing = "node or npm is missing: `apt-get install nodejs npm`";
+        run(Command::new("node").arg("--version"), missing);
+        let options = ["--ignore-scripts", "--no-audit", "--no-fund", "--save-exact", "--prefix"];
+        let install = Command::new("npm").arg("install").args(options).arg(folder).args(packages);
+        run(install, missing);
+    })
 }
 
-/// The second is what Node.js 18 asks for; later versions ignore it.
-const NODE_OPTIONS: [&str; 2] = ["--no-warnings", "--experimental-wasi-unstable-preview1"];
-const HINT: &str = "the programs of tests/programs come with npm and are compared with node:wasi; install Node.js 18 or \
-                    later, or set WASMPOOL_TEST_WITHOUT_PROGRAMS to leave their tests out";
-
-/// Where what is asked for is written down.
-pub fn source() -> PathBuf {
-    build::root().join("tests/programs")
+/// Fills a folder that is named after the packages, unless an earlier run, or another process, has done so.
+fn once(registry: &str, packages: &[&str], fill: impl FnOnce(&Path)) -> PathBuf {
+    let all = target_dir().join("packages");
+    let name = format!("{registry}-{}", packages.join("+").replace('/', "_"));
+    let (folder, lock) = (all.join(&name), all.join(format!("{name}.lock")));
+    fs::create_dir_all(&all).expect("the target folder can be written to");
+    let lock = File::create(lock).expect("the target folder can be written to");
+    lock.lock().expect("a file can be locked");
+    let whole = folder.join("whole");
+    if !whole.exists() {
+        // What an interrupted run left is not built upon.
+        drop(fs::remove_dir_all(&folder));
+        fs::create_dir(&folder).expect("the target folder can be written to");
+        fill(&folder);
+        File::create(whole).expect("the target folder can be written to");
+    }
+    folder
 }
 
-/// Into a folder that gets its name when it is whole. npm compares every package with its digest in the lock file.
-fn fetch(folder: &Path) {
-    let whole = tempfile::tempdir_in(build::target_dir()).expect("a folder");
-    for name in ["package.json", "package-lock.json"] {
-        std::fs::copy(source().join(name), whole.path().join(name)).expect("it is copied");
-    }
-    let mut npm = Command::new("npm");
-    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
-    let output = npm.current_dir(whole.path()).output().expect("npm starts");
-    assert!(output.status.success(), "npm ci: {}\n{HINT}", String::from_utf8_lossy(&output.stderr));
-    if folder.exists() {
-        std::fs::remove_dir_all(folder).expect("what was there before is removed");
-    }
-    std::fs::rename(whole.keep(), folder).expect("it gets its name");
+/// Runs a command to its success; `missing` says what is the matter when there is no such program.
+pub fn run(command: &mut Command, missing: &str) {
+    let name = Path::new(command.get_program()).file_name().map(OsStr::to_owned).unwrap_or_default();
+    let output = command.output().unwrap_or_else(|error| panic!("{}: {error}: {missing}", name.display()));
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{} failed: {missing}\n{said}", name.display());
 }

@@ -90,6 +90,12 @@ impl Run {
         self
     }
 
+    /// Something that is open as standard input.
+    pub fn stdin_from(mut self, stdin: impl Into<Stdio>) -> Self {
+        self.command.stdin(stdin);
+        self
+    }
+
     /// An environment variable.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.command.env(name, value);
