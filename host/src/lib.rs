@@ -32,11 +32,13 @@ pub mod outcome;
 pub mod policy;
 #[cfg(feature = "cli")]
 pub mod report;
+pub mod retry;
 
 mod cpu;
 mod directory;
 mod environment;
 mod init;
+mod net;
 mod os;
 mod protocol;
 mod supervisor;
@@ -50,16 +52,18 @@ pub use directory::{GrantError as DirGrantError, GrantedDir};
 pub use environment::EnvironmentError;
 pub use init::init;
 pub use limits::Limits;
+pub use net::{GrantError as NetGrantError, GrantedNet};
 pub use outcome::{Outcome, Record};
-pub use policy::{DirAccess, Policy, SandboxMode};
+pub use policy::{DirAccess, NetAccess, Policy, SandboxMode};
+pub use retry::{Backoff, OutcomeClass, OutcomeClasses, RetryPolicy};
 pub use supervisor::pool::{
     Closed, MapHandle, Order, Pool, PoolBuilder, Records, StartMethod, TaskFailed, TrySubmitError, Values,
 };
 pub use supervisor::process::{Process, RunningProcess, Scope, join_all, scope};
 pub use supervisor::{
-    ChildInfo, Finished, LoadError, Module, ModuleSource, Output, OutputChunk, OutputReader, OutputSink,
-    StandardStream, Supervisor, SupervisorBuilder, SupervisorError, Target, TargetError, Task, TaskError,
-    TaskHandle, output_channel,
+    AttemptEvent, ChildInfo, Finished, LoadError, Module, ModuleSource, Output, OutputChunk, OutputReader,
+    OutputSink, StandardStream, Supervisor, SupervisorBuilder, SupervisorError, Target, TargetError, Task,
+    TaskError, TaskHandle, output_channel,
 };
 pub use task::{Args, ArgsError, Stdin};
 

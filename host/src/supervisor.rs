@@ -16,6 +16,7 @@ mod fork_client;
 mod handle;
 mod inbox;
 mod module;
+mod observer;
 mod output;
 pub(crate) mod pool;
 pub(crate) mod process;
@@ -33,17 +34,20 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use crate::limits::CACHE_WRITE_TIME_MAX;
 use crate::outcome::{StartFailed, StartFailure};
 use crate::policy::{Layer, SandboxMode};
 use artifact_store::{ArtifactStore, CacheSettings};
 use dispatcher::{Dispatcher, Settings};
 use event::{Command, Event, PoolId, ProgramSettings, Stop};
 use inbox::Inbox;
+use observer::{Observer, OnAttempt};
 use pool::PoolSettings;
 
 pub use event::ChildInfo;
 pub use handle::{Finished, TaskHandle};
 pub use module::{LoadError, Module, ModuleSource, Target, TargetError};
+pub use observer::AttemptEvent;
 pub use output::{Output, OutputChunk, OutputReader, OutputSink, StandardStream, output_channel};
 pub use task::{Task, TaskError};
 
@@ -193,6 +197,8 @@ impl Inner {
         {
             // A dispatcher that panicked has left nothing to wait for.
             let _ = thread.join();
+            // A program that ends at once would leave the next one to compile the same module.
+            background::STORE.finish(CACHE_WRITE_TIME_MAX);
         }
     }
 }
@@ -301,6 +307,12 @@ impl Supervisor {
 
     fn command(&self, command: Command) {
         self.0.inbox.post(Event::Command(command));
+    }
+
+    /// Starts the thread that shows a pool's attempts to whoever watches them.
+    fn observer(&self, pool: PoolId, on_attempt: OnAttempt) -> Result<Arc<Observer>, SupervisorError> {
+        Observer::start(pool, Arc::clone(&self.0.inbox), on_attempt)
+            .map_err(|error| SupervisorError::System(error.to_string()))
     }
 
     /// The pool behind plain processes.

@@ -3,17 +3,21 @@
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 
 use crate::directory::{self, GrantedDir};
 use crate::environment::{self, EnvironmentError};
 use crate::limits::{Limits, NAME_BYTES_MAX};
+use crate::net::{self, GrantedNet};
 use crate::outcome::{NotRun, Outcome};
 use crate::policy::Policy;
 use crate::protocol::worker::{Entry, Initializer};
+use crate::retry::RetryPolicy;
 use crate::supervisor::call::{Call, CallShape, Input, Reply};
 use crate::supervisor::module::Target;
+use crate::supervisor::observer::Observer;
 use crate::supervisor::output::Output;
 use crate::supervisor::pool::StartMethod;
 use crate::sync::{self, Grant, GrantError};
@@ -28,6 +32,7 @@ pub struct TaskError(#[from] Misfit);
 #[error(transparent)]
 enum Misfit {
     Dirs(#[from] directory::GrantError),
+    Nets(#[from] net::GrantError),
     Environment(#[from] EnvironmentError),
     Objects(#[from] GrantError),
 }
@@ -41,13 +46,15 @@ pub struct Task {
     limits: Limits,
     policy: Policy,
     dirs: Vec<GrantedDir>,
+    nets: Vec<GrantedNet>,
     argv: Vec<String>,
     env: Vec<(String, String)>,
     stdin: Stdin,
     output: Output,
     grants: Vec<Grant>,
     priority: i32,
-    retries: u32,
+    retry: RetryPolicy,
+    tag: Option<u64>,
 }
 
 impl Task {
@@ -61,13 +68,15 @@ impl Task {
             limits: Limits::default(),
             policy: Policy::default(),
             dirs: Vec::new(),
+            nets: Vec::new(),
             argv: vec![target.module().name().to_owned()],
             env: Vec::new(),
             stdin: Stdin::Empty,
             output: Output::Capture,
             grants: Vec::new(),
             priority: 0,
-            retries: 0,
+            retry: RetryPolicy::default(),
+            tag: None,
         }
     }
 
@@ -109,6 +118,16 @@ impl Task {
     pub fn dir(mut self, dir: GrantedDir) -> Self {
         self.dirs.push(dir);
         self.dirs.sort_by(|one, other| one.rule().guest.cmp(&other.rule().guest));
+        self
+    }
+
+    /// Lets it use an address of the network: `task.net(GrantedNet::open(NetAccess::TcpConnect, "example.com", 443)?)`.
+    /// None by default. At most 32, whose names have at most 256 addresses together; otherwise the task is not run.
+    #[must_use]
+    pub fn net(mut self, net: GrantedNet) -> Self {
+        if let Err(place) = self.nets.binary_search(&net) {
+            self.nets.insert(place, net);
+        }
         self
     }
 
@@ -160,11 +179,26 @@ impl Task {
     /// How often it is tried again when an attempt fails in any way but being cancelled. 0 by default.
     #[must_use]
     pub fn retries(mut self, retries: u32) -> Self {
-        self.retries = retries;
+        self.retry.retries = retries;
         self
     }
 
-    /// Whether it can be given its directories, environment and shared objects. A task that cannot is not run, and its
+    /// Whether and when it is tried again: how often, after which endings, after what time. `RetryPolicy::default()`
+    /// lists every default.
+    #[must_use]
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = policy;
+        self
+    }
+
+    /// A number that its records and events carry, by which a batch knows its input. None by default.
+    #[must_use]
+    pub fn tag(mut self, tag: u64) -> Self {
+        self.tag = Some(tag);
+        self
+    }
+
+    /// Whether it can be given its directories, addresses, environment and shared objects. A task that cannot is not run, and its
     /// record says the same as this: ask before there are many of them.
     ///
     /// # Errors
@@ -174,6 +208,7 @@ impl Task {
         let fits = || -> Result<(), Misfit> {
             self.grants()?;
             directory::check(&self.dirs)?;
+            net::check(&self.nets)?;
             environment::check(&self.env)?;
             Ok(())
         };
@@ -229,6 +264,7 @@ impl Task {
             limits: self.limits.clone(),
             policy: self.policy.clone(),
             dirs: self.dirs.clone(),
+            nets: self.nets.clone(),
             start_method,
             argv: self.argv.clone(),
             env: self.env.clone(),
@@ -240,7 +276,7 @@ impl Task {
     }
 
     /// The call; `None` when it is refused, and then its caller has the record already.
-    pub(super) fn call(&self, task: u64, reply: Reply) -> Option<Call> {
+    pub(super) fn call(&self, task: u64, reply: Reply, observer: Option<&Arc<Observer>>) -> Option<Call> {
         let input = self.input().and_then(|bytes| {
             Input::new(bytes).map_err(|error| format!("the arguments cannot be stored: {error}"))
         });
@@ -248,10 +284,21 @@ impl Task {
             Ok(input) => (input, None),
             Err(reason) => (Input::Inline(Bytes::new()), Some(reason)),
         };
-        let name = Arc::clone(&self.name);
-        let (output, retries) = (self.output.clone(), self.retries);
-        let call =
-            Call { task, name, attempt: 1, input, output, reply: Some(reply), retries, depth: 0, room: None };
+        let call = Call {
+            task,
+            tag: self.tag,
+            name: Arc::clone(&self.name),
+            attempt: 1,
+            queued_at: SystemTime::now(),
+            input,
+            output: self.output.clone(),
+            reply: Some(reply),
+            retry: self.retry,
+            deaths: 0,
+            depth: 0,
+            room: None,
+            observer: observer.cloned(),
+        };
         let Some(reason) = refused else { return Some(call) };
         let record = call.record_without_worker(Outcome::NotRun(NotRun::Argument(reason)));
         call.finish(record);
@@ -266,6 +313,7 @@ impl Task {
             && self.limits == other.limits
             && self.policy == other.policy
             && self.dirs == other.dirs
+            && self.nets == other.nets
             && self.priority == other.priority
             && matches!((&self.stdin, &other.stdin), (Stdin::Empty, Stdin::Empty))
             && self.argv == other.argv
