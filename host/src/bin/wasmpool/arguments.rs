@@ -220,14 +220,31 @@ pub struct Compile {
 
 #[derive(Debug, clap::Args)]
 pub struct New {
-    /// The crate's name; a path makes the folder there
+    /// The plugin's name; a path makes the folder there
     #[arg(value_name = "NAME")]
     pub path: PathBuf,
+    /// The language that it is written in
+    #[arg(long, value_enum, default_value_t, value_name = "LANGUAGE")]
+    pub lang: Language,
     /// The folder of the `wasmpool-guest` crate [default: the checkout this program was built from]
     #[arg(long, value_name = "PATH")]
     pub sdk: Option<PathBuf>,
     #[command(flatten)]
     pub common: CommonOptions,
+}
+
+/// What a plugin is written in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Language {
+    /// A crate with the SDK
+    #[default]
+    Rust,
+    /// A component by componentize-py
+    Python,
+    /// A component by componentize-js
+    Js,
+    /// A component by wit-bindgen and zig's clang
+    C,
 }
 
 #[derive(Debug, clap::Args)]

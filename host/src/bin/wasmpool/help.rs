@@ -81,10 +81,14 @@ Example:
   wasmpool compile plugin.wasm";
 
 pub const NEW_EXAMPLES: &str = "\
-Example:
+Examples:
   wasmpool new demo && cd demo && cargo test && wasmpool run . 41
+  wasmpool new demo --lang python
 
-Until the SDK is published, the new crate points at its folder: at the checkout this program was built \
+In Python, JavaScript and C the functions that `wit/plugin.wit` exports are the tasks. What builds such a plugin and is not \
+installed is named, with the command that installs it; its README says how it is built.
+
+Until the SDK is published, a new crate points at its folder: at the checkout this program was built \
 from, or at --sdk PATH.";
 
 pub const DOCTOR_EXAMPLES: &str = "\

@@ -73,6 +73,7 @@ pub fn limits(options: &TaskOptions) -> Limits {
         cpu_time: options.cpu_time,
         fuel: options.fuel,
         memory_bytes: options.max_memory.unwrap_or(default.memory_bytes),
+        stack_bytes: options.max_stack.unwrap_or(default.stack_bytes),
         output_bytes: options.max_output.unwrap_or(default.output_bytes),
         streamed_output_bytes: options.max_output,
         ..default

@@ -31,6 +31,9 @@ pub struct TaskOptions {
     /// Linear memory of a task [default: 1GiB]
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
     pub max_memory: Option<u64>,
+    /// WebAssembly stack of a task [default: 512KiB]
+    #[arg(long, value_name = "SIZE", value_parser = values::stack)]
+    pub max_stack: Option<u32>,
     /// Standard output and error of a task together [default: 64MiB when captured, else none]
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
     pub max_output: Option<u64>,
