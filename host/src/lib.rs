@@ -38,6 +38,7 @@ mod cpu;
 mod directory;
 mod environment;
 mod init;
+mod net;
 mod os;
 mod protocol;
 mod supervisor;
@@ -51,8 +52,9 @@ pub use directory::{GrantError as DirGrantError, GrantedDir};
 pub use environment::EnvironmentError;
 pub use init::init;
 pub use limits::Limits;
+pub use net::{GrantError as NetGrantError, GrantedNet};
 pub use outcome::{Outcome, Record};
-pub use policy::{DirAccess, Policy, SandboxMode};
+pub use policy::{DirAccess, NetAccess, Policy, SandboxMode};
 pub use retry::{Backoff, OutcomeClass, OutcomeClasses, RetryPolicy};
 pub use supervisor::pool::{
     Closed, MapHandle, Order, Pool, PoolBuilder, Records, StartMethod, TaskFailed, TrySubmitError, Values,

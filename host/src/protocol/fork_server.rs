@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::module_info::ModuleKind;
 use crate::outcome::StartFailure;
-use crate::policy::{DirRule, Layer, Policy};
+use crate::policy::{DirRule, Layer, NetRule, Policy};
 
 /// From the supervisor to a fork server, or to a worker that is started by itself (`spawn`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +28,8 @@ pub(crate) struct Load {
     pub(crate) policy: Policy,
     /// The granted directories; workers find them by their position.
     pub(crate) dirs: Vec<DirRule>,
+    /// The granted addresses.
+    pub(crate) nets: Vec<NetRule>,
     /// Where the artifact's bytes are in the file.
     pub(crate) offset: u64,
     pub(crate) length: u64,

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use crate::directory::{self, GrantedDir};
 use crate::environment::{self, EnvironmentError};
 use crate::limits::{Limits, NAME_BYTES_MAX};
+use crate::net::{self, GrantedNet};
 use crate::outcome::{NotRun, Outcome};
 use crate::policy::Policy;
 use crate::protocol::worker::{Entry, Initializer};
@@ -31,6 +32,7 @@ pub struct TaskError(#[from] Misfit);
 #[error(transparent)]
 enum Misfit {
     Dirs(#[from] directory::GrantError),
+    Nets(#[from] net::GrantError),
     Environment(#[from] EnvironmentError),
     Objects(#[from] GrantError),
 }
@@ -44,6 +46,7 @@ pub struct Task {
     limits: Limits,
     policy: Policy,
     dirs: Vec<GrantedDir>,
+    nets: Vec<GrantedNet>,
     argv: Vec<String>,
     env: Vec<(String, String)>,
     stdin: Stdin,
@@ -65,6 +68,7 @@ impl Task {
             limits: Limits::default(),
             policy: Policy::default(),
             dirs: Vec::new(),
+            nets: Vec::new(),
             argv: vec![target.module().name().to_owned()],
             env: Vec::new(),
             stdin: Stdin::Empty,
@@ -114,6 +118,16 @@ impl Task {
     pub fn dir(mut self, dir: GrantedDir) -> Self {
         self.dirs.push(dir);
         self.dirs.sort_by(|one, other| one.rule().guest.cmp(&other.rule().guest));
+        self
+    }
+
+    /// Lets it use an address of the network: `task.net(GrantedNet::open(NetAccess::TcpConnect, "example.com", 443)?)`.
+    /// None by default. At most 32, whose names have at most 256 addresses together; otherwise the task is not run.
+    #[must_use]
+    pub fn net(mut self, net: GrantedNet) -> Self {
+        if let Err(place) = self.nets.binary_search(&net) {
+            self.nets.insert(place, net);
+        }
         self
     }
 
@@ -184,7 +198,7 @@ impl Task {
         self
     }
 
-    /// Whether it can be given its directories, environment and shared objects. A task that cannot is not run, and its
+    /// Whether it can be given its directories, addresses, environment and shared objects. A task that cannot is not run, and its
     /// record says the same as this: ask before there are many of them.
     ///
     /// # Errors
@@ -194,6 +208,7 @@ impl Task {
         let fits = || -> Result<(), Misfit> {
             self.grants()?;
             directory::check(&self.dirs)?;
+            net::check(&self.nets)?;
             environment::check(&self.env)?;
             Ok(())
         };
@@ -249,6 +264,7 @@ impl Task {
             limits: self.limits.clone(),
             policy: self.policy.clone(),
             dirs: self.dirs.clone(),
+            nets: self.nets.clone(),
             start_method,
             argv: self.argv.clone(),
             env: self.env.clone(),
@@ -297,6 +313,7 @@ impl Task {
             && self.limits == other.limits
             && self.policy == other.policy
             && self.dirs == other.dirs
+            && self.nets == other.nets
             && self.priority == other.priority
             && matches!((&self.stdin, &other.stdin), (Stdin::Empty, Stdin::Empty))
             && self.argv == other.argv

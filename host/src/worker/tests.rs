@@ -7,6 +7,7 @@ mod harness;
 pub(super) mod hostile;
 mod loading;
 mod signals;
+pub(super) mod sockets;
 mod sync;
 mod tasks;
 pub(super) mod walls;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::support::program::Finished;
-use crate::support::{build, guests, wasmpool};
+use crate::support::{build, guests, mebibyte, wasmpool};
 
 /// A folder with a file `a` in a folder `data`.
 fn folder() -> tempfile::TempDir {
@@ -151,29 +151,13 @@ fn help_has_a_section_for_grants() {
     }
 }
 
-/// A folder of 1 MiB, full or not, in which a program runs: a file system in memory, in a mount namespace that
-/// vanishes with the program. An ordinary user needs a user namespace besides.
-fn in_a_mebibyte(folder: &Path, fill: bool, args: &[&str]) -> Finished {
-    let script = format!(
-        "mount -t tmpfs -o size=1m none \"$0\" && {} exec \"$@\"",
-        if fill { "{ cat /dev/zero >\"$0/fill\" 2>/dev/null; true; } &&" } else { "" }
-    );
-    let is_root =
-        std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
-    let user: &[&str] = if is_root { &[] } else { &["--user", "--map-root-user"] };
-    let mut command = Command::new("unshare");
-    command.args(user).args(["--mount", "sh", "-c", &script]).arg(folder).arg(build::program()).args(args);
-    command.env("XDG_CACHE_HOME", if fill { folder.to_owned() } else { build::cache() });
-    crate::support::program::Run::new(command).run()
-}
-
 /// A full disk is the error of the guest that writes to it, and of nobody else.
 #[test]
 fn a_full_granted_directory_is_an_error_to_the_guest() {
     let folder = tempfile::tempdir().expect("a folder");
     let dir = format!("{}::/data", folder.path().display());
     let args = ["run", "--dir", &dir, guests(), "-t", "write_without_end", "/data/a"];
-    let ended = in_a_mebibyte(folder.path(), false, &args).expect(0);
+    let ended = mebibyte::run_in(folder.path(), false, &args).expect(0);
     let (bytes, error): (u64, String) = serde_json::from_str(&ended.stdout).expect("a value");
     assert!((900_000..=1 << 20).contains(&bytes), "{bytes} bytes went in: {error}");
     // The C library of WASI says no more than that it was an error of the system.
@@ -185,7 +169,7 @@ fn a_full_granted_directory_is_an_error_to_the_guest() {
 fn a_full_cache_costs_no_result() {
     let folder = tempfile::tempdir().expect("a folder");
     let args = ["map", guests(), "-t", "echo_json", "1", "2", "3"];
-    let ended = in_a_mebibyte(folder.path(), true, &args).expect(0);
+    let ended = mebibyte::run_in(folder.path(), true, &args).expect(0);
     assert_eq!(ended.lines(), ["1", "2", "3"]);
 }
 

@@ -1,11 +1,12 @@
-//! What `--dir` and `--env` grant: directories that are opened, variables that have values.
+//! What `--dir`, `--net` and `--env` grant: directories that are opened, names that are looked up, variables that have
+//! values.
 
 #![forbid(unsafe_code)]
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
-use wasmpool::{DirGrantError, GrantedDir, Task};
+use wasmpool::{DirGrantError, GrantedDir, GrantedNet, Task};
 
 use crate::arguments::GrantOptions;
 use crate::arguments::grants::{self, DirOption, EnvOption};
@@ -15,12 +16,16 @@ use crate::failure::{Failure, OrFailWith};
 ///
 /// # Errors
 ///
-/// Code `usage` for what is no directory, for a variable that is not there, and for what does not fit together.
+/// Code `usage` for what is no directory, for a host that has no address, for a variable that is not there, and for what does not fit together.
 pub fn grant_all(options: &GrantOptions, task: Task, usage: u8) -> Result<Task, Failure> {
     let dirs = options.dirs.iter().map(open).collect::<Result<Vec<_>, _>>();
     let dirs = dirs.map_err(|error| Failure::new(usage, format!("--dir: {error}")))?;
+    let nets = options.nets.iter().map(|net| GrantedNet::open(net.access, &net.host, net.port));
+    let nets = nets.collect::<Result<Vec<_>, _>>();
+    let nets = nets.map_err(|error| Failure::new(usage, format!("--net: {error}")))?;
     let env = environment(options).map_err(|error| Failure::new(usage, error))?;
     let task = dirs.into_iter().fold(task.env(env), Task::dir);
+    let task = nets.into_iter().fold(task, Task::net);
     task.check().or_fail_with(usage)?;
     Ok(task)
 }

@@ -38,6 +38,8 @@ Examples:
   wasmpool run --timeout 300ms loop.wat
   # a program that reads one folder, writes another, and knows one variable
   wasmpool run --dir in:ro --dir out::/out --env LANG resize.wasm in /out
+  # a program that may reach one port of one host, and nothing else
+  wasmpool run --net api.example.com:443 fetch.wasm
   # a program with its own arguments and our standard streams
   wasmpool run tool.wasm --verbose in.txt <data
   # a plain export
@@ -93,7 +95,7 @@ text as it is. The result is printed as one line of JSON, raw bytes as they are.
 task runs it.
 
 What a task itself prints goes to our standard error, in whole lines with the task's name in front. \
-Nothing is granted but what --dir and --env name: no environment, no files, no network, and of queues, locks and \
+Nothing is granted but what --dir, --env and --net name: no environment, no files, no network, and of queues, locks and \
 the like only what --queue, --lock and so on name. A task that takes one of those as an argument takes its name.";
 
 const MAP_NOTES: &str = "\

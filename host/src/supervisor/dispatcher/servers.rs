@@ -46,6 +46,7 @@ impl Dispatcher {
             },
             policy: shape.policy.clone(),
             dirs: shape.dirs.iter().map(|dir| dir.rule().clone()).collect(),
+            nets: shape.nets.iter().map(|net| net.rule().clone()).collect(),
             start_method: shape.start_method,
             enclosed: (!matches!(group, Ok(None))).then_some(pool),
         };

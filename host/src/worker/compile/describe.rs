@@ -90,7 +90,17 @@ fn is_entry(export: Option<ExternType>) -> bool {
 
 fn import(name: String, signature: String, missing: &[Missing]) -> ImportInfo {
     let known = missing.iter().all(|missing| missing.name != name);
-    ImportInfo { name, signature, needs_grant: None, known }
+    let needs_grant = needed_grant(&name).map(str::to_owned);
+    ImportInfo { name, signature, needs_grant, known }
+}
+
+/// What must be granted for an import to be of use. Without making sockets, nothing of `wasi:sockets` is.
+fn needed_grant(import: &str) -> Option<&'static str> {
+    match import.split('@').next()? {
+        "wasi:sockets/tcp-create-socket" => Some("--net HOST:PORT"),
+        "wasi:sockets/udp-create-socket" => Some("--net udp:HOST:PORT"),
+        _ => None,
+    }
 }
 
 /// `func (i32, i64) -> f32`.

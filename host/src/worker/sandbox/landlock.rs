@@ -1,25 +1,25 @@
 //! A Landlock rule set that handles everything the kernel knows and allows nothing of it but what was granted in
-//! directories.
+//! directories and on TCP ports. It knows ports and not addresses, and nothing of UDP.
 //!
 //! It cannot be widened later, not even by a second one, so a fork server serves one policy.
 
 #![forbid(unsafe_code)]
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr,
-    RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath, Ruleset,
+    RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
 
-use super::Directories;
-use crate::policy::DirAccess;
+use super::Granted;
+use crate::policy::{DirAccess, NetAccess, NetRule};
 
 /// The newest interface whose rights are asked for; an older kernel gives what it has.
 const NEWEST: ABI = ABI::V6;
 
-/// Denies opening files outside the granted directories, TCP ports, and abstract sockets and signals beyond this
+/// Denies opening files outside the granted directories, TCP ports that were not granted, and abstract sockets and signals beyond this
 /// rule set's processes.
-pub(super) fn enter(dirs: Directories<'_>) -> Result<(), String> {
-    let rules = dirs.rules.iter().zip(dirs.descriptors);
+pub(super) fn enter(granted: Granted<'_>) -> Result<(), String> {
+    let rules = granted.dirs.iter().zip(granted.descriptors);
     let rules = rules.map(|(rule, dir)| Ok::<_, RulesetError>(PathBeneath::new(dir, rights(rule.access))));
     let restricted = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
@@ -28,11 +28,23 @@ pub(super) fn enter(dirs: Directories<'_>) -> Result<(), String> {
         .and_then(|rules| rules.scope(Scope::from_all(NEWEST)))
         .and_then(Ruleset::create)
         .and_then(|created| created.add_rules(rules))
+        .and_then(|created| {
+            created.add_rules(granted.nets.iter().filter_map(port).map(Ok::<_, RulesetError>))
+        })
         .and_then(landlock::RulesetCreated::restrict_self)
         .map_err(|error| error.to_string())?;
     match restricted.ruleset {
         RulesetStatus::NotEnforced => Err("this kernel has no Landlock".to_owned()),
         RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced => Ok(()),
+    }
+}
+
+/// Port 0 is the one that the system chooses, for Landlock too.
+fn port(rule: &NetRule) -> Option<NetPort> {
+    match rule.access {
+        NetAccess::TcpConnect => Some(NetPort::new(rule.port, AccessNet::ConnectTcp)),
+        NetAccess::TcpListen => Some(NetPort::new(rule.port, AccessNet::BindTcp)),
+        NetAccess::Udp => None,
     }
 }
 

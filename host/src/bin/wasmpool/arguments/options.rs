@@ -10,7 +10,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgAction, ColorChoice, ValueEnum};
 use wasmpool::batch::halt::Halt;
 
-use super::grants::{self, DirOption, EnvOption};
+use super::grants::{self, DirOption, EnvOption, NetOption};
 use super::values;
 use crate::help;
 
@@ -55,6 +55,10 @@ pub struct GrantOptions {
     #[arg(long = "dir", value_name = "HOST[::GUEST][:ro]")]
     #[arg(value_parser = OsStringValueParser::new().try_map(|text| grants::directory(&text)))]
     pub dirs: Vec<DirOption>,
+    /// Let a task connect to PORT of HOST by TCP: a name, an address, `[IPv6]`, or `*` for every address. With `udp:` in
+    /// front, exchange datagrams with it; with `tcp-listen:`, listen on it, an address of this machine. May be repeated
+    #[arg(long = "net", value_name = "[udp:|tcp-listen:]HOST:PORT", value_parser = grants::network)]
+    pub nets: Vec<NetOption>,
     /// Give a task an environment variable; without VALUE, with the value that it has here
     #[arg(long = "env", value_name = "NAME[=VALUE]", value_parser = grants::variable)]
     pub env: Vec<EnvOption>,
