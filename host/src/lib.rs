@@ -23,6 +23,7 @@
 pub mod batch;
 pub mod blocking;
 pub mod exit_code;
+pub mod feature;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -48,8 +49,9 @@ mod task;
 mod worker;
 
 pub use cpu::cpu_count;
-pub use directory::{GrantError as DirGrantError, GrantedDir};
+pub use directory::{GrantError as DirGrantError, GrantedDir, GrantedFile};
 pub use environment::EnvironmentError;
+pub use feature::{Feature, Features};
 pub use init::init;
 pub use limits::Limits;
 pub use net::{GrantError as NetGrantError, GrantedNet};

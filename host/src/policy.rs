@@ -29,25 +29,38 @@ pub struct Policy {
     pub sandbox: SandboxMode,
 }
 
-/// What a task may do in a directory that it was granted.
+/// What a task may do with a directory or a file that it was granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum DirAccess {
-    /// Read files and list directories.
+    /// Read files and list directories; of a file, read it.
     ReadOnly,
-    /// Besides, make, change, rename and remove them.
+    /// Besides, make, change, rename and remove them; of a file, change it.
     ReadWrite,
 }
 
-/// One granted directory, as fork servers are told apart by it and as their walls are built from it.
+/// One granted directory or file, as fork servers are told apart by it and as their walls are built from it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct DirRule {
     /// The path on the host, absolute and without links.
     pub(crate) host: PathBuf,
-    /// The path that the guest sees.
+    /// The path that the guest sees; of a file, the directory that holds it.
     pub(crate) guest: String,
+    /// The file's name in that directory, which holds granted files and nothing else; `None` for a directory.
+    pub(crate) file: Option<String>,
     pub(crate) access: DirAccess,
-    /// Which directory that was when it was granted: device and inode.
+    /// Which directory or file that was when it was granted: device and inode.
     pub(crate) identity: (u64, u64),
+}
+
+impl DirRule {
+    /// Where the directory of a file begins among these rules: at the first file of the same directory.
+    pub(crate) fn begins_at(rules: &[Self], index: usize) -> usize {
+        let is_beside = |rule: &Self| rule.file.is_some() && rule.guest == rules[index].guest;
+        match rules[index].file {
+            Some(_) => rules.iter().position(is_beside).unwrap_or(index),
+            None => index,
+        }
+    }
 }
 
 /// What a task may do with an address of the network that it was granted.

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::feature::Features;
 use crate::module_info::ModuleKind;
 use crate::outcome::StartFailure;
 use crate::policy::{DirRule, Layer, NetRule, Policy};
@@ -40,6 +41,8 @@ pub(crate) struct Load {
 pub(crate) struct EngineSettings {
     /// Whether the code counts fuel.
     pub(crate) fuel: bool,
+    /// What the module may use besides what every module may.
+    pub(crate) features: Features,
     /// Bytes of WebAssembly stack; not part of the artifact.
     pub(crate) stack_bytes: u32,
 }

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 
-use crate::directory::{self, GrantedDir};
+use crate::directory::{self, GrantedDir, GrantedFile};
 use crate::environment::{self, EnvironmentError};
 use crate::limits::{Limits, NAME_BYTES_MAX};
 use crate::net::{self, GrantedNet};
@@ -87,6 +87,13 @@ impl Task {
         self
     }
 
+    /// Another function, with everything else as it is, the name too.
+    #[must_use]
+    pub fn target(mut self, target: &Target) -> Self {
+        self.target = target.clone();
+        self
+    }
+
     /// A name for records and logs; cut to 256 bytes.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
@@ -117,8 +124,17 @@ impl Task {
     #[must_use]
     pub fn dir(mut self, dir: GrantedDir) -> Self {
         self.dirs.push(dir);
-        self.dirs.sort_by(|one, other| one.rule().guest.cmp(&other.rule().guest));
+        let place = |dir: &GrantedDir| (dir.rule().guest.clone(), dir.rule().file.clone());
+        self.dirs.sort_by_key(place);
         self
+    }
+
+    /// Lets it use a single file: `task.file(GrantedFile::open("app.toml", "/etc/app.toml", DirAccess::ReadOnly)?)`. The
+    /// guest sees a directory that holds this file and others that are granted so. Counted and checked with the
+    /// directories; besides, it takes the layer `empty-root`.
+    #[must_use]
+    pub fn file(self, file: GrantedFile) -> Self {
+        self.dir(file.into_grant())
     }
 
     /// Lets it use an address of the network: `task.net(GrantedNet::open(NetAccess::TcpConnect, "example.com", 443)?)`.

@@ -118,8 +118,7 @@ fn load(
         .map_err(|error| unwalled(error.to_string()))?;
     stay_with_parent(control);
     // Before the artifact is loaded: the host's descriptors of what has a path now are closed.
-    let dirs = request.dirs.into_iter().zip(entered.reach).zip(dirs);
-    let dirs = dirs.map(|((rule, reach), descriptor)| GrantedDir::new(rule, reach, descriptor)).collect();
+    let dirs = GrantedDir::all(request.dirs, entered.reach, dirs);
     let outside = Outside { dirs, nets: request.nets.into() };
     fault::point("before-ready", |bytes| control.send_garbage(bytes));
     let artifact = SealedFile::seal(artifact).map_err(failed)?;

@@ -146,11 +146,20 @@ pub(crate) fn enter(mode: SandboxMode, profile: &Profile<'_>) -> Result<Entered,
         SandboxMode::Off => FROM_THE_BEGINNING.to_vec(),
         SandboxMode::BestEffort | SandboxMode::Required => judge::judge(mode, &try_all(profile, |_| Ok(())))?,
     };
-    let reach = |index| match layers.contains(&Layer::EmptyRoot) {
-        true => Reach::Path(root::place(index)),
+    let rules = profile.granted().dirs;
+    let has_root = layers.contains(&Layer::EmptyRoot);
+    if let Some(file) = rules.iter().find(|rule| rule.file.is_some() && !has_root) {
+        let path = file.host.display();
+        let cause = format!(
+            "without it the file `{path}` cannot be granted alone; put it into a folder of its own and grant that"
+        );
+        return Err(SandboxError::new(Layer::EmptyRoot, cause));
+    }
+    let reach = |index| match has_root {
+        true => Reach::Path(root::place(DirRule::begins_at(rules, index))),
         false => Reach::Descriptor,
     };
-    let reach = (0..profile.granted().dirs.len()).map(reach).collect();
+    let reach = (0..rules.len()).map(reach).collect();
     Ok(Entered { layers, reach })
 }
 

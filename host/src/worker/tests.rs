@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod endings;
+mod files;
 mod harness;
 pub(super) mod hostile;
 mod loading;

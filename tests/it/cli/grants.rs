@@ -127,7 +127,7 @@ fn what_cannot_be_granted_is_a_usage_error() {
         (&["--dir", "missing"][..], "`missing` cannot be granted: No such file"),
         (&["--dir", "data/a"], "`data/a` cannot be granted: Not a directory"),
         (&["--dir", "data:/data"], "HOST and GUEST have two colons between them"),
-        (&["--dir", "data", "--dir", "data/::/data"], "two directories are granted at the guest's path"),
+        (&["--dir", "data", "--dir", "data/::/data"], "is granted twice"),
         (&["--dir", ".", "--dir", "data::/x:ro"], "cannot be granted read-only beside"),
         (&["--dir", "/"], "`/` holds the process file system"),
         (&["--net", "no_such_host.invalid:80"], "--net: the host `no_such_host.invalid` cannot be looked up"),
@@ -143,7 +143,7 @@ fn what_cannot_be_granted_is_a_usage_error() {
         }
     }
     for (option, says) in [
-        ("--dir=data:rw", "`:rw` is unknown: `:ro` lets a directory only be read"),
+        ("--dir=data:rw", "`:rw` is unknown: `:ro` lets it only be read"),
         ("--dir=data::ro", "write data:ro to let it only be read"),
         ("--dir=", "HOST is empty"),
         ("--net=example.com", "PORT is missing: write HOST:PORT"),

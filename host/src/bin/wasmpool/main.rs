@@ -18,6 +18,7 @@ mod logging;
 mod map;
 mod module_path;
 mod new;
+mod results;
 mod run;
 mod session;
 mod shared;

@@ -50,7 +50,7 @@ impl Artifacts {
 
 impl Dispatcher {
     pub(super) fn load(&mut self, module: Arc<ModuleSourceBytes>, reply: LoadReply) {
-        let key = ArtifactKey { module: module.digest, fuel: false };
+        let key = module.artifact_key(false);
         match self.artifacts.at_hand(key) {
             Some(artifact) => drop(reply.send(Ok(artifact))),
             None => {
@@ -111,6 +111,8 @@ impl Dispatcher {
     }
 
     fn start_compile_worker(&mut self, key: ArtifactKey) -> std::io::Result<()> {
+        let name = self.artifacts.wanted.get(&key).map_or("", |wanted| wanted.module.name.as_str());
+        tracing::debug!(module = name, fuel = key.fuel, features = %key.features, "a module is compiled");
         let output = memory_file::create("wasmpool-artifact")?;
         let purpose = Purpose::Compile { key, output, verdict: None, timed_out: false };
         self.spawn_process(purpose, "compile")
@@ -135,6 +137,7 @@ impl Dispatcher {
             module_bytes: wanted.module.file.len(),
             engine: EngineSettings {
                 fuel: key.fuel,
+                features: key.features,
                 stack_bytes: crate::limits::Limits::default().stack_bytes,
             },
             limits,

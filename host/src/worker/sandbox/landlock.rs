@@ -5,22 +5,32 @@
 
 #![forbid(unsafe_code)]
 
+use std::os::fd::OwnedFd;
+
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath, Ruleset,
     RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
 
-use super::Granted;
-use crate::policy::{DirAccess, NetAccess, NetRule};
+use rustix::fs::{Mode, OFlags};
+
+use super::{Granted, root};
+use crate::policy::{DirAccess, DirRule, NetAccess, NetRule};
 
 /// The newest interface whose rights are asked for; an older kernel gives what it has.
 const NEWEST: ABI = ABI::V6;
 
 /// Denies opening files outside the granted directories, TCP ports that were not granted, and abstract sockets and signals beyond this
 /// rule set's processes.
-pub(super) fn enter(granted: Granted<'_>) -> Result<(), String> {
-    let rules = granted.dirs.iter().zip(granted.descriptors);
-    let rules = rules.map(|(rule, dir)| Ok::<_, RulesetError>(PathBeneath::new(dir, rights(rule.access))));
+pub(super) fn enter(outside: Granted<'_>) -> Result<(), String> {
+    // The directories of granted files, in a root of our own, are listed and no more.
+    let homes: Vec<OwnedFd> = homes(outside.dirs).collect();
+    let granted = outside.dirs.iter().zip(outside.descriptors).map(|(rule, opened)| {
+        let rights = rights(rule.access);
+        (opened, if rule.file.is_some() { rights & AccessFs::from_file(NEWEST) } else { rights })
+    });
+    let homes = homes.iter().map(|home| (home, BitFlags::from(AccessFs::ReadDir)));
+    let rules = granted.chain(homes).map(|(fd, rights)| Ok::<_, RulesetError>(PathBeneath::new(fd, rights)));
     let restricted = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(NEWEST))
@@ -29,7 +39,7 @@ pub(super) fn enter(granted: Granted<'_>) -> Result<(), String> {
         .and_then(Ruleset::create)
         .and_then(|created| created.add_rules(rules))
         .and_then(|created| {
-            created.add_rules(granted.nets.iter().filter_map(port).map(Ok::<_, RulesetError>))
+            created.add_rules(outside.nets.iter().filter_map(port).map(Ok::<_, RulesetError>))
         })
         .and_then(landlock::RulesetCreated::restrict_self)
         .map_err(|error| error.to_string())?;
@@ -37,6 +47,14 @@ pub(super) fn enter(granted: Granted<'_>) -> Result<(), String> {
         RulesetStatus::NotEnforced => Err("this kernel has no Landlock".to_owned()),
         RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced => Ok(()),
     }
+}
+
+/// The directories of granted files, where there is a root that has them.
+fn homes(rules: &[DirRule]) -> impl Iterator<Item = OwnedFd> {
+    let is_home = |index: &usize| rules[*index].file.is_some() && DirRule::begins_at(rules, *index) == *index;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let open = move |index| rustix::fs::open(root::place(index), flags, Mode::empty()).ok();
+    (0..rules.len()).filter(is_home).filter_map(open)
 }
 
 /// Port 0 is the one that the system chooses, for Landlock too.

@@ -21,7 +21,8 @@ use crate::protocol::worker::{
     Body, Claim, Entry, FromWorker, Inputs, Start, Stream, ToWorker, WorkerLimits,
 };
 
-pub(super) const ENGINE: EngineSettings = EngineSettings { fuel: false, stack_bytes: 512 * 1024 };
+pub(super) const ENGINE: EngineSettings =
+    EngineSettings { fuel: false, features: crate::feature::Features::NONE, stack_bytes: 512 * 1024 };
 pub(super) const WITH_FUEL: EngineSettings = EngineSettings { fuel: true, ..ENGINE };
 
 /// Whose process it is.

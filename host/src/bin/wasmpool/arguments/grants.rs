@@ -1,4 +1,4 @@
-//! How `--dir`, `--env` and `--net` are read, before anything is opened or looked up.
+//! How `--dir`, `--file`, `--env` and `--net` are read, before anything is opened or looked up.
 //!
 //! A colon may be part of a path, so whatever could mean something else is refused with what would be right, and nothing
 //! is granted for writing that was perhaps meant to be read-only.
@@ -12,10 +12,10 @@ use std::path::PathBuf;
 
 use wasmpool::{DirAccess, NetAccess};
 
-/// `--dir`, taken apart.
+/// `--dir` or `--file`, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DirOption {
-    /// The directory, as it was typed.
+    /// The directory or file, as it was typed.
     pub host: PathBuf,
     /// Where the guest sees it.
     pub guest: String,
@@ -98,7 +98,7 @@ fn mode(text: &[u8]) -> Result<(&[u8], DirAccess), String> {
         b"ro" => Ok((&text[..colon], DirAccess::ReadOnly)),
         // `:rw` of other programs, and `:RO`, which must not be granted for writing.
         other if is_mode(other) => Err(format!(
-            "`:{}` is unknown: `:ro` lets a directory only be read, without it a directory may be written",
+            "`:{}` is unknown: `:ro` lets it only be read, without it it may be written",
             String::from_utf8_lossy(other)
         )),
         _ => Ok((text, DirAccess::ReadWrite)),

@@ -30,7 +30,7 @@ use crate::worker::link::Link;
 const ARTIFACT: &str = "WASMPOOL_TEST_ARTIFACT";
 
 pub(super) fn settings() -> EngineSettings {
-    EngineSettings { fuel: false, stack_bytes: 512 * 1024 }
+    EngineSettings { fuel: false, features: crate::feature::Features::NONE, stack_bytes: 512 * 1024 }
 }
 
 pub(in crate::worker::imports) fn compiling_engine() -> Engine {
