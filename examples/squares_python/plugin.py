@@ -38,7 +38,7 @@ class WitWorld(wit_world.WitWorld):
             with objects.Queue.open(queue) as jobs, objects.Lock.open(lock) as turn:
                 turn.acquire(None)
                 for word in words:
-                    jobs.put(json.dumps(word).encode(), None)
+                    jobs.put(json.dumps(word, ensure_ascii=False).encode(), None)
                 return len(words)
         except Err as error:
             raise Err(getattr(error.value, "value", type(error.value).__name__))
