@@ -1,6 +1,6 @@
 //! Many tasks from a command line: what was typed becomes a plan, and the plan drives a pool.
 //!
-//! Everything but [`mod@drive`] is pure: texts in, checked calls out. A call that leaves this module fits
+//! Everything but [`mod@drive`] and the file of a [`mod@joblog`] is pure: texts in, checked calls out. A call that leaves this module fits
 //! the parameters that the module declares for its task, so what fails later is the guest's doing.
 
 #![forbid(unsafe_code)]
@@ -8,6 +8,7 @@
 pub mod call;
 pub mod drive;
 pub mod halt;
+pub mod joblog;
 pub mod lines;
 pub mod tally;
 pub mod template;

@@ -61,7 +61,7 @@ pub use supervisor::process::{Process, RunningProcess, Scope, join_all, scope};
 pub use supervisor::{
     AttemptEvent, ChildInfo, Finished, LoadError, Module, ModuleSource, Output, OutputChunk, OutputReader,
     OutputSink, StandardStream, Supervisor, SupervisorBuilder, SupervisorError, Target, TargetError, Task,
-    TaskError, TaskHandle, output_channel,
+    TaskDescription, TaskError, TaskHandle, output_channel,
 };
 pub use task::{Args, ArgsError, Stdin};
 

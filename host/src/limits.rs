@@ -114,6 +114,12 @@ pub const BACKTRACE_FRAMES_MAX: usize = 32;
 pub const CHUNK_CALLS_MAX: usize = 4096;
 /// Tasks that wait in a pool before `submit` waits too.
 pub const WAITING_TASKS_MAX: usize = 10_000;
+/// Bytes of arguments that a job log holds whole; of longer ones it has a digest.
+pub const JOBLOG_ARGUMENT_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of a record of a job log; what is left out of longer ones is the value and the captured output.
+pub const JOBLOG_RECORD_BYTES_MAX: usize = 1024 * 1024;
+/// Between two syncs of a job log.
+pub const JOBLOG_SYNC_TIME: Duration = Duration::from_secs(1);
 /// Before the second attempt of a task that is to be tried again, by default.
 pub const RETRY_BASE_TIME: Duration = Duration::from_millis(100);
 /// Between two attempts at most, by default.

@@ -48,7 +48,7 @@ pub use handle::{Finished, TaskHandle};
 pub use module::{LoadError, Module, ModuleSource, Target, TargetError};
 pub use observer::AttemptEvent;
 pub use output::{Output, OutputChunk, OutputReader, OutputSink, StandardStream, output_channel};
-pub use task::{Task, TaskError};
+pub use task::{Task, TaskDescription, TaskError};
 
 /// Why nothing can be started.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -2,6 +2,7 @@
 
 mod cache;
 mod grants;
+mod joblog;
 mod map;
 mod new;
 mod objects;

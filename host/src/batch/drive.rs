@@ -37,6 +37,11 @@ pub enum Input {
         /// What is wrong.
         bad: BadInput,
     },
+    /// An input that an earlier run has finished, with this exit code. It is counted, and not reported.
+    Kept {
+        /// That code.
+        exit_code: u8,
+    },
     /// The inputs cannot be read on; this is the last one.
     Lost,
 }
@@ -164,6 +169,8 @@ struct Feed<I> {
 enum Aside {
     /// A bad input. In the order of the inputs it stands behind this many tasks.
     Bad { after_tasks: u64, ended: Ended },
+    /// An earlier run has finished it.
+    Kept { exit_code: u8 },
     /// The inputs cannot be read on.
     Lost,
 }
@@ -191,12 +198,16 @@ impl<I: Stream<Item = Input> + Send + Unpin + 'static> Feed<I> {
                     self.seq += 1;
                     self.seqs.put(self.tasks, self.seq);
                     self.tasks += 1;
-                    return Some(*task);
+                    return Some(task.tag(self.seq));
                 }
                 Input::Bad { name, bad } => {
                     self.seq += 1;
                     let ended = Ended { seq: self.seq, name, ending: Ending::Bad(bad) };
                     Aside::Bad { after_tasks: self.tasks, ended }
+                }
+                Input::Kept { exit_code } => {
+                    self.seq += 1;
+                    Aside::Kept { exit_code }
                 }
                 Input::Lost => Aside::Lost,
             };
@@ -311,6 +322,7 @@ impl Loop<'_> {
     fn on_aside(&mut self, aside: Aside) {
         match aside {
             Aside::Bad { after_tasks, ended } => self.held = Some((after_tasks, ended)),
+            Aside::Kept { exit_code } => self.tally.keep(exit_code),
             Aside::Lost => self.tally.interrupt(Interruption::InputLost),
         }
     }

@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+mod description;
+
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -21,6 +23,8 @@ use crate::supervisor::output::Output;
 use crate::supervisor::pool::StartMethod;
 use crate::sync::{self, Grant, GrantError};
 use crate::task::{Args, Stdin};
+
+pub use description::TaskDescription;
 
 /// Why a task cannot be given what it was given.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -89,6 +89,12 @@ impl Run {
         self
     }
 
+    /// Standard input that the test writes, by the child's own pipe.
+    pub fn stdin_open(mut self) -> Self {
+        self.command.stdin(Stdio::piped());
+        self
+    }
+
     /// An environment variable.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.command.env(name, value);

@@ -6,6 +6,7 @@ use wasmpool::exit_code;
 
 pub const ENTRY: &str = "What is called";
 pub const BATCH: &str = "Batch";
+pub const JOBLOG: &str = "Job log and resume";
 pub const ARGUMENTS: &str = "Arguments";
 pub const GRANTS: &str = "What a task may touch";
 pub const SHARED: &str = "Queues, locks and the like";
@@ -56,11 +57,22 @@ Examples:
   wasmpool map primes.wasm -t count_primes --starmap --from ranges.jsonl
   # one full record for each input
   seq 1000 | wasmpool map -j 8 squares.wasm -t square --from - --format jsonl
+  # what ran is written down; the second line runs what the first one did not finish
+  wasmpool map --joblog job.log squares.wasm -t square --from inputs.jsonl
+  wasmpool map --joblog job.log --resume squares.wasm -t square --from inputs.jsonl
   # a WASI command over many inputs
   wasmpool map convert.wasm a.png b.png -- --width 100 {}
   # four tasks that share the lines of a file, and what they find
   wasmpool map finder.wasm -t find jobs jobs jobs jobs -k found=found \\
     --queue jobs:100 --feed jobs --queue found --drain found <lines.txt";
+
+pub const REPLAY_EXAMPLES: &str = "\
+It runs as it did when the log was written, or not at all: with the same module, arguments, limits, directories \
+and standard input. Its files and its clock are those of today. Ends with the code of the task.
+
+Example:
+  wasmpool map --joblog job.log squares.wasm -t square 1 2 x
+  wasmpool replay job.log 3";
 
 pub const INSPECT_EXAMPLES: &str = "\
 Examples:
@@ -112,7 +124,19 @@ waits while it is full. --drain prints what tasks put into a queue until it is c
 ended and it is empty. Its lines and those of the results come in no order, but each stays whole.
 
 --format jsonl prints one object for each input, with the fields seq, name, outcome, exit_code, value or \
-error, attempt, pid, wall_ms, cpu_ms, peak_memory_bytes, layers, and stdout and stderr of a command.
+error, attempt, pid, wall_ms, cpu_ms, peak_memory_bytes, layers, queued_at, started_at, worker, and stdout and \
+stderr of a command.
+
+--joblog FILE has one such object for each end of an attempt, written before its result is printed, one for each \
+start, and what the tasks were and might touch. With --resume, what FILE says is finished does not run again. A \
+task is known by its content: module, task, arguments, command line, standard input, environment, directories and \
+objects; not by its place, and not by its limits, so limits may be raised for what --retry-failed runs again. Tasks \
+that were cut off or stopped run again.
+
+--retries N tries a task again, after 100 ms, then 200 ms and so on up to 10 s, of which up to half is left out \
+at random. --retry-on takes classes of endings: failed (the task returned an error), exit, trap, limit, timeout (the \
+wall clock), crash (the worker died), deadlock, start (it could not be made), any. A task whose worker died twice \
+is given up with code 235 instead of being tried again.
 
 The first Ctrl-C starts nothing any more and gives running tasks 2 s to finish; the second kills them.";
 

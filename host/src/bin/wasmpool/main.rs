@@ -14,10 +14,12 @@ mod grants;
 mod help;
 mod inputs;
 mod interrupt;
+mod joblog;
 mod logging;
 mod map;
 mod module_path;
 mod new;
+mod replay;
 mod run;
 mod session;
 mod shared;
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
     let ended = match &command {
         Command::Run(run) => run::run(run, &console),
         Command::Map(map) => map::map(map, &console),
+        Command::Replay(arguments) => replay::replay(arguments, &console),
         Command::Inspect(arguments) => show::inspect(arguments, &console),
         Command::Compile(arguments) => show::compile(arguments, &console),
         Command::New(arguments) => new::new(arguments, &console),

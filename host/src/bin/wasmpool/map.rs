@@ -13,6 +13,7 @@ use futures_util::Stream;
 use tokio::sync::{mpsc, oneshot};
 use wasmpool::batch::call::{CallMaker, JsonText};
 use wasmpool::batch::drive::{Drive, Ended, Input, Request};
+use wasmpool::batch::joblog::JobLog;
 use wasmpool::batch::tally::{Interruption, Tally};
 use wasmpool::batch::template::Template;
 use wasmpool::exit_code::batch;
@@ -27,6 +28,7 @@ use crate::feed::{self, Lost};
 use crate::grants;
 use crate::inputs::{self, Call, InputFile, TaskMaker};
 use crate::interrupt::{Signals, Wish};
+use crate::joblog::{self, Kept};
 use crate::module_path::{self, ModulePath};
 use crate::session;
 use crate::shared::Shared;
@@ -35,8 +37,8 @@ use crate::writer::Writer;
 
 /// Records that may wait for the thread that writes them.
 const WAITING_REPORTS_MAX: usize = 16;
-/// Requests that may wait for the batch: two of a person and two for a drain that cannot go on.
-const REQUESTS_MAX: usize = 4;
+/// Requests that may wait for the batch: two of a person, two for a drain and two for a job log that cannot go on.
+const REQUESTS_MAX: usize = 6;
 
 /// Runs the batch and returns its code.
 ///
@@ -65,17 +67,36 @@ pub fn map(map: &Map, console: &Arc<Console>) -> Result<u8, Failure> {
             }
             Call::Command { .. } => None,
         };
-        let pool = pool(map, &supervisor)?;
+        let (named, digest) = (path.typed.to_string(), module.digest());
+        let stdin = map.task_options.stdin.as_deref();
+        let kept = joblog::open(&map.joblog, (&named, &digest), stdin, pump.is_none(), console)?;
+        let pool = pool(map, &supervisor, kept.as_ref())?;
         console.begin_progress(map.batch.progress, inputs.count());
         let begin = Instant::now();
         let with_output = pump.is_none();
-        let batch = Batch { map, pool: &pool, console, with_output, feeding, lost, drain: drain.as_mut() };
+        let log = kept.as_ref().map(|kept| Arc::clone(&kept.log));
+        let batch = Batch {
+            map,
+            pool: &pool,
+            console,
+            with_output,
+            feeding,
+            lost,
+            drain: drain.as_mut(),
+            log: log.clone(),
+        };
         let (tally, written) = match inputs {
-            Inputs::List(list) => batch.run(inputs::of_list(maker, list), &mut signals).await,
+            Inputs::List(list) => {
+                batch.run(joblog::admitted(inputs::of_list(maker, list), kept), &mut signals).await
+            }
             Inputs::File(file) => {
-                batch.run(inputs::of_file(maker, file, Arc::clone(console)), &mut signals).await
+                let inputs = inputs::of_file(maker, file, Arc::clone(console));
+                batch.run(joblog::admitted(inputs, kept), &mut signals).await
             }
         };
+        if let Some(log) = log {
+            log.finish();
+        }
         drop(pool);
         if let Some(pump) = pump {
             finish_output(pump, &mut signals).await;
@@ -150,10 +171,10 @@ fn resolve_command(map: &Map, path: &ModulePath, module: &Module) -> Result<Task
 
 fn task_maker(map: &Map, target: &Target, call: Call, name: String) -> TaskMaker {
     let options = &map.task_options;
-    let mut prototype = Task::new(target).limits(session::limits(options)).policy(session::policy(options));
-    if let Some(retries) = map.batch.retries {
-        prototype = prototype.retries(retries);
-    }
+    let prototype = Task::new(target)
+        .limits(session::limits(options))
+        .policy(session::policy(options))
+        .retry(session::retry(&map.batch));
     TaskMaker { call, prototype, name, stdin: options.stdin.clone(), made: 0 }
 }
 
@@ -171,7 +192,7 @@ fn no_task(path: &ModulePath, module: &Module) -> String {
     }
 }
 
-fn pool(map: &Map, supervisor: &Supervisor) -> Result<Pool, Failure> {
+fn pool(map: &Map, supervisor: &Supervisor, kept: Option<&Kept>) -> Result<Pool, Failure> {
     let mut builder =
         Pool::builder().supervisor(supervisor).start_method(session::start_method(&map.task_options));
     if let Some(workers) = map.batch.workers {
@@ -188,6 +209,10 @@ fn pool(map: &Map, supervisor: &Supervisor) -> Result<Pool, Failure> {
     }
     if let Some(cpus) = map.batch.pool_cpus {
         builder = builder.cpus_max(cpus);
+    }
+    if let Some(kept) = kept {
+        let log = Arc::clone(&kept.log);
+        builder = builder.on_attempt(move |event| log.observe(event));
     }
     builder.build().or_fail_with(batch::NOT_SET_UP)
 }
@@ -298,6 +323,7 @@ struct Batch<'a> {
     /// Whether the feed lost something.
     lost: Lost,
     drain: Option<&'a mut Drain>,
+    log: Option<Arc<JobLog>>,
 }
 
 impl Batch<'_> {
@@ -312,7 +338,7 @@ impl Batch<'_> {
         let mut written = self.start_writer(records);
         let order = if self.map.unordered { Order::Completion } else { Order::Input };
         let drive = Drive { order, halt: self.map.batch.halt, requests, reports };
-        let mut tally = None;
+        let (mut tally, mut is_log_lost) = (None, false);
         let mut driving = std::pin::pin!(drive.run(self.pool, inputs));
         let written = loop {
             tokio::select! {
@@ -323,6 +349,13 @@ impl Batch<'_> {
                 // As when the results cannot be written: nobody reads what the batch is for.
                 () = failure_of(&mut self.drain) => {
                     for request in [Request::Finish { interruption: Interruption::OutputClosed }, Request::Kill] {
+                        let _ = ask.try_send(request);
+                    }
+                }
+                error = lost_log(self.log.as_ref(), is_log_lost) => {
+                    is_log_lost = true;
+                    self.console.error(&format!("{error}; nothing more runs"));
+                    for request in [Request::Finish { interruption: Interruption::LogLost }, Request::Kill] {
                         let _ = ask.try_send(request);
                     }
                 }
@@ -362,10 +395,19 @@ impl Batch<'_> {
             console: Arc::clone(self.console),
             format: self.map.format,
             with_output: self.with_output,
+            log: self.log.clone(),
         };
         // A batch that has ended does not ask any more.
         std::thread::spawn(move || drop(report.send(writer.write_all(records))));
         written
+    }
+}
+
+/// The failure of the job log; never, when there is none, or when it was told.
+async fn lost_log(log: Option<&Arc<JobLog>>, is_told: bool) -> String {
+    match log {
+        Some(log) if !is_told => log.failed().await,
+        _ => std::future::pending().await,
     }
 }
 

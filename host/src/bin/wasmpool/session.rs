@@ -3,11 +3,14 @@
 #![forbid(unsafe_code)]
 
 use std::future::Future;
+use std::num::NonZeroU32;
 
 use wasmpool::report::terminal;
-use wasmpool::{Limits, LoadError, Module, Policy, SandboxMode, StartMethod, Supervisor, exit_code};
+use wasmpool::{
+    Backoff, Limits, LoadError, Module, Policy, RetryPolicy, SandboxMode, StartMethod, Supervisor, exit_code,
+};
 
-use crate::arguments::{CompileOptions, Sandbox, StartMethodName, TaskOptions};
+use crate::arguments::{BatchOptions, CompileOptions, Sandbox, StartMethodName, TaskOptions};
 use crate::failure::{Failure, OrFailWith};
 use crate::interrupt::Signals;
 use crate::module_path::ModulePath;
@@ -71,6 +74,22 @@ pub fn limits(options: &TaskOptions) -> Limits {
         output_bytes: options.max_output.unwrap_or(default.output_bytes),
         streamed_output_bytes: options.max_output,
         ..default
+    }
+}
+
+/// Whether and when the options want a task tried again.
+pub fn retry(options: &BatchOptions) -> RetryPolicy {
+    let default = RetryPolicy::default();
+    let backoff = match options.retry_delay {
+        None => default.backoff,
+        Some(delay) if delay.is_zero() => Backoff::NONE,
+        Some(base) => Backoff { base, max: default.backoff.max.max(base), ..default.backoff },
+    };
+    RetryPolicy {
+        retries: options.retries.unwrap_or(default.retries),
+        on: options.retry_on,
+        backoff,
+        deaths_max: options.quarantine_after.map_or(default.deaths_max, NonZeroU32::get),
     }
 }
 

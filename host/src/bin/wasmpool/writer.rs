@@ -6,7 +6,8 @@ use std::io;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
-use wasmpool::batch::drive::Ended;
+use wasmpool::batch::drive::{Ended, Ending};
+use wasmpool::batch::joblog::JobLog;
 use wasmpool::report::human::{self, Written};
 use wasmpool::report::json_lines;
 use wasmpool::report::terminal::TerminalFilter;
@@ -21,6 +22,8 @@ pub struct Writer {
     pub format: MapFormat,
     /// Whether records carry captured output.
     pub with_output: bool,
+    /// The job log, which is told of what never became a task, and is ahead of what is written here.
+    pub log: Option<Arc<JobLog>>,
 }
 
 impl Writer {
@@ -40,7 +43,7 @@ impl Writer {
             while let Some(ended) = next {
                 count += 1;
                 failed += u64::from(!ended.is_success());
-                self.write(&ended, &mut written);
+                self.log(&ended, &mut written);
                 let has_room = written.stdout.len() + written.stderr.len() < Self::PIECE_BYTES;
                 next = if has_room { records.try_recv().ok() } else { None };
             }
@@ -48,6 +51,16 @@ impl Writer {
             self.console.progress(count, failed);
         }
         Ok(())
+    }
+
+    /// What the job log does not hold is not shown: the next run would do it again.
+    fn log(&self, ended: &Ended, written: &mut Written) {
+        if let (Some(log), Ending::Bad(_)) = (&self.log, &ended.ending) {
+            log.bad_input(ended);
+        }
+        if !self.log.as_ref().is_some_and(|log| log.is_broken()) {
+            self.write(ended, written);
+        }
     }
 
     fn write(&self, ended: &Ended, written: &mut Written) {

@@ -15,6 +15,14 @@ pub fn time(text: &str) -> Result<Duration, String> {
     if time.is_zero() { Err("it must be longer than zero".to_owned()) } else { Ok(time) }
 }
 
+/// A time, or `0` for none.
+pub fn time_or_none(text: &str) -> Result<Duration, String> {
+    match text {
+        "0" | "0s" => Ok(Duration::ZERO),
+        text => time(text),
+    }
+}
+
 /// A number of bytes such as `64MiB`, `2GB` or `65536`, from 1.
 pub fn size(text: &str) -> Result<u64, String> {
     let ByteSize(bytes) = text
@@ -87,6 +95,8 @@ mod tests {
         assert_eq!(time("1m 30s"), Ok(Duration::from_secs(90)));
         assert!(time("2").unwrap_err().contains("2s"));
         assert!(time("0s").is_err());
+        assert_eq!(time_or_none("0"), Ok(Duration::ZERO));
+        assert_eq!(time_or_none("2s"), Ok(Duration::from_secs(2)));
     }
 
     #[test]
