@@ -1,4 +1,4 @@
-//! Directories that a task may use, opened once, where they were granted.
+//! Directories and files that a task may use, opened once, where they were granted.
 //!
 //! What is granted is the directory and not its name: whatever stands under the name later is something else.
 //!
@@ -9,15 +9,21 @@
 
 #![forbid(unsafe_code)]
 
+mod file;
+
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::limits::{DIRS_MAX, NAME_BYTES_MAX};
 use crate::policy::{DirAccess, DirRule};
+
+pub use file::GrantedFile;
 
 /// A directory of the host, opened, and where a guest sees it. Clones share the descriptor.
 ///
@@ -33,7 +39,7 @@ pub struct GrantedDir {
     file: Arc<File>,
 }
 
-/// Why a directory cannot be granted.
+/// Why a directory or a file cannot be granted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GrantError {
@@ -43,6 +49,14 @@ pub enum GrantError {
         /// The path as it was given.
         path: PathBuf,
         /// What the system says.
+        reason: String,
+    },
+    /// It cannot be opened as a file.
+    #[error("the file `{}` cannot be granted: {reason}", path.display())]
+    FileNotOpened {
+        /// The path as it was given.
+        path: PathBuf,
+        /// What the system says, or what it is instead.
         reason: String,
     },
     /// A guest's path is empty, too long, or has a byte that no path has.
@@ -60,11 +74,11 @@ pub enum GrantError {
         /// The other one.
         outer: PathBuf,
     },
-    /// Two directories at one path of the guest.
-    #[error("two directories are granted at the guest's path `{0}`")]
+    /// Two directories, or files, at one path of the guest.
+    #[error("the guest's path `{0}` is granted twice")]
     Twice(String),
     /// More than 32.
-    #[error("{0} directories are granted, at most 32 can be")]
+    #[error("{0} directories and files are granted, at most 32 can be")]
     TooMany(usize),
 }
 
@@ -91,7 +105,8 @@ impl GrantedDir {
                 .open(&host)?;
             let metadata = file.metadata()?;
             let identity = (metadata.dev(), metadata.ino());
-            Ok(Self { rule: DirRule { host, guest: guest.clone(), access, identity }, file: Arc::new(file) })
+            let rule = DirRule { host, guest: guest.clone(), file: None, access, identity };
+            Ok(Self { rule, file: Arc::new(file) })
         };
         let opened = opened()
             .map_err(|error| GrantError::NotOpened { path: path.to_owned(), reason: error.to_string() })?;
@@ -104,13 +119,23 @@ impl GrantedDir {
     fn holds_processes(&self) -> bool {
         let is_inside =
             rustix::fs::fstatfs(&self.file).is_ok_and(|system| system.f_type == rustix::fs::PROC_SUPER_MAGIC);
-        is_inside || Path::new("/proc").starts_with(&self.rule.host)
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        is_inside
+            || Path::new("/proc").starts_with(&self.rule.host)
+            || are_mounted_in(&self.rule.host, &mounts)
     }
 
     /// The guest's path as it is compared: `/data`, `data/` and `./data` are one path for a guest, whose current
     /// directory is `/`.
     fn guest_parts(&self) -> impl Iterator<Item = &str> {
         self.rule.guest.split('/').filter(|part| !part.is_empty() && *part != ".")
+    }
+
+    /// Whether a guest could not tell them apart by their paths.
+    fn has_path_of(&self, other: &Self) -> bool {
+        let is_beside =
+            matches!((&self.rule.file, &other.rule.file), (Some(one), Some(other)) if one != other);
+        self.guest_parts().eq(other.guest_parts()) && !is_beside
     }
 
     /// Whether what lies in this one can be written because of the other one.
@@ -123,6 +148,25 @@ impl GrantedDir {
     pub(crate) fn rule(&self) -> &DirRule {
         &self.rule
     }
+}
+
+/// Whether a process file system is mounted somewhere below this directory, by the text of `mountinfo`: a root of some
+/// other system has one of its own.
+fn are_mounted_in(host: &Path, mounts: &str) -> bool {
+    let written = as_the_kernel_writes(host);
+    mounts.lines().filter_map(|line| line.split_once(" - ")).any(|(mount, system)| {
+        let point = mount.split(' ').nth(4).map(|point| Path::new(OsStr::new(point)));
+        system.starts_with("proc ") && point.is_some_and(|point| point.starts_with(&written))
+    })
+}
+
+/// A path as `mountinfo` has it: what would part its fields is a backslash and three octal digits.
+fn as_the_kernel_writes(path: &Path) -> PathBuf {
+    let written = path.as_os_str().as_bytes().iter().flat_map(|byte| match byte {
+        b' ' | b'\t' | b'\n' | b'\\' => format!("\\{byte:03o}").into_bytes(),
+        other => vec![*other],
+    });
+    OsString::from_vec(written.collect()).into()
 }
 
 impl PartialEq for GrantedDir {
@@ -145,7 +189,7 @@ pub(crate) fn check(dirs: &[GrantedDir]) -> Result<(), GrantError> {
         return Err(GrantError::TooMany(dirs.len()));
     }
     for (at, dir) in dirs.iter().enumerate() {
-        if dirs[..at].iter().any(|other| other.guest_parts().eq(dir.guest_parts())) {
+        if dirs[..at].iter().any(|other| other.has_path_of(dir)) {
             return Err(GrantError::Twice(dir.rule.guest.clone()));
         }
         if let Some(outer) = dirs.iter().find(|other| dir.is_writable_by(other)) {
@@ -229,6 +273,25 @@ mod tests {
             let refused = GrantedDir::open(path, "/x", DirAccess::ReadWrite).unwrap_err();
             assert!(matches!(refused, GrantError::Processes(_)), "{path}: {refused}");
             GrantedDir::open(path, "/x", DirAccess::ReadOnly).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_process_file_system_of_another_root_is_found() {
+        let mounts = "22 1 0:21 / /proc rw,nosuid - proc proc rw\n\
+                      23 1 0:22 / /srv/other\\040root/proc rw master:1 - proc none rw\n\
+                      24 1 0:23 / /srv/data/proc rw - tmpfs proc rw\n";
+        for (host, holds) in [
+            ("/", true),
+            ("/srv", true),
+            ("/srv/other root", true),
+            ("/srv/other root/proc", true),
+            ("/srv/other", false),
+            ("/srv/other\\040root", false),
+            ("/srv/data", false),
+            ("/home", false),
+        ] {
+            assert_eq!(are_mounted_in(Path::new(host), mounts), holds, "{host}");
         }
     }
 

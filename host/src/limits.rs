@@ -82,10 +82,11 @@ impl CompileLimits {
         Self { cpu_time: Duration::from_secs(30 + 2 * mebibytes), memory_bytes: GIB + 32 * MIB * mebibytes }
     }
 
-    /// Wall-clock time after which the compile worker is killed even if it used no CPU at all.
+    /// Wall-clock time after which the compile worker is killed even if it used no CPU at all: long enough for a
+    /// machine that is busy with other things.
     #[must_use]
     pub fn wall_time(&self) -> Duration {
-        self.cpu_time.saturating_mul(2).saturating_add(Duration::from_secs(10))
+        self.cpu_time.saturating_mul(4).saturating_add(Duration::from_secs(10))
     }
 }
 
@@ -95,9 +96,11 @@ pub const MODULE_BYTES_MAX: u64 = 512 * MIB;
 pub const ARTIFACT_BYTES_MAX: u64 = 4 * GIB;
 /// Bytes of all artifacts in the cache together, by default.
 pub const CACHE_BYTES: u64 = GIB;
-/// Bytes of a module's description (tasks, imports, exports). The supervisor reads it, and a short
-/// entry takes far more bytes there: 24 for each empty string.
+/// Bytes of a module's description (tasks, imports, exports) in its artifact file.
 pub const MODULE_INFO_BYTES_MAX: u64 = 4 * MIB;
+/// Bytes that a description may take in the supervisor's memory, where a short entry has far more of them: 24 for each
+/// empty string.
+pub const MODULE_INFO_MEMORY_MAX: usize = 8 << 20;
 /// Bytes of one frame, header included. Larger payloads travel in memory files.
 pub const FRAME_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of a payload that travels inside its frame.
@@ -136,12 +139,16 @@ pub const POOL_MEMORY_PERCENT: u64 = 80;
 pub const POOL_PROCESSES_BESIDE: u64 = 256;
 /// Fork servers alive at one time.
 pub const FORK_SERVERS_MAX: usize = 16;
+/// Forks that a fork server is asked for at a time.
+pub const FORKS_ASKED_MAX: usize = 64;
 /// Forks after which a fork server is replaced, so that its children's shared address layout ages.
 pub const FORKS_PER_SERVER_MAX: u64 = 100_000;
 /// Failures in a row to get a worker, after which the tasks that need it fail with the cause.
 pub const START_FAILURES_MAX: u32 = 5;
 /// Compile workers alive at one time.
 pub const COMPILE_WORKERS_MAX: usize = 2;
+/// How long a supervisor that ends waits for its artifacts to lie in the cache.
+pub const CACHE_WRITE_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long a fork server may take to load an artifact, and to answer a request to fork.
 pub const FORK_SERVER_ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long a worker may take from its start frame to its acknowledgement.
@@ -176,6 +183,12 @@ pub const EXPRESSION_BYTES_MAX: usize = 32 * 1024;
 pub const ENVIRONMENT_BYTES_MAX: usize = 32 * 1024;
 /// Directories that one task may be granted.
 pub const DIRS_MAX: usize = 32;
+/// Addresses of the network, with their ports, that one task may be granted.
+pub const NETS_MAX: usize = 32;
+/// Addresses that the granted names of one task may have together; they travel in one frame.
+pub const NET_ADDRESSES_MAX: usize = 256;
+/// How long the name of a granted host is looked up.
+pub const NAME_LOOKUP_TIME_MAX: Duration = Duration::from_secs(5);
 /// Queues, locks and the like that one task may be granted.
 pub const GRANTS_MAX: usize = 64;
 /// Handles to them that one instance may hold at a time.

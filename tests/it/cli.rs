@@ -1,11 +1,15 @@
 //! The command line, run as a user runs it.
 
 mod cache;
+mod files;
 mod grants;
+mod invoke;
 mod joblog;
+mod loading;
 mod map;
 mod new;
 mod objects;
+mod results;
 mod run;
 mod shared;
 mod signals;

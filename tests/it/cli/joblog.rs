@@ -151,7 +151,7 @@ fn of_two_runs_with_one_log_the_second_is_told() {
         ["map", "--joblog", log, "--resume", guests(), "-t", "add", "--starmap", "--from", "-"]
             .map(str::to_owned)
     };
-    let mut first = wasmpool(line(&log)).stdin_open().start();
+    let mut first = wasmpool(line(&log)).stdin_from(std::process::Stdio::piped()).start();
     let mut stdin = first.stdin.take().expect("it is piped");
     std::io::Write::write_all(&mut stdin, b"[1,2]\n").expect("it reads");
     let mut result = String::new();

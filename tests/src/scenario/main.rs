@@ -25,6 +25,7 @@ mod oracle;
 mod plan;
 mod pool;
 mod process;
+mod programs;
 mod queues;
 mod soak;
 mod starting;
@@ -86,11 +87,13 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("modules", pool::modules),
     ("randomness", pool::randomness),
     ("one-thread", pool::one_thread),
+    ("programs", programs::run),
     ("process", process::life),
     ("scopes", process::scopes),
     ("blocking", process::blocking),
     ("server-killed", starting::server_killed),
     ("server-stopped", starting::server_stopped),
+    ("server-stopped-in-a-crowd", starting::server_stopped_in_a_crowd),
     ("server-replaced", starting::server_replaced),
     ("one-module-cannot-start", starting::one_module_cannot_start),
     ("stops", stopping::running),

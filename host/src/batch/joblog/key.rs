@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::TaskDescription;
 use crate::outcome::Encoding;
-use crate::policy::DirAccess;
+use crate::policy::{DirAccess, NetAccess};
 
 /// A task's name by its content.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,11 +32,19 @@ impl Key {
         fields.bytes(&task.args.1);
         fields.all(&task.argv);
         fields.all(&env_fields(task));
-        fields.count(task.dirs.len());
-        for (host, guest, access) in &task.dirs {
-            fields.bytes(host.as_os_str().as_bytes());
-            fields.text(guest);
-            fields.text(access_label(*access));
+        for granted in [&task.dirs, &task.files] {
+            fields.count(granted.len());
+            for (host, guest, access) in granted {
+                fields.bytes(host.as_os_str().as_bytes());
+                fields.text(guest);
+                fields.text(access_label(*access));
+            }
+        }
+        fields.count(task.nets.len());
+        for (access, host, port) in &task.nets {
+            fields.text(net_label(*access));
+            fields.text(host);
+            fields.count(usize::from(*port));
         }
         fields.count(task.objects.len());
         for (name, kind) in &task.objects {
@@ -77,6 +85,15 @@ pub(super) fn access_label(access: DirAccess) -> &'static str {
     match access {
         DirAccess::ReadOnly => "ro",
         DirAccess::ReadWrite => "rw",
+    }
+}
+
+/// The name of what may be done with an address.
+pub(super) fn net_label(access: NetAccess) -> &'static str {
+    match access {
+        NetAccess::TcpConnect => "tcp-connect",
+        NetAccess::TcpListen => "tcp-listen",
+        NetAccess::Udp => "udp",
     }
 }
 
@@ -158,6 +175,8 @@ pub(super) mod tests {
             argv: vec!["squares".to_owned()],
             env: vec![("TOKEN".to_owned(), "secret".to_owned())],
             dirs: vec![("/data".into(), "/in".to_owned(), DirAccess::ReadOnly)],
+            files: vec![("/etc/hosts".into(), "/hosts".to_owned(), DirAccess::ReadWrite)],
+            nets: vec![(NetAccess::TcpConnect, "example.org".to_owned(), 443)],
             objects: vec![("jobs".to_owned(), "Queue".to_owned())],
             limits: Limits::default(),
             sandbox: SandboxMode::Required,
@@ -184,6 +203,11 @@ pub(super) mod tests {
             change(|task| task.dirs[0].0 = "/other".into()),
             change(|task| task.dirs[0].1.push('x')),
             change(|task| task.dirs[0].2 = DirAccess::ReadWrite),
+            change(|task| task.files[0].1.push('x')),
+            change(|task| task.files.clear()),
+            change(|task| task.nets[0].0 = NetAccess::Udp),
+            change(|task| task.nets[0].1.push('x')),
+            change(|task| task.nets[0].2 = 80),
             change(|task| task.objects[0].0.push('x')),
             change(|task| task.objects.clear()),
         ];

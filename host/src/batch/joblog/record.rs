@@ -9,16 +9,17 @@
 
 #![forbid(unsafe_code)]
 
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::key::{Key, access_label, env_digest, sha256};
+use super::key::{Key, access_label, env_digest, net_label, sha256};
 use crate::TaskDescription;
 use crate::limits::{JOBLOG_ARGUMENT_BYTES_MAX, Limits};
 use crate::outcome::{Encoding, Outcome, Record};
-use crate::policy::SandboxMode;
+use crate::policy::{DirAccess, SandboxMode};
 
 /// The version of the format, in the first field of a run's record.
 pub const VERSION: u32 = 1;
@@ -78,6 +79,8 @@ struct ShapeLine<'a> {
     function: &'a str,
     limits: LimitFields,
     dirs: Vec<DirField<'a>>,
+    files: Vec<DirField<'a>>,
+    nets: Vec<NetField<'a>>,
     env: Vec<&'a str>,
     env_sha256: String,
     objects: Vec<ObjectField<'a>>,
@@ -92,6 +95,13 @@ struct DirField<'a> {
     host: std::borrow::Cow<'a, str>,
     guest: &'a str,
     access: &'a str,
+}
+
+#[derive(Serialize)]
+struct NetField<'a> {
+    access: &'a str,
+    host: &'a str,
+    port: u16,
 }
 
 #[derive(Serialize)]
@@ -162,10 +172,10 @@ impl From<LimitFields> for Limits {
 /// The record of what tasks have in common; without its number, the text that tells shapes apart.
 #[must_use]
 pub fn shape_line(task: &TaskDescription, origin: &Origin, shape: Option<u32>) -> Vec<u8> {
-    let dirs = task.dirs.iter().map(|(host, guest, access)| DirField {
-        host: host.to_string_lossy(),
-        guest,
-        access: access_label(*access),
+    let nets = task.nets.iter().map(|(access, host, port)| NetField {
+        access: net_label(*access),
+        host,
+        port: *port,
     });
     line(&ShapeLine {
         shape,
@@ -175,7 +185,9 @@ pub fn shape_line(task: &TaskDescription, origin: &Origin, shape: Option<u32>) -
         entry: task.entry,
         function: &task.function,
         limits: (&task.limits).into(),
-        dirs: dirs.collect(),
+        dirs: granted(&task.dirs),
+        files: granted(&task.files),
+        nets: nets.collect(),
         env: task.env.iter().map(|(name, _)| name.as_str()).collect(),
         env_sha256: env_digest(task),
         objects: task.objects.iter().map(|(name, kind)| ObjectField { name, kind }).collect(),
@@ -187,6 +199,16 @@ pub fn shape_line(task: &TaskDescription, origin: &Origin, shape: Option<u32>) -
             SandboxMode::Off => "off",
         },
     })
+}
+
+/// Directories or files.
+fn granted(granted: &[(PathBuf, String, DirAccess)]) -> Vec<DirField<'_>> {
+    let fields = granted.iter().map(|(host, guest, access)| DirField {
+        host: host.to_string_lossy(),
+        guest,
+        access: access_label(*access),
+    });
+    fields.collect()
 }
 
 /// The arguments of a task, as its start records have them: whole, or as a digest when they are long.

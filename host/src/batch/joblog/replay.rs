@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::key::Key;
 use super::record::LimitFields;
 use crate::limits::Limits;
-use crate::policy::{DirAccess, SandboxMode};
+use crate::policy::{DirAccess, NetAccess, SandboxMode};
 
 /// Why a task of a log cannot be run again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -72,6 +72,10 @@ pub struct Recorded {
     pub limits: Limits,
     /// Its directories.
     pub dirs: Vec<(PathBuf, String, DirAccess)>,
+    /// Its files.
+    pub files: Vec<(PathBuf, String, DirAccess)>,
+    /// Its addresses of the network.
+    pub nets: Vec<(NetAccess, String, u16)>,
     /// The names of its environment variables.
     pub env: Vec<String>,
     /// The names of its shared objects.
@@ -95,6 +99,8 @@ struct Shape {
     function: String,
     limits: LimitFields,
     dirs: Vec<Dir>,
+    files: Vec<Dir>,
+    nets: Vec<Net>,
     env: Vec<String>,
     objects: Vec<Object>,
     stdin: String,
@@ -107,6 +113,13 @@ struct Dir {
     host: PathBuf,
     guest: String,
     access: String,
+}
+
+#[derive(Clone, Deserialize)]
+struct Net {
+    access: String,
+    host: String,
+    port: u16,
 }
 
 #[derive(Clone, Deserialize)]
@@ -194,6 +207,18 @@ impl Search {
             _ => return Err(ReplayError::Omitted { seq, bytes: start.args_bytes.unwrap_or(0) }),
         };
         let access = |text: &str| if text == "rw" { DirAccess::ReadWrite } else { DirAccess::ReadOnly };
+        let granted = |dirs: Vec<Dir>| {
+            let dirs = dirs.into_iter().map(|dir| (dir.host, dir.guest, access(&dir.access)));
+            dirs.collect::<Vec<_>>()
+        };
+        let net = |net: Net| {
+            let access = match net.access.as_str() {
+                "udp" => NetAccess::Udp,
+                "tcp-listen" => NetAccess::TcpListen,
+                _ => NetAccess::TcpConnect,
+            };
+            (access, net.host, net.port)
+        };
         Ok(Recorded {
             name: start.name.unwrap_or_default(),
             key,
@@ -203,7 +228,9 @@ impl Search {
             function: shape.function,
             args,
             limits: shape.limits.into(),
-            dirs: shape.dirs.into_iter().map(|dir| (dir.host, dir.guest, access(&dir.access))).collect(),
+            dirs: granted(shape.dirs),
+            files: granted(shape.files),
+            nets: shape.nets.into_iter().map(net).collect(),
             env: shape.env,
             objects: shape.objects.into_iter().map(|object| object.name).collect(),
             stdin: shape.stdin,
@@ -262,6 +289,8 @@ mod tests {
         assert_eq!(recorded.limits, limits);
         assert_eq!(recorded.args, RecordedArgs::Json("[1]".to_owned()));
         assert_eq!(recorded.dirs, [("/data".into(), "/in".to_owned(), DirAccess::ReadOnly)]);
+        assert_eq!(recorded.files, task().files);
+        assert_eq!(recorded.nets, task().nets);
         assert_eq!((recorded.env, recorded.objects), (vec!["TOKEN".to_owned()], vec!["jobs".to_owned()]));
         assert_eq!((recorded.entry.as_str(), recorded.function.as_str()), ("task", "square"));
         assert_eq!((recorded.stdin.as_str(), recorded.stdin_path.as_deref()), ("sha256:12", Some("in.txt")));

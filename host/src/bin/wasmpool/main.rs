@@ -20,6 +20,7 @@ mod map;
 mod module_path;
 mod new;
 mod replay;
+mod results;
 mod run;
 mod session;
 mod shared;

@@ -11,7 +11,7 @@ use wasmpool::batch::joblog::digest_of_file;
 use wasmpool::batch::joblog::key::Key;
 use wasmpool::batch::joblog::replay::{Recorded, RecordedArgs, ReplayError, Search};
 use wasmpool::limits::JOBLOG_RECORD_BYTES_MAX;
-use wasmpool::{Args, GrantedDir, Module, Policy, Stdin, Target, Task, exit_code};
+use wasmpool::{Args, GrantedDir, GrantedFile, GrantedNet, Module, Policy, Stdin, Target, Task, exit_code};
 
 use crate::arguments::Replay;
 use crate::console::Console;
@@ -41,7 +41,7 @@ pub fn replay(replay: &Replay, console: &Arc<Console>) -> Result<u8, Failure> {
     session::block_on(async {
         let mut signals = Signals::listen()?;
         let supervisor = session::supervisor(&replay.compile)?;
-        let module = session::load(&supervisor, &path, &mut signals).await?;
+        let module = session::load(&supervisor, &replay.compile, &path, &mut signals).await?;
         if module.digest() != recorded.module_sha256 {
             return Err(usage(format!(
                 "the module `{}` has changed since `{}` ran: bring the old one back",
@@ -107,6 +107,14 @@ fn task(replay: &Replay, recorded: &Recorded, module: &Module) -> Result<Task, F
     for (host, guest, access) in &recorded.dirs {
         let dir = GrantedDir::open(host, guest, *access).or_fail_with(exit_code::USAGE)?;
         task = task.dir(dir);
+    }
+    for (host, guest, access) in &recorded.files {
+        let file = GrantedFile::open(host, guest, *access).or_fail_with(exit_code::USAGE)?;
+        task = task.file(file);
+    }
+    for (access, host, port) in &recorded.nets {
+        let net = GrantedNet::open(*access, host, *port).or_fail_with(exit_code::USAGE)?;
+        task = task.net(net);
     }
     let key = task.describe().map(|description| Key::of(&description, &recorded.stdin)).map_err(usage)?;
     if key != recorded.key {

@@ -14,6 +14,7 @@ use wasmpool::report::terminal::TerminalFilter;
 
 use crate::arguments::MapFormat;
 use crate::console::Console;
+use crate::results::Results;
 
 /// Writes the records of a batch.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub struct Writer {
     pub with_output: bool,
     /// The job log, which is told of what never became a task, and is ahead of what is written here.
     pub log: Option<Arc<JobLog>>,
+    /// Where results are kept besides.
+    pub results: Option<Results>,
 }
 
 impl Writer {
@@ -43,7 +46,13 @@ impl Writer {
             while let Some(ended) = next {
                 count += 1;
                 failed += u64::from(!ended.is_success());
-                self.log(&ended, &mut written);
+                // What the job log does not hold is not shown: the next run would do it again.
+                if self.is_logged(&ended) {
+                    self.write(&ended, &mut written);
+                    if let Some(Err(error)) = self.results.as_ref().map(|results| results.keep(&ended)) {
+                        self.console.error(&error);
+                    }
+                }
                 let has_room = written.stdout.len() + written.stderr.len() < Self::PIECE_BYTES;
                 next = if has_room { records.try_recv().ok() } else { None };
             }
@@ -53,14 +62,13 @@ impl Writer {
         Ok(())
     }
 
-    /// What the job log does not hold is not shown: the next run would do it again.
-    fn log(&self, ended: &Ended, written: &mut Written) {
-        if let (Some(log), Ending::Bad(_)) = (&self.log, &ended.ending) {
+    /// False when the job log, which is ahead of what is written here, could not be written on.
+    fn is_logged(&self, ended: &Ended) -> bool {
+        let Some(log) = &self.log else { return true };
+        if matches!(ended.ending, Ending::Bad(_)) {
             log.bad_input(ended);
         }
-        if !self.log.as_ref().is_some_and(|log| log.is_broken()) {
-            self.write(ended, written);
-        }
+        !log.is_broken()
     }
 
     fn write(&self, ended: &Ended, written: &mut Written) {

@@ -254,8 +254,14 @@ fn bytes_held(nested: &BTreeMap<u64, Nested>) -> u64 {
     nested.values().map(bytes).sum()
 }
 
-/// The record, without its value if that is more than may be kept until it is asked for.
+/// The record, without its value if that is more than may be kept until it is asked for, and without the backtrace, which
+/// whoever asks is not told.
 fn within(mut record: Record, held: u64, limit: u64) -> Record {
+    if let Outcome::Trapped(trap) | Outcome::LimitExceeded(Limit { trap: Some(trap), .. }) =
+        &mut record.outcome
+    {
+        trap.backtrace = Vec::new();
+    }
     if let Outcome::Succeeded(value) = &record.outcome
         && held.saturating_add(value.bytes().len() as u64) > limit
     {
@@ -293,6 +299,7 @@ fn nested_shape(parent: &CallShape, entry: Entry) -> CallShape {
         limits: parent.limits.clone(),
         policy: parent.policy.clone(),
         dirs: parent.dirs.clone(),
+        nets: parent.nets.clone(),
         start_method: parent.start_method,
         argv: parent.argv.clone(),
         env: parent.env.clone(),

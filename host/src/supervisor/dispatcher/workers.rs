@@ -133,7 +133,7 @@ impl Dispatcher {
                     // A worker that does not read is ended after the grace period.
                     let _ = socket.try_send(&bytes, &[]);
                 }
-                self.timers.set(Instant::now() + grace, Timer::Grace { worker, phase });
+                self.timers.set_after(Instant::now(), grace, Timer::Grace { worker, phase });
             }
         }
     }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::Task;
 use crate::limits::Limits;
 use crate::outcome::Encoding;
-use crate::policy::{DirAccess, SandboxMode};
+use crate::policy::{DirAccess, NetAccess, SandboxMode};
 use crate::protocol::worker::Entry;
 
 /// What a task is: the module, what of it is called with what, and what it may use and touch.
@@ -31,6 +31,10 @@ pub struct TaskDescription {
     pub env: Vec<(String, String)>,
     /// Directories: the path here, the path for the guest, and what it may do there.
     pub dirs: Vec<(PathBuf, String, DirAccess)>,
+    /// Files: the same.
+    pub files: Vec<(PathBuf, String, DirAccess)>,
+    /// Addresses of the network: what it may do, a host (a name, an address, or `*`), and a port.
+    pub nets: Vec<(NetAccess, String, u16)>,
     /// Queues, locks and the like: the name, and what kind with what bounds.
     pub objects: Vec<(String, String)>,
     /// Its limits.
@@ -53,7 +57,22 @@ impl Task {
             Entry::Export { name } => ("export", name.as_str()),
             Entry::Invoke { expression } => ("invoke", expression.as_str()),
         };
-        let dirs = self.dirs.iter().map(|dir| dir.rule());
+        let (mut dirs, mut files) = (Vec::new(), Vec::new());
+        for rule in self.dirs.iter().map(|dir| dir.rule()) {
+            match &rule.file {
+                None => dirs.push((rule.host.clone(), rule.guest.clone(), rule.access)),
+                Some(file) => {
+                    let guest = format!("{}/{file}", rule.guest.trim_end_matches('/'));
+                    files.push((rule.host.clone(), guest, rule.access));
+                }
+            }
+        }
+        let nets = self.nets.iter().map(|net| {
+            let rule = net.rule();
+            let address = rule.addresses.as_ref().and_then(|addresses| addresses.first());
+            let host = rule.name.clone().or_else(|| address.map(ToString::to_string));
+            (rule.access, host.unwrap_or_else(|| "*".to_owned()), rule.port)
+        });
         let objects = self.grants().map_err(|error| error.to_string())?;
         let objects =
             objects.iter().map(|grant| (grant.name().to_owned(), format!("{:?}", grant.object.spec())));
@@ -65,7 +84,9 @@ impl Task {
             args: (self.target.args_encoding().unwrap_or(Encoding::Json), args),
             argv: self.argv.clone(),
             env: self.env.clone(),
-            dirs: dirs.map(|rule| (rule.host.clone(), rule.guest.clone(), rule.access)).collect(),
+            dirs,
+            files,
+            nets: nets.collect(),
             objects: objects.collect(),
             limits: self.limits.clone(),
             sandbox: self.policy.sandbox,

@@ -18,10 +18,10 @@ use seccompiler::{
     sock_filter,
 };
 
-use super::Profile;
 use super::rules::{COMPILE, EVERY_PROCESS, FORK_SERVER, READ_DIRS, Rule, WORKER, WRITE_DIRS, When};
+use super::{Granted, Profile, net_rules};
 use crate::os::fork::{FORK_FLAGS, FORK_KEY_ARGUMENT, ForkKey};
-use crate::policy::DirAccess;
+use crate::policy::{DirAccess, NetAccess};
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
@@ -29,24 +29,27 @@ type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 const KEY_PLACEHOLDER: u64 = 0x5ec0_feed_5ec1_beef;
 const EPERM: SeccompAction = SeccompAction::Errno(libc::EPERM as u32);
 
-/// Installs the filter of a profile.
-pub(super) fn enter(profile: &Profile<'_>) -> Result<(), String> {
+/// Installs the filter of a profile. `has_root`: the host's paths are out of reach already.
+pub(super) fn enter(profile: &Profile<'_>, has_root: bool) -> Result<(), String> {
     let mut rules = table(EVERY_PROCESS)?;
     match profile {
-        Profile::Run(key, dirs) => {
-            merge(&mut rules, table(WORKER)?);
-            merge(&mut rules, table(FORK_SERVER)?);
-            if dirs.access().is_some() {
-                merge(&mut rules, table(READ_DIRS)?);
+        Profile::Run(key, granted) => {
+            for part in worker_tables(*granted) {
+                merge(&mut rules, table(part)?);
             }
-            if dirs.access() == Some(DirAccess::ReadWrite) {
-                merge(&mut rules, table(WRITE_DIRS)?);
+            if granted.dir_access() == Some(DirAccess::ReadWrite) && !has_root {
+                // Landlock lets anybody set the times of any file by its path. Of an open file they can be set.
+                let no_path = all_of([equal(1, SeccompCmpArgLen::Qword, 0)?])?;
+                rules.insert(libc::SYS_utimensat, vec![no_path]);
             }
             if key.is_some() {
                 merge(&mut rules, BTreeMap::from([(libc::SYS_clone, vec![fork_rule()?])]));
             }
         }
-        Profile::Compile(_) => merge(&mut rules, table(COMPILE)?),
+        Profile::Compile(_) => {
+            merge(&mut rules, table(COMPILE)?);
+            merge(&mut rules, BTreeMap::from([(libc::SYS_tgkill, vec![abort_rule()?])]));
+        }
     }
     // An entry of its own, whose answer is changed below.
     rules.insert(libc::SYS_clone3, Vec::new());
@@ -79,6 +82,38 @@ pub(crate) fn freeze_code() -> Result<(), String> {
     seccompiler::apply_filter(&program).map_err(text)
 }
 
+/// The tables for a worker that was granted this, and for its fork server.
+fn worker_tables(granted: Granted<'_>) -> Vec<&'static [Rule]> {
+    let mut tables = vec![WORKER, FORK_SERVER];
+    if granted.dir_access().is_some() {
+        tables.push(READ_DIRS);
+    }
+    if granted.dir_access() == Some(DirAccess::ReadWrite) {
+        tables.push(WRITE_DIRS);
+    }
+    let [connect, listen, udp] =
+        [NetAccess::TcpConnect, NetAccess::TcpListen, NetAccess::Udp].map(|access| granted.has_net(access));
+    if !granted.nets.is_empty() {
+        tables.push(net_rules::ANY);
+    }
+    if connect || listen {
+        tables.push(net_rules::TCP);
+    }
+    if connect || udp {
+        tables.push(net_rules::CONNECT);
+    }
+    if listen || udp {
+        tables.push(net_rules::BIND);
+    }
+    if listen {
+        tables.push(net_rules::LISTEN);
+    }
+    if udp {
+        tables.push(net_rules::UDP);
+    }
+    tables
+}
+
 fn table(rows: &[Rule]) -> Result<Rules, String> {
     let mut rules = Rules::new();
     for row in rows {
@@ -89,6 +124,13 @@ fn table(rows: &[Rule]) -> Result<Rules, String> {
                 for value in values {
                     chain.push(all_of([equal(index, SeccompCmpArgLen::Qword, *value)?])?);
                 }
+            }
+            When::All(arguments) => {
+                let conditions = arguments
+                    .iter()
+                    .map(|(index, value)| equal(*index, SeccompCmpArgLen::Qword, *value))
+                    .collect::<Result<Vec<_>, _>>()?;
+                chain.push(SeccompRule::new(conditions).map_err(text)?);
             }
             When::FirstAndThird(first, third) => {
                 // The kernel looks at the lower half of an `int`, and what the upper one holds is not fixed.
@@ -118,6 +160,12 @@ fn merge(rules: &mut Rules, others: Rules) {
     for (call, mut chain) in others {
         rules.entry(call).or_default().append(&mut chain);
     }
+}
+
+/// A compiler that is out of memory aborts: a signal to a thread of its own, by which the supervisor knows it.
+fn abort_rule() -> Result<SeccompRule, String> {
+    let own = equal(0, SeccompCmpArgLen::Dword, u64::from(std::process::id()))?;
+    all_of([own, equal(2, SeccompCmpArgLen::Dword, u64::from(libc::SIGABRT.cast_unsigned()))?])
 }
 
 fn fork_rule() -> Result<SeccompRule, String> {

@@ -30,6 +30,9 @@ fn a_shape_says_what_a_task_may_use_and_touch_and_no_secret() {
     assert_eq!((&line["shape"], &line["module"]), (&4.into(), &"squares".into()));
     assert_eq!(line["module_sha256"], "ab".repeat(32));
     assert_eq!(line["dirs"], serde_json::json!([{"host": "/data", "guest": "/in", "access": "ro"}]));
+    assert_eq!(line["files"], serde_json::json!([{"host": "/etc/hosts", "guest": "/hosts", "access": "rw"}]));
+    let net = serde_json::json!({"access": "tcp-connect", "host": "example.org", "port": 443});
+    assert_eq!(line["nets"], serde_json::json!([net]));
     assert_eq!(line["env"], serde_json::json!(["TOKEN"]));
     assert_eq!(line["objects"], serde_json::json!([{"name": "jobs", "kind": "Queue"}]));
     assert_eq!(line["limits"]["memory_bytes"], 1_u64 << 30);
