@@ -314,3 +314,33 @@ fn what_a_task_shared_with_others_is_not_replayed() {
     let refused = wasmpool(["replay", &folder.path("log"), "1"]).run().expect(246);
     assert!(refused.stderr.contains("shared `turn` with other tasks"), "{}", refused.stderr);
 }
+
+/// The same random numbers, the same hash order, the same times: in a process each, and from a log.
+#[test]
+fn a_deterministic_task_gives_the_same_result_twice() {
+    let random = |options: &[&str]| {
+        let mut line = vec!["run"];
+        line.extend(options);
+        line.extend([guests(), "-t", "random_bytes", "32"]);
+        wasmpool(line).run().expect(0).stdout
+    };
+    assert_eq!(random(&["--deterministic"]), random(&["--deterministic=0"]));
+    assert_ne!(random(&["--deterministic"]), random(&["--deterministic=1"]));
+    assert_ne!(random(&[]), random(&[]));
+    let now = |options: &[&str]| {
+        let mut line = vec!["run"];
+        line.extend(options);
+        line.extend([guests(), "-t", "clock_ms"]);
+        wasmpool(line).run().expect(0).stdout.trim().parse::<u64>().expect("a time")
+    };
+    assert_eq!(now(&["--deterministic"]), now(&["--deterministic"]));
+    assert!((946_684_800_000..946_684_801_000).contains(&now(&["--deterministic=7"])));
+    assert!(now(&[]) > 946_684_801_000);
+    let folder = Folder::new();
+    let log = folder.path("log");
+    let line = ["map", "--joblog", &log, "--deterministic=5", guests(), "-t", "random_bytes", "32"];
+    let recorded = wasmpool(line).run().expect(0).stdout;
+    assert_eq!(wasmpool(["replay", &log, "1"]).run().expect(0).stdout, recorded);
+    assert_eq!(wasmpool(["replay", &log, "1", "--deterministic=5"]).run().expect(0).stdout, recorded);
+    assert_ne!(wasmpool(["replay", &log, "1", "--deterministic=6"]).run().expect(0).stdout, recorded);
+}

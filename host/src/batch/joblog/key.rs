@@ -52,6 +52,9 @@ impl Key {
             fields.text(kind);
         }
         fields.text(stdin);
+        if let Some(seed) = task.deterministic {
+            fields.text(&format!("deterministic {seed}"));
+        }
         Self(fields.digest())
     }
 
@@ -179,6 +182,7 @@ pub(super) mod tests {
             nets: vec![(NetAccess::TcpConnect, "example.org".to_owned(), 443)],
             objects: vec![("jobs".to_owned(), "Queue".to_owned())],
             limits: Limits::default(),
+            deterministic: None,
             sandbox: SandboxMode::Required,
         }
     }
@@ -210,6 +214,8 @@ pub(super) mod tests {
             change(|task| task.nets[0].2 = 80),
             change(|task| task.objects[0].0.push('x')),
             change(|task| task.objects.clear()),
+            change(|task| task.deterministic = Some(0)),
+            change(|task| task.deterministic = Some(1)),
         ];
         let different: std::collections::HashSet<Key> = keys.into_iter().collect();
         assert_eq!(different.len(), keys.len());

@@ -87,6 +87,8 @@ struct ShapeLine<'a> {
     stdin: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     stdin_path: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deterministic: Option<u64>,
     sandbox: &'a str,
 }
 
@@ -193,6 +195,7 @@ pub fn shape_line(task: &TaskDescription, origin: &Origin, shape: Option<u32>) -
         objects: task.objects.iter().map(|(name, kind)| ObjectField { name, kind }).collect(),
         stdin: &origin.stdin,
         stdin_path: origin.stdin_path.as_deref(),
+        deterministic: task.deterministic,
         sandbox: match task.sandbox {
             SandboxMode::Required => "required",
             SandboxMode::BestEffort => "best-effort",

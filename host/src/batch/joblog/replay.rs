@@ -84,6 +84,8 @@ pub struct Recorded {
     pub stdin: String,
     /// The file that was its standard input.
     pub stdin_path: Option<String>,
+    /// What its random numbers were made from, if its clocks were fixed.
+    pub deterministic: Option<u64>,
     /// How much of the sandbox had to stand.
     pub sandbox: SandboxMode,
     /// How it ended last: the outcome and its exit code.
@@ -105,6 +107,7 @@ struct Shape {
     objects: Vec<Object>,
     stdin: String,
     stdin_path: Option<String>,
+    deterministic: Option<u64>,
     sandbox: String,
 }
 
@@ -235,6 +238,7 @@ impl Search {
             objects: shape.objects.into_iter().map(|object| object.name).collect(),
             stdin: shape.stdin,
             stdin_path: shape.stdin_path,
+            deterministic: shape.deterministic,
             sandbox: match shape.sandbox.as_str() {
                 "off" => SandboxMode::Off,
                 "best-effort" => SandboxMode::BestEffort,

@@ -209,6 +209,9 @@ pub struct Replay {
     /// The value of an environment variable that the task had; a log has only names. Without it, the variable's value here
     #[arg(long = "env", value_name = "NAME[=VALUE]", value_parser = grants::variable)]
     pub env: Vec<grants::EnvOption>,
+    /// Random numbers from SEED [default: 0] and clocks that are fixed, whatever it had when the log was written
+    #[arg(long, value_name = "SEED", num_args = 0..=1, require_equals = true, default_missing_value = "0")]
+    pub deterministic: Option<u64>,
     #[command(flatten)]
     pub compile: CompileOptions,
     #[command(flatten)]

@@ -191,10 +191,13 @@ fn resolve_command(map: &Map, path: &ModulePath, module: &Module) -> Result<Task
 
 fn task_maker(map: &Map, target: &Target, call: Call, name: String) -> TaskMaker {
     let options = &map.task_options;
-    let prototype = Task::new(target)
+    let mut prototype = Task::new(target)
         .limits(session::limits(options))
         .policy(session::policy(options))
         .retry(session::retry(&map.batch));
+    if let Some(seed) = options.deterministic {
+        prototype = prototype.deterministic(seed);
+    }
     TaskMaker { call, prototype, name, stdin: options.stdin.clone(), made: 0 }
 }
 

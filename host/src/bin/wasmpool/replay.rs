@@ -104,6 +104,9 @@ fn task(replay: &Replay, recorded: &Recorded, module: &Module) -> Result<Task, F
         RecordedArgs::Text(text) => task.args(Args::raw(text.clone())),
         RecordedArgs::Argv(argv) => task.argv(argv.clone()),
     };
+    if let Some(seed) = recorded.deterministic {
+        task = task.deterministic(seed);
+    }
     for (host, guest, access) in &recorded.dirs {
         let dir = GrantedDir::open(host, guest, *access).or_fail_with(exit_code::USAGE)?;
         task = task.dir(dir);
@@ -125,7 +128,10 @@ fn task(replay: &Replay, recorded: &Recorded, module: &Module) -> Result<Task, F
         };
         return Err(usage(format!("`{}` would not be the same task: {hint}", recorded.name)));
     }
-    Ok(task)
+    Ok(match replay.deterministic {
+        Some(seed) => task.deterministic(seed),
+        None => task,
+    })
 }
 
 fn target(recorded: &Recorded, module: &Module) -> Result<Target, Failure> {

@@ -103,6 +103,9 @@ fn resolve(run: &Run, path: &ModulePath, module: &Module) -> Result<Call, Failur
     task = grants::grant_all(&run.grants, task, exit_code::USAGE)?;
     task = Shared::make(&run.shared, exit_code::USAGE)?.grant_all(task);
     task = task.retry(session::retry(&run.batch));
+    if let Some(seed) = run.task.deterministic {
+        task = task.deterministic(seed);
+    }
     let shown = if is_command { Shown::Through } else { Shown::Prefixed };
     Ok(Call { task: task.stdin(stdin(run, is_command)?), shown })
 }

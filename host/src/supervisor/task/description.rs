@@ -39,6 +39,8 @@ pub struct TaskDescription {
     pub objects: Vec<(String, String)>,
     /// Its limits.
     pub limits: Limits,
+    /// What its random numbers are made from, with clocks that are fixed.
+    pub deterministic: Option<u64>,
     /// How much of the sandbox must stand.
     pub sandbox: SandboxMode,
 }
@@ -89,6 +91,7 @@ impl Task {
             nets: nets.collect(),
             objects: objects.collect(),
             limits: self.limits.clone(),
+            deterministic: self.deterministic,
             sandbox: self.policy.sandbox,
         })
     }

@@ -39,6 +39,10 @@ pub struct TaskOptions {
     pub max_output: Option<u64>,
     #[command(flatten)]
     pub compile: CompileOptions,
+    /// Random numbers made from SEED [default: 0], and clocks that begin at 2000-01-01 and go on by a millisecond with each
+    /// look: the same task gives the same result, if it gets its input from nowhere else. Bound it by --fuel
+    #[arg(long, value_name = "SEED", num_args = 0..=1, require_equals = true, default_missing_value = "0")]
+    pub deterministic: Option<u64>,
     /// How workers are started
     #[arg(long, value_enum, default_value_t, value_name = "METHOD")]
     pub start_method: StartMethodName,
