@@ -26,8 +26,8 @@ pub fn npm(packages: &[&str]) -> PathBuf {
         let missing = "node or npm is missing: `apt-get install nodejs npm`";
         run(Command::new("node").arg("--version"), missing);
         let options = ["--ignore-scripts", "--no-audit", "--no-fund", "--save-exact", "--prefix"];
-        let install = Command::new("npm").arg("install").args(options).arg(folder).args(packages);
-        run(install, missing);
+        let mut install = Command::new("npm");
+        run(install.arg("install").args(options).arg(folder).args(packages), missing);
     })
 }
 
