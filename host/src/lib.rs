@@ -59,7 +59,7 @@ pub use supervisor::process::{Process, RunningProcess, Scope, join_all, scope};
 pub use supervisor::{
     ChildInfo, Finished, LoadError, Module, ModuleSource, Output, OutputChunk, OutputReader, OutputSink,
     StandardStream, Supervisor, SupervisorBuilder, SupervisorError, Target, TargetError, Task, TaskError,
-    TaskHandle, output_channel,
+    TaskHandle, memory_bytes, output_channel,
 };
 pub use task::{Args, ArgsError, Stdin};
 

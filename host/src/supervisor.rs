@@ -41,6 +41,7 @@ use event::{Command, Event, PoolId, ProgramSettings, Stop};
 use inbox::Inbox;
 use pool::PoolSettings;
 
+pub use cgroup::memory_bytes;
 pub use event::ChildInfo;
 pub use handle::{Finished, TaskHandle};
 pub use module::{LoadError, Module, ModuleSource, Target, TargetError};

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod bar;
+mod batch;
 mod console;
 mod doctor;
 mod drain;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
     let ended = match &command {
         Command::Run(run) => run::run(run, &console),
         Command::Map(map) => map::map(map, &console),
+        Command::Batch(arguments) => batch::batch(arguments, &console),
         Command::Inspect(arguments) => show::inspect(arguments, &console),
         Command::Compile(arguments) => show::compile(arguments, &console),
         Command::New(arguments) => new::new(arguments, &console),

@@ -4,6 +4,7 @@
 
 use std::future::Future;
 use std::io;
+use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,12 +13,12 @@ use std::time::Instant;
 use futures_util::Stream;
 use tokio::sync::{mpsc, oneshot};
 use wasmpool::batch::call::{CallMaker, JsonText};
-use wasmpool::batch::drive::{Drive, Ended, Input, Request};
+use wasmpool::batch::drive::{Drive, Ended, Input, Request, Watch};
 use wasmpool::batch::tally::{Interruption, Tally};
 use wasmpool::batch::template::Template;
 use wasmpool::exit_code::batch;
-use wasmpool::report::summary;
-use wasmpool::{Limits, Module, Order, Output, Pool, Supervisor, Target, Task};
+use wasmpool::report::{human, summary};
+use wasmpool::{Limits, Module, Order, Output, Pool, Target, Task};
 
 use crate::arguments::Map;
 use crate::console::Console;
@@ -28,7 +29,7 @@ use crate::grants;
 use crate::inputs::{self, Call, InputFile, TaskMaker};
 use crate::interrupt::{Signals, Wish};
 use crate::module_path::{self, ModulePath};
-use crate::session;
+use crate::session::{self, not_set_up};
 use crate::shared::Shared;
 use crate::streams::{self, Pump, Shown};
 use crate::writer::Writer;
@@ -65,11 +66,14 @@ pub fn map(map: &Map, console: &Arc<Console>) -> Result<u8, Failure> {
             }
             Call::Command { .. } => None,
         };
-        let pool = pool(map, &supervisor)?;
+        let workers = map.batch.workers.map(NonZeroUsize::get);
+        let pool = session::pool(&map.batch, &map.task_options, workers, &supervisor)?;
         console.begin_progress(map.batch.progress, inputs.count());
         let begin = Instant::now();
         let with_output = pump.is_none();
-        let batch = Batch { map, pool: &pool, console, with_output, feeding, lost, drain: drain.as_mut() };
+        let (total, drain_of_batch) = (inputs.count(), drain.as_mut());
+        let batch =
+            Batch { map, pool: &pool, console, with_output, total, feeding, lost, drain: drain_of_batch };
         let (tally, written) = match inputs {
             Inputs::List(list) => batch.run(inputs::of_list(maker, list), &mut signals).await,
             Inputs::File(file) => {
@@ -95,15 +99,6 @@ pub fn map(map: &Map, console: &Arc<Console>) -> Result<u8, Failure> {
         summarize(map, &tally, begin, console);
         Ok(tally.exit_code())
     })
-}
-
-/// The exit codes of single tasks do not belong to a batch, but those of signals do.
-fn not_set_up(failure: Failure) -> Failure {
-    let code = match failure.code {
-        code @ (batch::INTERRUPTED | batch::TERMINATED) => code,
-        _ => batch::NOT_SET_UP,
-    };
-    Failure { code, ..failure }
 }
 
 /// Finds what is to be called and checks everything but the inputs against it.
@@ -171,27 +166,6 @@ fn no_task(path: &ModulePath, module: &Module) -> String {
     }
 }
 
-fn pool(map: &Map, supervisor: &Supervisor) -> Result<Pool, Failure> {
-    let mut builder =
-        Pool::builder().supervisor(supervisor).start_method(session::start_method(&map.task_options));
-    if let Some(workers) = map.batch.workers {
-        builder = builder.workers(workers.get());
-    }
-    if let Some(tasks) = map.batch.max_tasks_per_worker {
-        builder = builder.max_tasks_per_worker(tasks.get());
-    }
-    if let Some(calls) = map.batch.chunksize {
-        builder = builder.chunksize(calls.get());
-    }
-    if let Some(bytes) = map.batch.pool_memory {
-        builder = builder.memory_bytes_max(bytes);
-    }
-    if let Some(cpus) = map.batch.pool_cpus {
-        builder = builder.cpus_max(cpus);
-    }
-    builder.build().or_fail_with(batch::NOT_SET_UP)
-}
-
 /// Where the inputs come from.
 enum Inputs {
     List(Vec<std::ffi::OsString>),
@@ -210,11 +184,8 @@ impl Inputs {
                     "standard input cannot be both the inputs and --stdin",
                 ));
             }
-            let file = InputFile::open(
-                path,
-                line_bytes_max(),
-                map.batch.chunksize.map_or(1, std::num::NonZeroUsize::get),
-            );
+            let file =
+                InputFile::open(path, line_bytes_max(), map.batch.chunksize.map_or(1, NonZeroUsize::get));
             return file.map(Self::File).map_err(|error| {
                 Failure::new(
                     batch::USAGE,
@@ -294,6 +265,8 @@ struct Batch<'a> {
     console: &'a Arc<Console>,
     /// Whether records carry captured output.
     with_output: bool,
+    /// How many inputs there are, where that is known.
+    total: Option<u64>,
     feeding: Option<Feeding>,
     /// Whether the feed lost something.
     lost: Lost,
@@ -311,7 +284,8 @@ impl Batch<'_> {
         let (ask, requests) = mpsc::channel(REQUESTS_MAX);
         let mut written = self.start_writer(records);
         let order = if self.map.unordered { Order::Completion } else { Order::Input };
-        let drive = Drive { order, halt: self.map.batch.halt, requests, reports };
+        let (halt, total, watch) = (self.map.batch.halt, self.total, Watch::nobody());
+        let drive = Drive { order, halt, requests, reports, total, watch };
         let mut tally = None;
         let mut driving = std::pin::pin!(drive.run(self.pool, inputs));
         let written = loop {
@@ -361,6 +335,7 @@ impl Batch<'_> {
         let writer = Writer {
             console: Arc::clone(self.console),
             format: self.map.format,
+            text: human::write,
             with_output: self.with_output,
         };
         // A batch that has ended does not ask any more.

@@ -5,9 +5,9 @@
 use std::future::Future;
 
 use wasmpool::report::terminal;
-use wasmpool::{Limits, LoadError, Module, Policy, SandboxMode, StartMethod, Supervisor, exit_code};
+use wasmpool::{Limits, LoadError, Module, Policy, Pool, SandboxMode, StartMethod, Supervisor, exit_code};
 
-use crate::arguments::{CompileOptions, Sandbox, StartMethodName, TaskOptions};
+use crate::arguments::{BatchOptions, CompileOptions, Sandbox, StartMethodName, TaskOptions};
 use crate::failure::{Failure, OrFailWith};
 use crate::interrupt::Signals;
 use crate::module_path::ModulePath;
@@ -93,4 +93,44 @@ pub fn start_method(options: &TaskOptions) -> StartMethod {
         StartMethodName::Forkserver => StartMethod::ForkServer,
         StartMethodName::Spawn => StartMethod::Spawn,
     }
+}
+
+/// A pool with the options of a batch.
+///
+/// # Errors
+///
+/// Code 96 when there can be none.
+pub fn pool(
+    batch: &BatchOptions,
+    task: &TaskOptions,
+    workers: Option<usize>,
+    supervisor: &Supervisor,
+) -> Result<Pool, Failure> {
+    let mut builder = Pool::builder().supervisor(supervisor).start_method(start_method(task));
+    if let Some(workers) = workers {
+        builder = builder.workers(workers);
+    }
+    if let Some(tasks) = batch.max_tasks_per_worker {
+        builder = builder.max_tasks_per_worker(tasks.get());
+    }
+    if let Some(calls) = batch.chunksize {
+        builder = builder.chunksize(calls.get());
+    }
+    if let Some(bytes) = batch.pool_memory {
+        builder = builder.memory_bytes_max(bytes);
+    }
+    if let Some(cpus) = batch.pool_cpus {
+        builder = builder.cpus_max(cpus);
+    }
+    builder.build().or_fail_with(exit_code::batch::NOT_SET_UP)
+}
+
+/// The exit codes of single tasks do not belong to a batch, but those of signals do.
+pub fn not_set_up(failure: Failure) -> Failure {
+    use exit_code::batch;
+    let code = match failure.code {
+        code @ (batch::INTERRUPTED | batch::TERMINATED) => code,
+        _ => batch::NOT_SET_UP,
+    };
+    Failure { code, ..failure }
 }

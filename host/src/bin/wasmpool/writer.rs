@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use wasmpool::batch::drive::Ended;
-use wasmpool::report::human::{self, Written};
+use wasmpool::report::human::{Terminals, Written};
 use wasmpool::report::json_lines;
 use wasmpool::report::terminal::TerminalFilter;
 
@@ -19,6 +19,8 @@ use crate::console::Console;
 pub struct Writer {
     pub console: Arc<Console>,
     pub format: MapFormat,
+    /// How a record is written as text.
+    pub text: fn(&Ended, Terminals, &mut Written),
     /// Whether records carry captured output.
     pub with_output: bool,
 }
@@ -53,7 +55,7 @@ impl Writer {
     fn write(&self, ended: &Ended, written: &mut Written) {
         let terminals = self.console.terminals();
         match self.format {
-            MapFormat::Text => human::write(ended, terminals, written),
+            MapFormat::Text => (self.text)(ended, terminals, written),
             MapFormat::Jsonl => {
                 let line = json_lines::line(ended, self.with_output);
                 if terminals.stdout {

@@ -4,24 +4,8 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::time::Duration;
 
-use bytesize::ByteSize;
-
-/// A time such as `300ms`, `2s`, `1m 30s`, longer than zero.
-pub fn time(text: &str) -> Result<Duration, String> {
-    let time = humantime::parse_duration(text)
-        .map_err(|_| "write a time with its unit, such as 300ms, 2s or 1m30s".to_owned())?;
-    if time.is_zero() { Err("it must be longer than zero".to_owned()) } else { Ok(time) }
-}
-
-/// A number of bytes such as `64MiB`, `2GB` or `65536`, from 1.
-pub fn size(text: &str) -> Result<u64, String> {
-    let ByteSize(bytes) = text
-        .parse()
-        .map_err(|_| "write a number of bytes, with a unit if you like: 65536, 64KiB, 2GiB".to_owned())?;
-    if bytes == 0 { Err("it must be more than zero".to_owned()) } else { Ok(bytes) }
-}
+pub use wasmpool::batch::units::{size, time};
 
 /// A number of CPUs, parts of one included.
 pub fn cpus(text: &str) -> Result<f64, String> {

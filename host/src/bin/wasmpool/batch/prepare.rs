@@ -1,0 +1,167 @@
+//! From a plan to tasks that lack nothing but their arguments: directories are opened, variables looked up, queues and
+//! locks made. What cannot be had is a mistake with its place in the manifest, like any other.
+
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+
+use wasmpool::batch::manifest::mistake::{At, Mistake, Mistakes};
+use wasmpool::batch::manifest::settings::Dir;
+use wasmpool::batch::plan::{Call, Entry, Plan};
+use wasmpool::exit_code::batch;
+use wasmpool::report::plan::{DirShown, Grants};
+use wasmpool::{DirAccess, GrantedDir, Limits, Module, Target, Task};
+
+use super::objects::Objects;
+use super::world::World;
+use crate::arguments::Batch;
+use crate::arguments::grants::EnvOption;
+use crate::shared::Shared;
+use crate::{grants, session};
+
+/// Tasks without arguments, one for each entry of the plan.
+#[derive(Debug)]
+pub struct Prepared {
+    pub prototypes: Vec<Task>,
+    grants: Vec<Grants>,
+}
+
+impl Prepared {
+    /// Prepares every entry.
+    ///
+    /// # Errors
+    ///
+    /// Everything that cannot be had.
+    pub fn new(args: &Batch, plan: &Arc<Plan>, world: &World) -> Result<Self, Mistakes> {
+        let mut mistakes = Vec::new();
+        let objects = Objects::make(&plan.objects, &mut mistakes);
+        let shared = match Shared::make(&args.shared, batch::USAGE) {
+            Ok(shared) => shared,
+            Err(failure) => return Err(Mistakes(vec![Mistake::at(&(0..0), failure.to_string())])),
+        };
+        let mut prepared = Self { prototypes: Vec::new(), grants: Vec::new() };
+        for entry in &plan.entries {
+            let task = shared.clone().grant_all(prepared.prototype(args, entry, world));
+            let task = objects.grant(&entry.grants.shared, task);
+            let mut shown = Grants::default();
+            let opened = open(&entry.grants.dirs, world, &mut shown, &mut mistakes);
+            let task = environment(args, entry, world, task, &mut shown, &mut mistakes);
+            let task = opened.into_iter().fold(task, Task::dir);
+            if let Err(error) = task.check() {
+                mistakes.push(Mistake::at(&entry.span, format!("`{}`: {error}", entry.name)));
+            }
+            shown.objects = entry.grants.shared.iter().map(|name| name.value.clone()).collect();
+            prepared.prototypes.push(task);
+            prepared.grants.push(shown);
+        }
+        // The same place may be told by every task that has it from [defaults].
+        let mut told: Vec<Mistake> = Vec::new();
+        for mistake in mistakes {
+            if !told.contains(&mistake) {
+                told.push(mistake);
+            }
+        }
+        if told.is_empty() { Ok(prepared) } else { Err(Mistakes(told)) }
+    }
+
+    /// What the tasks of an entry may use.
+    pub fn limits(&self, entry: &Entry) -> Limits {
+        let (default, bounds) = (Limits::default(), &entry.bounds);
+        Limits {
+            timeout: bounds.timeout,
+            cpu_time: bounds.cpu_time,
+            fuel: bounds.fuel,
+            memory_bytes: entry.memory_bytes(),
+            output_bytes: bounds.max_output.unwrap_or(default.output_bytes),
+            streamed_output_bytes: bounds.max_output,
+            grace_period: bounds.grace_period.unwrap_or(default.grace_period),
+            ..default
+        }
+    }
+
+    /// What the tasks of the entry at this place may touch.
+    pub fn grants(&self, entry: usize) -> &Grants {
+        &self.grants[entry]
+    }
+
+    fn prototype(&self, args: &Batch, entry: &Entry, world: &World) -> Task {
+        let target = target(world.loaded(&entry.module.value), &entry.call);
+        Task::new(&target)
+            .limits(self.limits(entry))
+            .policy(session::policy(&args.task_options))
+            .priority(entry.priority)
+            .retries(entry.bounds.retries.unwrap_or(0))
+    }
+}
+
+fn target(module: &Module, call: &Call) -> Target {
+    let target = match call {
+        Call::Task { name, .. } => module.task(name),
+        Call::Command { .. } => module.command(),
+    };
+    target.expect("the plan has looked at what the module offers")
+}
+
+fn open(dirs: &[At<Dir>], world: &World, shown: &mut Grants, mistakes: &mut Vec<Mistake>) -> Vec<GrantedDir> {
+    let mut opened = Vec::new();
+    for At { value: dir, span } in dirs {
+        let host = world.path(&dir.host);
+        match GrantedDir::open(&host, &dir.guest, dir.access) {
+            Ok(granted) => opened.push(granted),
+            Err(error) => mistakes.push(Mistake::at(span, error.to_string())),
+        }
+        shown.dirs.push(DirShown {
+            host: host.canonicalize().unwrap_or(host).display().to_string(),
+            guest: dir.guest.clone(),
+            is_read_only: dir.access == DirAccess::ReadOnly,
+        });
+    }
+    opened
+}
+
+/// The manifest's environment, then what was typed.
+fn environment(
+    args: &Batch,
+    entry: &Entry,
+    world: &World,
+    task: Task,
+    shown: &mut Grants,
+    mistakes: &mut Vec<Mistake>,
+) -> Task {
+    let mut options = args.grants.clone();
+    options.inherit_env |= entry.grants.inherit_env;
+    let files = entry.grants.env_files.iter().map(|file| world.path(&file.value));
+    options.env_files = files.chain(options.env_files).collect();
+    let mut env = Vec::new();
+    for (name, value) in &entry.grants.env {
+        if value.is_none() && std::env::var_os(&name.value).is_none() {
+            let message =
+                format!("there is no variable `{0}` here: give it a value, {0} = \"...\"", name.value);
+            mistakes.push(Mistake::at(&name.span, message));
+            continue;
+        }
+        env.push(EnvOption { name: name.value.clone(), value: value.clone() });
+    }
+    options.env = env.into_iter().chain(options.env).collect();
+    let shown_value = |option: &EnvOption| match &option.value {
+        Some(value) => format!("{}={value}", option.name),
+        None => option.name.clone(),
+    };
+    shown.env = options.env.iter().map(shown_value).collect();
+    shown.env_files = options.env_files.iter().map(|file| file.display().to_string()).collect();
+    shown.inherit_env = options.inherit_env;
+    for dir in &options.dirs {
+        shown.dirs.push(DirShown {
+            host: dir.host.canonicalize().unwrap_or_else(|_| dir.host.clone()).display().to_string(),
+            guest: dir.guest.clone(),
+            is_read_only: dir.access == DirAccess::ReadOnly,
+        });
+    }
+    match grants::grant_all(&options, task.clone(), batch::USAGE) {
+        Ok(task) => task,
+        Err(failure) => {
+            mistakes.push(Mistake::at(&entry.span, format!("`{}`: {failure}", entry.name)));
+            task
+        }
+    }
+}
