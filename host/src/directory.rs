@@ -9,9 +9,11 @@
 
 #![forbid(unsafe_code)]
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -104,7 +106,10 @@ impl GrantedDir {
     fn holds_processes(&self) -> bool {
         let is_inside =
             rustix::fs::fstatfs(&self.file).is_ok_and(|system| system.f_type == rustix::fs::PROC_SUPER_MAGIC);
-        is_inside || Path::new("/proc").starts_with(&self.rule.host)
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        is_inside
+            || Path::new("/proc").starts_with(&self.rule.host)
+            || are_mounted_in(&self.rule.host, &mounts)
     }
 
     /// The guest's path as it is compared: `/data`, `data/` and `./data` are one path for a guest, whose current
@@ -123,6 +128,25 @@ impl GrantedDir {
     pub(crate) fn rule(&self) -> &DirRule {
         &self.rule
     }
+}
+
+/// Whether a process file system is mounted somewhere below this directory, by the text of `mountinfo`: a root of some
+/// other system has one of its own.
+fn are_mounted_in(host: &Path, mounts: &str) -> bool {
+    let written = as_the_kernel_writes(host);
+    mounts.lines().filter_map(|line| line.split_once(" - ")).any(|(mount, system)| {
+        let point = mount.split(' ').nth(4).map(|point| Path::new(OsStr::new(point)));
+        system.starts_with("proc ") && point.is_some_and(|point| point.starts_with(&written))
+    })
+}
+
+/// A path as `mountinfo` has it: what would part its fields is a backslash and three octal digits.
+fn as_the_kernel_writes(path: &Path) -> PathBuf {
+    let written = path.as_os_str().as_bytes().iter().flat_map(|byte| match byte {
+        b' ' | b'\t' | b'\n' | b'\\' => format!("\\{byte:03o}").into_bytes(),
+        other => vec![*other],
+    });
+    OsString::from_vec(written.collect()).into()
 }
 
 impl PartialEq for GrantedDir {
@@ -229,6 +253,25 @@ mod tests {
             let refused = GrantedDir::open(path, "/x", DirAccess::ReadWrite).unwrap_err();
             assert!(matches!(refused, GrantError::Processes(_)), "{path}: {refused}");
             GrantedDir::open(path, "/x", DirAccess::ReadOnly).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_process_file_system_of_another_root_is_found() {
+        let mounts = "22 1 0:21 / /proc rw,nosuid - proc proc rw\n\
+                      23 1 0:22 / /srv/other\\040root/proc rw master:1 - proc none rw\n\
+                      24 1 0:23 / /srv/data/proc rw - tmpfs proc rw\n";
+        for (host, holds) in [
+            ("/", true),
+            ("/srv", true),
+            ("/srv/other root", true),
+            ("/srv/other root/proc", true),
+            ("/srv/other", false),
+            ("/srv/other\\040root", false),
+            ("/srv/data", false),
+            ("/home", false),
+        ] {
+            assert_eq!(are_mounted_in(Path::new(host), mounts), holds, "{host}");
         }
     }
 

@@ -32,6 +32,7 @@ pub mod outcome;
 pub mod policy;
 #[cfg(feature = "cli")]
 pub mod report;
+pub mod retry;
 
 mod cpu;
 mod directory;
@@ -52,14 +53,15 @@ pub use init::init;
 pub use limits::Limits;
 pub use outcome::{Outcome, Record};
 pub use policy::{DirAccess, Policy, SandboxMode};
+pub use retry::{Backoff, OutcomeClass, OutcomeClasses, RetryPolicy};
 pub use supervisor::pool::{
     Closed, MapHandle, Order, Pool, PoolBuilder, Records, StartMethod, TaskFailed, TrySubmitError, Values,
 };
 pub use supervisor::process::{Process, RunningProcess, Scope, join_all, scope};
 pub use supervisor::{
-    ChildInfo, Finished, LoadError, Module, ModuleSource, Output, OutputChunk, OutputReader, OutputSink,
-    StandardStream, Supervisor, SupervisorBuilder, SupervisorError, Target, TargetError, Task, TaskError,
-    TaskHandle, memory_bytes, output_channel,
+    AttemptEvent, ChildInfo, Finished, LoadError, Module, ModuleSource, Output, OutputChunk, OutputReader,
+    OutputSink, StandardStream, Supervisor, SupervisorBuilder, SupervisorError, Target, TargetError, Task,
+    TaskError, TaskHandle, memory_bytes, output_channel,
 };
 pub use task::{Args, ArgsError, Stdin};
 

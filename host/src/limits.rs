@@ -95,9 +95,11 @@ pub const MODULE_BYTES_MAX: u64 = 512 * MIB;
 pub const ARTIFACT_BYTES_MAX: u64 = 4 * GIB;
 /// Bytes of all artifacts in the cache together, by default.
 pub const CACHE_BYTES: u64 = GIB;
-/// Bytes of a module's description (tasks, imports, exports). The supervisor reads it, and a short
-/// entry takes far more bytes there: 24 for each empty string.
+/// Bytes of a module's description (tasks, imports, exports) in its artifact file.
 pub const MODULE_INFO_BYTES_MAX: u64 = 4 * MIB;
+/// Bytes that a description may take in the supervisor's memory, where a short entry has far more of them: 24 for each
+/// empty string.
+pub const MODULE_INFO_MEMORY_MAX: usize = 8 << 20;
 /// Bytes of one frame, header included. Larger payloads travel in memory files.
 pub const FRAME_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of a payload that travels inside its frame.
@@ -114,6 +116,14 @@ pub const BACKTRACE_FRAMES_MAX: usize = 32;
 pub const CHUNK_CALLS_MAX: usize = 4096;
 /// Tasks that wait in a pool before `submit` waits too.
 pub const WAITING_TASKS_MAX: usize = 10_000;
+/// Before the second attempt of a task that is to be tried again, by default.
+pub const RETRY_BASE_TIME: Duration = Duration::from_millis(100);
+/// Between two attempts at most, by default.
+pub const RETRY_MAX_TIME: Duration = Duration::from_secs(10);
+/// Deaths of workers after which a task is not tried again, by default.
+pub const QUARANTINE_DEATHS: u32 = 2;
+/// Events of attempts that wait for a pool's observer before nothing more is started.
+pub const ATTEMPT_EVENTS_MAX: usize = 1024;
 /// Frames taken from one worker before the other events get their turn.
 pub const FRAMES_PER_TURN_MAX: usize = 64;
 /// Memory of all processes of one pool together, in percent of what the machine or the own cgroup has, by default.
@@ -122,6 +132,8 @@ pub const POOL_MEMORY_PERCENT: u64 = 80;
 pub const POOL_PROCESSES_BESIDE: u64 = 256;
 /// Fork servers alive at one time.
 pub const FORK_SERVERS_MAX: usize = 16;
+/// Forks that a fork server is asked for at a time.
+pub const FORKS_ASKED_MAX: usize = 64;
 /// Forks after which a fork server is replaced, so that its children's shared address layout ages.
 pub const FORKS_PER_SERVER_MAX: u64 = 100_000;
 /// Failures in a row to get a worker, after which the tasks that need it fail with the cause.

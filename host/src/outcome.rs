@@ -9,7 +9,7 @@ mod trap;
 mod value;
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
@@ -129,8 +129,8 @@ pub enum NotRun {
     Argument(String),
     /// A task it depends on failed.
     DependencyFailed(String),
-    /// It kept killing its workers.
-    Quarantined,
+    /// It kept killing its workers: how often, and how the last one died.
+    Quarantined(String),
 }
 
 /// Why a worker, module or instance could not be made.
@@ -227,7 +227,7 @@ impl Outcome {
             Self::Deadlock(_) => exit_code::DEADLOCK,
             Self::NotRun(NotRun::Argument(_)) => exit_code::TOO_LARGE,
             Self::NotRun(NotRun::DependencyFailed(_)) => exit_code::DEPENDENCY_FAILED,
-            Self::NotRun(NotRun::Quarantined) => exit_code::QUARANTINED,
+            Self::NotRun(NotRun::Quarantined(_)) => exit_code::QUARANTINED,
             Self::StartFailed(failed) => failed.kind.exit_code(),
             Self::Protocol(_) => exit_code::PROTOCOL,
             Self::Unknown => exit_code::UNKNOWN,
@@ -299,9 +299,7 @@ impl fmt::Display for Outcome {
             Self::NotRun(NotRun::DependencyFailed(name)) => {
                 write!(f, "not run: `{name}`, which it depends on, failed")
             }
-            Self::NotRun(NotRun::Quarantined) => {
-                f.write_str("not run: quarantined, it kept killing its workers")
-            }
+            Self::NotRun(NotRun::Quarantined(deaths)) => write!(f, "not run: quarantined after {deaths}"),
             Self::StartFailed(failed) => write!(f, "{}: {}", failed.kind.label(), failed.detail),
             Self::Protocol(reason) => write!(f, "worker broke the protocol: {reason}"),
             Self::Unknown => f.write_str("how the worker ended is unknown"),
@@ -314,6 +312,8 @@ impl fmt::Display for Outcome {
 pub struct Record {
     /// The task's number, unique within its supervisor.
     pub task: u64,
+    /// The task's tag ([`Task::tag`](crate::Task::tag)).
+    pub tag: Option<u64>,
     /// The task's name.
     pub name: String,
     /// 1 for the first try.
@@ -322,6 +322,12 @@ pub struct Record {
     pub outcome: Outcome,
     /// The worker's process id; `None` when the task never reached a worker.
     pub pid: Option<u32>,
+    /// The worker's number within its supervisor; no two processes have the same.
+    pub worker: Option<u64>,
+    /// When this attempt began to wait for a worker.
+    pub queued_at: SystemTime,
+    /// When the worker acknowledged it; `None` when it never began.
+    pub started_at: Option<SystemTime>,
     /// From the worker's acknowledgement to the end.
     pub wall_time: Duration,
     /// User and system time of the worker, by the kernel's word.

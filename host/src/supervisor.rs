@@ -16,6 +16,7 @@ mod fork_client;
 mod handle;
 mod inbox;
 mod module;
+mod observer;
 mod output;
 pub(crate) mod pool;
 pub(crate) mod process;
@@ -39,12 +40,14 @@ use artifact_store::{ArtifactStore, CacheSettings};
 use dispatcher::{Dispatcher, Settings};
 use event::{Command, Event, PoolId, ProgramSettings, Stop};
 use inbox::Inbox;
+use observer::{Observer, OnAttempt};
 use pool::PoolSettings;
 
 pub use cgroup::memory_bytes;
 pub use event::ChildInfo;
 pub use handle::{Finished, TaskHandle};
 pub use module::{LoadError, Module, ModuleSource, Target, TargetError};
+pub use observer::AttemptEvent;
 pub use output::{Output, OutputChunk, OutputReader, OutputSink, StandardStream, output_channel};
 pub use task::{Task, TaskError};
 
@@ -302,6 +305,12 @@ impl Supervisor {
 
     fn command(&self, command: Command) {
         self.0.inbox.post(Event::Command(command));
+    }
+
+    /// Starts the thread that shows a pool's attempts to whoever watches them.
+    fn observer(&self, pool: PoolId, on_attempt: OnAttempt) -> Result<Arc<Observer>, SupervisorError> {
+        Observer::start(pool, Arc::clone(&self.0.inbox), on_attempt)
+            .map_err(|error| SupervisorError::System(error.to_string()))
     }
 
     /// The pool behind plain processes.

@@ -15,7 +15,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
@@ -264,10 +264,14 @@ impl<I: Stream<Item = Input> + Send + Unpin + 'static> Feed<I> {
 fn not_run(name: &str, because: String) -> Record {
     Record {
         task: 0,
+        tag: None,
         name: name.to_owned(),
         attempt: 0,
         outcome: Outcome::NotRun(NotRun::DependencyFailed(because)),
         pid: None,
+        worker: None,
+        queued_at: SystemTime::now(),
+        started_at: None,
         wall_time: Duration::ZERO,
         cpu_time: Duration::ZERO,
         peak_memory_bytes: None,

@@ -131,6 +131,7 @@ fn defaults(reader: &mut Reader<'_, '_>) -> Settings {
     let mut inner = Reader::new(table.value, table.span, reader.mistakes());
     let settings = settings::read(&mut inner);
     inner.finish(|key| match key {
+        "memory" => Some(", did you mean `max_memory`?".to_owned()),
         "workers" | "halt" => Some("; how the whole batch is run stands in [batch]".to_owned()),
         "module" | "task" | "args" | "kwargs" | "command" | "after" | "group" | "matrix" => {
             Some(format!("; `{key}` stands in each [[task]]"))

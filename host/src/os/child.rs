@@ -72,12 +72,21 @@ impl Child {
         // `posix_spawn`, whose cost does not grow with this process.
         // It writes to no stream of ours: a guest that broke out could write to the host's terminal.
         command.stdin(Stdio::from(control.into_fd())).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = command.spawn()?;
+        let mut child = command.spawn()?;
         let pid = child.id();
         let raw = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
         let raw = raw.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
-        let pidfd = rustix::process::pidfd_open(raw, PidfdFlags::empty())?;
+        let pidfd = rustix::process::pidfd_open(raw, PidfdFlags::empty()).inspect_err(|_| {
+            // No descriptor is left, perhaps. Nobody else would reap it.
+            let _ = child.kill();
+            let _ = child.wait();
+        })?;
         Ok(Self { pidfd, pid, ended: None })
+    }
+
+    /// Lets go of a process that belongs to somebody else here: dropping it then ends nothing.
+    pub(crate) fn disown(mut self) {
+        self.ended = Some((ExitStatus::Unknown, Usage::default()));
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -319,6 +328,23 @@ mod tests {
         assert!(Path::new(&format!("/proc/{pid}")).exists());
         drop(child);
         assert!(!Path::new(&format!("/proc/{pid}")).exists());
+    }
+
+    #[test]
+    fn a_disowned_child_goes_on_and_leaves_no_descriptor() {
+        let owner = spawn("exec sleep 1000");
+        let other = owner.as_fd().try_clone_to_owned().unwrap();
+        let number = other.as_raw_fd();
+        Child::adopt(other).unwrap().disown();
+        assert!(owner.is_alive());
+        // Unless another test opened something under the number meanwhile.
+        let link = std::fs::read_link(format!("/proc/self/fd/{number}"));
+        assert!(link.is_err() || pid_of_number(number) != Some(owner.pid()), "{link:?}");
+    }
+
+    fn pid_of_number(descriptor: i32) -> Option<u32> {
+        let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{descriptor}")).ok()?;
+        text.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()
     }
 
     #[test]

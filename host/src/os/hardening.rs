@@ -128,6 +128,13 @@ impl Drop for DescriptorReserve {
     }
 }
 
+/// Has the kernel end this process before any other when memory runs out: it, and not the host, is where a guest may
+/// have taken it. For ever, and it is inherited.
+pub(crate) fn be_ended_first() {
+    // Where there is no `/proc`, the kernel chooses by size.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
+}
+
 /// Sets how much memory the process may have for data, for the time being: it may be set again. Address
 /// space that is only reserved, and files that are mapped for reading, do not count.
 pub(crate) fn limit_data(bytes: u64) -> io::Result<()> {

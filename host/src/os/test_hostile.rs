@@ -182,6 +182,11 @@ pub(crate) const ATTEMPTS: &[Attempt] = &[
     ("change its capabilities", call!(SYS_capset, &[0x2008_0522_u64, 0], &[0_u64; 3])),
     ("change its user", call!(SYS_setuid, 1)),
     ("become dumpable", call!(SYS_prctl, libc::PR_SET_DUMPABLE, 1, 0, 0, 0)),
+    ("outlive its host", call!(SYS_prctl, libc::PR_SET_PDEATHSIG, 0, 0, 0, 0)),
+    (
+        "be told of its host's end by a signal that it can ignore",
+        call!(SYS_prctl, libc::PR_SET_PDEATHSIG, libc::SIGTERM, 0, 0, 0),
+    ),
     ("drop its parent-death signal's process", call!(SYS_prctl, libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)),
     ("become traceable by anybody", call!(SYS_prctl, libc::PR_SET_PTRACER, -1, 0, 0, 0)),
     ("move its own memory's borders", call!(SYS_prctl, libc::PR_SET_MM, 1, 0, 0, 0)),

@@ -7,10 +7,11 @@
 
 #![forbid(unsafe_code)]
 
+mod description;
+
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{CompileLimits, MODULE_INFO_BYTES_MAX};
-use crate::module_info::ModuleInfo;
 use crate::outcome::StartFailure;
 use crate::policy::SandboxMode;
 use crate::protocol::fork_server::EngineSettings;
@@ -32,6 +33,8 @@ pub(crate) enum Compiled {
     /// The module was refused: as what, and why.
     Refused { kind: StartFailure, detail: String },
 }
+
+pub(crate) use description::{decode_info, encode_info};
 
 const MAGIC: [u8; 8] = *b"wpart\0\0\x01";
 const HEADER_BYTES: u64 = 24;
@@ -85,16 +88,6 @@ impl ArtifactHeader {
     pub(crate) fn code_offset(self) -> u64 {
         (HEADER_BYTES + self.info_bytes).next_multiple_of(CODE_ALIGNMENT)
     }
-}
-
-/// The description's bytes in an artifact file.
-pub(crate) fn encode_info(info: &ModuleInfo) -> Result<Vec<u8>, postcard::Error> {
-    postcard::to_stdvec(info)
-}
-
-/// The description in those bytes.
-pub(crate) fn decode_info(bytes: &[u8]) -> Result<ModuleInfo, ArtifactFileError> {
-    postcard::from_bytes(bytes).map_err(|_| ArtifactFileError("its module description cannot be read"))
 }
 
 #[cfg(test)]

@@ -133,10 +133,14 @@ mod tests {
     fn ran(outcome: Outcome, stdout: &'static [u8], stderr: &'static [u8]) -> Ended {
         let record = Record {
             task: 1,
+            tag: Some(1),
             name: "t#1".to_owned(),
             attempt: 1,
             outcome,
             pid: None,
+            worker: None,
+            queued_at: std::time::UNIX_EPOCH,
+            started_at: None,
             wall_time: Duration::ZERO,
             cpu_time: Duration::ZERO,
             peak_memory_bytes: None,

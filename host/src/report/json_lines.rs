@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use std::borrow::Cow;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -30,6 +30,12 @@ struct Line<'a> {
     peak_memory_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     layers: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queued_at: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started_at: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worker: Option<u64>,
     #[serde(flatten)]
     output: Option<Output>,
 }
@@ -81,6 +87,9 @@ pub fn line(ended: &Ended, with_output: bool) -> Vec<u8> {
             cpu_ms: 0.0,
             peak_memory_bytes: None,
             layers: Vec::new(),
+            queued_at: None,
+            started_at: None,
+            worker: None,
             output: None,
         },
     };
@@ -103,6 +112,9 @@ fn of_record<'a>(ended: &'a Ended, record: &'a Record, with_output: bool) -> Lin
         cpu_ms: milliseconds(record.cpu_time),
         peak_memory_bytes: record.peak_memory_bytes,
         layers: record.layers.iter().map(|layer| layer.label()).collect(),
+        queued_at: Some(seconds(record.queued_at)),
+        started_at: record.started_at.map(seconds),
+        worker: record.worker,
         output: with_output.then(|| Output { stdout: lossy(&record.stdout), stderr: lossy(&record.stderr) }),
     }
 }
@@ -137,6 +149,11 @@ fn trap(outcome: &Outcome) -> Option<TrapField<'_>> {
         panic: trap.panic.as_ref(),
         backtrace: &trap.backtrace,
     })
+}
+
+/// Seconds since 1970, with microseconds as the fraction.
+fn seconds(time: SystemTime) -> f64 {
+    (time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64() * 1e6).round() / 1e6
 }
 
 /// With microseconds as the fraction.

@@ -73,7 +73,7 @@ pub fn left_out(left_out: &LeftOut) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime};
 
     use bytes::Bytes;
 
@@ -83,10 +83,14 @@ mod tests {
     fn written(outcome: Outcome, stdout: &'static str) -> (String, String) {
         let record = Record {
             task: 1,
+            tag: None,
             name: "a(1)".to_owned(),
             attempt: 1,
             outcome,
             pid: None,
+            worker: None,
+            queued_at: SystemTime::now(),
+            started_at: None,
             wall_time: Duration::ZERO,
             cpu_time: Duration::ZERO,
             peak_memory_bytes: None,

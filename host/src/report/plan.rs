@@ -82,7 +82,9 @@ pub fn text(resolved: &Resolved<'_>) -> String {
         how.push("ends with the batch".to_owned());
     }
     if let Some(retries) = entry.bounds.retries.filter(|retries| *retries > 0) {
-        how.push(format!("tried again up to {retries} times"));
+        let times = if retries == 1 { "once".to_owned() } else { format!("up to {retries} times") };
+        let on = entry.bounds.retry_on.map_or(String::new(), |classes| format!(" after {classes}"));
+        how.push(format!("tried again {times}{on}"));
     }
     line(&mut out, "how", &how.join(", "));
     line(&mut out, "limits", &limits_text(resolved.limits));
@@ -162,6 +164,7 @@ pub fn task_json(resolved: &Resolved<'_>, task: &Instance) -> String {
         "workers": entry.workers,
         "daemon": entry.daemon,
         "retries": entry.bounds.retries.unwrap_or(0),
+        "retry_on": entry.bounds.retry_on.map(|classes| classes.to_string()),
         "stdin": task.stdin,
         "limits": limits_json(limits),
         "grants": grants_json(grants),

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
@@ -14,9 +14,11 @@ use crate::os::memory_file::SealedFile;
 use crate::outcome::{CancelledBy, Outcome, Record};
 use crate::policy::Policy;
 use crate::protocol::worker::{Entry, Initializer};
+use crate::retry::RetryPolicy;
 use crate::supervisor::artifact_store::Artifact;
 use crate::supervisor::event::{ModuleSourceBytes, WorkerId};
 use crate::supervisor::handle::HandleState;
+use crate::supervisor::observer::Observer;
 use crate::supervisor::output::Output;
 use crate::supervisor::pool::StartMethod;
 use crate::sync::Grant;
@@ -88,18 +90,49 @@ impl Input {
 #[derive(Debug)]
 pub(super) struct Call {
     pub(super) task: u64,
+    pub(super) tag: Option<u64>,
     pub(super) name: Arc<str>,
     pub(super) attempt: u32,
+    /// When this attempt began to wait.
+    pub(super) queued_at: SystemTime,
     pub(super) input: Input,
     pub(super) output: Output,
     /// Taken when the call ends.
     pub(super) reply: Option<Reply>,
-    /// The attempts that are left after this one fails.
-    pub(super) retries: u32,
+    /// Whether and when it is tried again.
+    pub(super) retry: RetryPolicy,
+    /// Workers that died with it.
+    pub(super) deaths: u32,
     /// How many tasks stand above it that submitted it, one the other.
     pub(super) depth: u32,
     /// The call's place among what may wait in the pool; free again once it runs.
     pub(super) room: Option<OwnedSemaphorePermit>,
+    /// Who watches it.
+    pub(super) observer: Option<Arc<Observer>>,
+}
+
+/// Who gets a record.
+#[derive(Debug)]
+pub(super) struct Answer {
+    task: u64,
+    name: Arc<str>,
+    output: Output,
+    reply: Reply,
+}
+
+impl Answer {
+    pub(super) fn give(self, record: Record) {
+        if let Output::Stream(sink) = &self.output {
+            sink.end(self.task, &self.name);
+        }
+        match self.reply {
+            Reply::Handle(handle) => handle.finish(record),
+            // A stream that was dropped wants no records.
+            Reply::Stream { index, records } => drop(records.send((index, record))),
+            // The dispatcher answers those; one that is gone has no worker left that could ask.
+            Reply::Nested { .. } => {}
+        }
+    }
 }
 
 /// Calls that run one after the other in one fresh instance. Never empty.
@@ -117,9 +150,9 @@ impl Call {
     }
 
     /// The call as it is tried again.
-    pub(super) fn next_attempt(mut self) -> Self {
+    pub(super) fn next_attempt(mut self, queued_at: SystemTime) -> Self {
+        self.queued_at = queued_at;
         self.attempt += 1;
-        self.retries = self.retries.saturating_sub(1);
         self
     }
 
@@ -130,15 +163,11 @@ impl Call {
 
     fn answer(&mut self, record: Record) {
         let Some(reply) = self.reply.take() else { return };
-        if let Output::Stream(sink) = &self.output {
-            sink.end(self.task, &self.name);
-        }
-        match reply {
-            Reply::Handle(handle) => handle.finish(record),
-            // A stream that was dropped wants no records.
-            Reply::Stream { index, records } => drop(records.send((index, record))),
-            // The dispatcher answers those; one that is gone has no worker left that could ask.
-            Reply::Nested { .. } => {}
+        let output = std::mem::replace(&mut self.output, Output::Discard);
+        let answer = Answer { task: self.task, name: Arc::clone(&self.name), output, reply };
+        match &self.observer {
+            Some(observer) => observer.last(record, answer),
+            None => answer.give(record),
         }
     }
 
@@ -146,10 +175,14 @@ impl Call {
     pub(super) fn record_without_worker(&self, outcome: Outcome) -> Record {
         Record {
             task: self.task,
+            tag: self.tag,
             name: self.name.to_string(),
             attempt: self.attempt,
             outcome,
             pid: None,
+            worker: None,
+            queued_at: self.queued_at,
+            started_at: None,
             wall_time: Duration::ZERO,
             cpu_time: Duration::ZERO,
             peak_memory_bytes: None,

@@ -11,7 +11,8 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::limits::{POOL_MEMORY_PERCENT, POOL_PROCESSES_BESIDE};
 use crate::os::cgroup::{self, Group, GroupError, GroupLimits, Site};
@@ -71,8 +72,7 @@ pub fn memory_bytes() -> u64 {
 pub(super) struct PoolGroup {
     group: Group,
     limits: GroupLimits,
-    /// Kills that were counted and explained a death.
-    explained: AtomicU64,
+    kills: Mutex<Kills>,
 }
 
 impl PoolGroup {
@@ -80,7 +80,7 @@ impl PoolGroup {
         let site = site().as_ref().map_err(Absent::of)?;
         let limits = limits.of_group(site, workers);
         let group = Group::make(site, &new_name(), &limits).map_err(|error| Absent::of(&error))?;
-        Ok(Self { group, limits, explained: AtomicU64::new(0) })
+        Ok(Self { group, limits, kills: Mutex::default() })
     }
 
     /// What a process goes in by.
@@ -96,14 +96,19 @@ impl PoolGroup {
     /// A process of the group was killed by a signal that we did not send. What there is to say when that was the
     /// kernel, for memory.
     pub(super) fn explain_kill(&self) -> Option<String> {
-        let kills = self.group.memory_kills();
-        let explained = self.explained.load(Ordering::Relaxed);
-        if kills <= explained {
+        let counted = self.group.memory_kills();
+        let mut kills = self.kills.lock().unwrap_or_else(PoisonError::into_inner);
+        if !kills.explain(counted, Instant::now()) {
             return None;
         }
-        self.explained.store(explained + 1, Ordering::Relaxed);
         let limit = in_words(self.limits.memory_bytes);
         Some(format!("killed by the kernel: the processes of its pool may use {limit} together"))
+    }
+
+    /// A process of the group died of a SIGKILL that we sent. The kernel may have been faster.
+    pub(super) fn note_own_kill(&self) {
+        let counted = self.group.memory_kills();
+        self.kills.lock().unwrap_or_else(PoisonError::into_inner).note_own(counted, Instant::now());
     }
 
     /// Room for the processes of another number of workers.
@@ -111,6 +116,40 @@ impl PoolGroup {
         let limits = GroupLimits { processes: processes_max(workers), ..self.limits };
         if let Err(error) = self.group.set(&limits) {
             tracing::warn!(%error, "a cgroup keeps its old limit");
+        }
+    }
+}
+
+/// How long a death that the kernel has counted may be unknown here. Deaths are told within milliseconds.
+const UNTOLD_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// The kernel's kills for memory in one group. Pure.
+#[derive(Debug, Default)]
+struct Kills {
+    /// So many of them have explained a death.
+    explained: u64,
+    /// So many were counted when one died whom we had killed too, and when that was: the last of them may have been that
+    /// one's, or another's whose death is not told yet.
+    unclear: Option<(u64, Instant)>,
+}
+
+impl Kills {
+    /// Whether one of `counted` kills is left for a death by somebody else's SIGKILL; it is used up then.
+    fn explain(&mut self, counted: u64, now: Instant) -> bool {
+        if let Some((until, since)) = self.unclear
+            && now.saturating_duration_since(since) > UNTOLD_TIME_MAX
+        {
+            self.explained = self.explained.max(until);
+            self.unclear = None;
+        }
+        let is_left = counted > self.explained;
+        self.explained += u64::from(is_left);
+        is_left
+    }
+
+    fn note_own(&mut self, counted: u64, now: Instant) {
+        if counted > self.explained && self.unclear.is_none_or(|(until, _)| until < counted) {
+            self.unclear = Some((counted, now));
         }
     }
 }
@@ -227,6 +266,22 @@ mod tests {
         let own = new_name();
         assert!(!is_abandoned(&own, cgroup::pid_namespace(), cgroup::started_at), "{own}");
         assert_ne!(own, new_name());
+    }
+
+    #[test]
+    fn a_kill_that_was_ours_too_explains_no_later_death() {
+        let (begin, soon) = (Instant::now(), Duration::from_millis(5));
+        let later = begin + 2 * UNTOLD_TIME_MAX;
+        let mut kills = Kills::default();
+        assert!(!kills.explain(0, begin));
+        // The kernel killed two, and we one of them.
+        kills.note_own(2, begin);
+        assert!(kills.explain(2, begin + soon));
+        assert!(!kills.explain(2, later));
+        assert!(kills.explain(3, later) && !kills.explain(3, later));
+        // One of ours that the kernel had no part in.
+        kills.note_own(3, later);
+        assert!(kills.explain(4, later + soon));
     }
 
     #[test]

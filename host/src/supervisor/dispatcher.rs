@@ -16,6 +16,7 @@ mod nested;
 mod objects;
 mod pools;
 mod processes;
+mod retries;
 mod servers;
 mod start;
 mod time;
@@ -43,6 +44,7 @@ use artifacts::Artifacts;
 use deadlocks::Suspects;
 use objects::Unrecovered;
 use pools::Pool;
+use retries::Resting;
 
 /// Poll tokens: what a descriptor is, in the lowest bits, and whose it is.
 const KIND_BITS: u32 = 2;
@@ -54,6 +56,12 @@ const INBOX: u64 = u64::MAX;
 
 fn token(kind: u64, id: u64) -> u64 {
     id << KIND_BITS | kind
+}
+
+/// A number that is another one in each supervisor.
+fn seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0)
 }
 
 /// What a dispatcher is made with.
@@ -85,8 +93,16 @@ impl Settings {
 /// Where a task is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    Waiting { pool: PoolId, server: ServerId, rank: Rank },
-    Running { worker: WorkerId },
+    Waiting {
+        pool: PoolId,
+        server: ServerId,
+        rank: Rank,
+    },
+    Running {
+        worker: WorkerId,
+    },
+    /// Between two attempts.
+    Resting,
 }
 
 /// All state of one supervisor.
@@ -100,6 +116,10 @@ pub(super) struct Dispatcher {
     next_id: u64,
     pools: HashMap<PoolId, Pool>,
     places: HashMap<u64, Place>,
+    /// Calls that wait for their next attempt.
+    resting: HashMap<u64, Resting>,
+    /// What the waits between attempts are drawn from.
+    seed: u64,
     artifacts: Artifacts,
     servers: HashMap<ServerId, Server>,
     server_ids: HashMap<ServerKey, ServerId>,
@@ -133,6 +153,8 @@ impl Dispatcher {
             next_id: 0,
             pools: HashMap::new(),
             places: HashMap::new(),
+            resting: HashMap::new(),
+            seed: seed(),
             artifacts: Artifacts::default(),
             servers: HashMap::new(),
             server_ids: HashMap::new(),
@@ -215,6 +237,7 @@ impl Dispatcher {
             Command::StopAll { pool, how, by } => self.stop_all(pool, how, by),
             Command::Join { pool, reply } => self.join_pool(pool, reply),
             Command::Resize { pool, workers } => self.resize_pool(pool, workers),
+            Command::ObserverRoom { pool } => self.pump(pool),
             Command::OutputRoom => self.resume_paused(),
             Command::Children { reply } => drop(reply.send(self.children())),
             Command::Doctor { reply } => self.examine(reply),
@@ -235,6 +258,7 @@ impl Dispatcher {
             }
             Timer::ProcessAnswer { process, phase } => self.process_timed_out(process, phase),
             Timer::ServerRetry { server } => self.serve(server),
+            Timer::Retry { task } => self.rested(task),
             Timer::Recovery => self.recover_rest(),
             Timer::DeadlockLook => self.look_for_deadlocks(),
             Timer::LateReplies => self.answer_late(),
@@ -248,7 +272,7 @@ impl Dispatcher {
     }
 
     fn sweep_timers(&mut self) {
-        let (workers, processes) = (&self.workers, &self.processes);
+        let (workers, processes, resting) = (&self.workers, &self.processes, &self.resting);
         self.timers.sweep(|timer| match *timer {
             Timer::TaskTime { worker, phase }
             | Timer::CpuTime { worker, phase }
@@ -260,6 +284,7 @@ impl Dispatcher {
             Timer::ProcessAnswer { process, phase } => {
                 processes.get(&process).is_some_and(|process| process.phase == phase)
             }
+            Timer::Retry { task } => resting.contains_key(&task),
             Timer::ServerRetry { .. } | Timer::Recovery | Timer::DeadlockLook | Timer::LateReplies => true,
         });
     }

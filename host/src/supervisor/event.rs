@@ -78,6 +78,8 @@ pub(super) enum Command {
     Join { pool: PoolId, reply: oneshot::Sender<()> },
     /// Another number of workers.
     Resize { pool: PoolId, workers: usize },
+    /// The observer of this pool made room.
+    ObserverRoom { pool: PoolId },
     /// An output reader made room.
     OutputRoom,
     /// The processes that are alive.

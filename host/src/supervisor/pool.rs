@@ -18,6 +18,7 @@ use crate::supervisor::call::{Assignment, Reply};
 use crate::supervisor::cgroup::{Enclosure, PoolLimits};
 use crate::supervisor::event::{Command, PoolId, Stop};
 use crate::supervisor::handle::{HandleState, TaskHandle};
+use crate::supervisor::observer::{AttemptEvent, Observer, OnAttempt};
 use crate::supervisor::scheduler::Staffing;
 use crate::supervisor::task::Task;
 use crate::supervisor::{Supervisor, SupervisorError};
@@ -48,6 +49,8 @@ pub(super) struct PoolSettings {
     pub(super) lent: Arc<Lent>,
     /// The cgroup around its processes.
     pub(super) enclosure: Enclosure,
+    /// Who watches its attempts.
+    pub(super) observer: Option<Arc<Observer>>,
 }
 
 impl PoolSettings {
@@ -55,7 +58,7 @@ impl PoolSettings {
     pub(super) fn for_processes() -> Self {
         let (workers, lent) = (usize::MAX, Arc::default());
         let enclosure = Enclosure::make(&PoolLimits::default(), workers);
-        Self { workers, max_tasks_per_worker: 1, ahead: false, lent, enclosure }
+        Self { workers, max_tasks_per_worker: 1, ahead: false, lent, enclosure, observer: None }
     }
 
     pub(super) fn staffing(&self) -> Staffing {
@@ -66,7 +69,7 @@ impl PoolSettings {
 }
 
 /// Makes a [`Pool`]; `Pool::builder()` lists every default.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct PoolBuilder {
     supervisor: Option<Supervisor>,
     workers: usize,
@@ -75,6 +78,13 @@ pub struct PoolBuilder {
     chunksize: usize,
     initializer: Option<Task>,
     limits: PoolLimits,
+    on_attempt: Option<OnAttempt>,
+}
+
+impl std::fmt::Debug for PoolBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PoolBuilder").field("workers", &self.workers).finish_non_exhaustive()
+    }
 }
 
 impl PoolBuilder {
@@ -141,11 +151,21 @@ impl PoolBuilder {
         self
     }
 
+    /// Calls this with each start and each end of an attempt, in their order, on a thread of its own; of tasks that tasks
+    /// submit too. Only after it has returned from a task's last event does anybody else get the task's record, so
+    /// it must not wait for a task of this pool. While it is 1024 events behind, nothing more is started. A panic in it is
+    /// logged.
+    #[must_use]
+    pub fn on_attempt(mut self, observer: impl Fn(&AttemptEvent) + Send + Sync + 'static) -> Self {
+        self.on_attempt = Some(Arc::new(observer));
+        self
+    }
+
     /// Makes the pool, and its cgroup where one can be made. No process is started before the first task.
     ///
     /// # Errors
     ///
-    /// When there is no supervisor, or the initializer is no task of the SDK.
+    /// When there is no supervisor, the initializer is no task of the SDK, or there is no thread for the observer.
     pub fn build(self) -> Result<Pool, SupervisorError> {
         let supervisor = match self.supervisor {
             Some(supervisor) => supervisor,
@@ -158,9 +178,16 @@ impl PoolBuilder {
         let (workers, max_tasks_per_worker) = (self.workers, self.max_tasks_per_worker);
         let lent = Arc::<Lent>::default();
         let enclosure = Enclosure::make(&self.limits, workers);
-        let settings =
-            PoolSettings { workers, max_tasks_per_worker, ahead: true, lent: Arc::clone(&lent), enclosure };
         let pool = supervisor.new_id();
+        let observer = self.on_attempt.map(|on_attempt| supervisor.observer(pool, on_attempt)).transpose()?;
+        let settings = PoolSettings {
+            workers,
+            max_tasks_per_worker,
+            ahead: true,
+            lent: Arc::clone(&lent),
+            enclosure,
+            observer: observer.clone(),
+        };
         supervisor.command(Command::OpenPool { pool, settings });
         let inner = Inner {
             pool,
@@ -172,6 +199,7 @@ impl PoolBuilder {
             workers: std::sync::atomic::AtomicUsize::new(workers),
             room: Arc::new(Semaphore::new(WAITING_TASKS_MAX)),
             lent,
+            observer,
         };
         Ok(Pool(Arc::new(inner)))
     }
@@ -189,6 +217,7 @@ struct Inner {
     workers: std::sync::atomic::AtomicUsize,
     room: Arc<Semaphore>,
     lent: Arc<Lent>,
+    observer: Option<Arc<Observer>>,
 }
 
 impl Drop for Inner {
@@ -235,6 +264,7 @@ impl Pool {
             chunksize: 1,
             initializer: None,
             limits: PoolLimits::default(),
+            on_attempt: None,
         }
     }
 
@@ -274,7 +304,7 @@ impl Pool {
     fn submit_with(&self, task: &Task, room: OwnedSemaphorePermit) -> TaskHandle {
         let (state, id) = (HandleState::new(), self.0.supervisor.new_id());
         let handle = TaskHandle::new(id, task.shared_name(), Arc::clone(&state), self.0.supervisor.clone());
-        if let Some(mut call) = task.call(id, Reply::Handle(state)) {
+        if let Some(mut call) = task.call(id, Reply::Handle(state), self.0.observer.as_ref()) {
             call.room = Some(room);
             self.dispatch(Assignment { shape: Arc::new(self.shape(task)), calls: vec![call] });
         }
@@ -307,6 +337,10 @@ impl Pool {
         self.0.supervisor.command(Command::Join { pool: self.0.pool, reply });
         // A dispatcher that has ended has nothing left.
         let _ = joined.await;
+        if let Some(observer) = &self.0.observer {
+            // So has its thread.
+            let _ = observer.flush().await;
+        }
     }
 
     /// Ends every task: those that wait are cancelled, running ones are asked to stop, interrupted after

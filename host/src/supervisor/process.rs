@@ -79,7 +79,7 @@ impl Process {
         let task = self.task.name(name);
         let (state, id) = (HandleState::new(), supervisor.new_id());
         let handle = TaskHandle::new(id, task.shared_name(), Arc::clone(&state), supervisor.clone());
-        if let Some(call) = task.call(id, Reply::Handle(state)) {
+        if let Some(call) = task.call(id, Reply::Handle(state), None) {
             let shape = Arc::new(task.shape(self.start_method, None));
             let assignment = Box::new(Assignment { shape, calls: vec![call] });
             supervisor.command(Command::Submit { pool: supervisor.process_pool(), assignment });

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 
@@ -12,8 +13,10 @@ use crate::limits::{Limits, NAME_BYTES_MAX};
 use crate::outcome::{NotRun, Outcome};
 use crate::policy::Policy;
 use crate::protocol::worker::{Entry, Initializer};
+use crate::retry::RetryPolicy;
 use crate::supervisor::call::{Call, CallShape, Input, Reply};
 use crate::supervisor::module::Target;
+use crate::supervisor::observer::Observer;
 use crate::supervisor::output::Output;
 use crate::supervisor::pool::StartMethod;
 use crate::sync::{self, Grant, GrantError};
@@ -47,7 +50,8 @@ pub struct Task {
     output: Output,
     grants: Vec<Grant>,
     priority: i32,
-    retries: u32,
+    retry: RetryPolicy,
+    tag: Option<u64>,
 }
 
 impl Task {
@@ -67,7 +71,8 @@ impl Task {
             output: Output::Capture,
             grants: Vec::new(),
             priority: 0,
-            retries: 0,
+            retry: RetryPolicy::default(),
+            tag: None,
         }
     }
 
@@ -160,7 +165,22 @@ impl Task {
     /// How often it is tried again when an attempt fails in any way but being cancelled. 0 by default.
     #[must_use]
     pub fn retries(mut self, retries: u32) -> Self {
-        self.retries = retries;
+        self.retry.retries = retries;
+        self
+    }
+
+    /// Whether and when it is tried again: how often, after which endings, after what time. `RetryPolicy::default()`
+    /// lists every default.
+    #[must_use]
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = policy;
+        self
+    }
+
+    /// A number that its records and events carry, by which a batch knows its input. None by default.
+    #[must_use]
+    pub fn tag(mut self, tag: u64) -> Self {
+        self.tag = Some(tag);
         self
     }
 
@@ -240,7 +260,7 @@ impl Task {
     }
 
     /// The call; `None` when it is refused, and then its caller has the record already.
-    pub(super) fn call(&self, task: u64, reply: Reply) -> Option<Call> {
+    pub(super) fn call(&self, task: u64, reply: Reply, observer: Option<&Arc<Observer>>) -> Option<Call> {
         let input = self.input().and_then(|bytes| {
             Input::new(bytes).map_err(|error| format!("the arguments cannot be stored: {error}"))
         });
@@ -248,10 +268,21 @@ impl Task {
             Ok(input) => (input, None),
             Err(reason) => (Input::Inline(Bytes::new()), Some(reason)),
         };
-        let name = Arc::clone(&self.name);
-        let (output, retries) = (self.output.clone(), self.retries);
-        let call =
-            Call { task, name, attempt: 1, input, output, reply: Some(reply), retries, depth: 0, room: None };
+        let call = Call {
+            task,
+            tag: self.tag,
+            name: Arc::clone(&self.name),
+            attempt: 1,
+            queued_at: SystemTime::now(),
+            input,
+            output: self.output.clone(),
+            reply: Some(reply),
+            retry: self.retry,
+            deaths: 0,
+            depth: 0,
+            room: None,
+            observer: observer.cloned(),
+        };
         let Some(reason) = refused else { return Some(call) };
         let record = call.record_without_worker(Outcome::NotRun(NotRun::Argument(reason)));
         call.finish(record);

@@ -24,6 +24,8 @@ pub(super) enum Timer {
     InterruptAnswer { worker: WorkerId, phase: u64 },
     /// An exec'ed process did not answer in time.
     ProcessAnswer { process: ProcessId, phase: u64 },
+    /// The wait before the next attempt at a task is over.
+    Retry { task: u64 },
     /// Another try to start a fork server.
     ServerRetry { server: ServerId },
     /// Another try to take back what the dead held in shared memory.
@@ -50,6 +52,13 @@ impl Timers {
     pub(super) fn set(&mut self, at: Instant, timer: Timer) {
         self.next += 1;
         self.entries.insert((at, self.next), timer);
+    }
+
+    /// The same for a time that somebody chose: one that no clock shows never comes.
+    pub(super) fn set_after(&mut self, now: Instant, time: Duration, timer: Timer) {
+        if let Some(at) = now.checked_add(time) {
+            self.set(at, timer);
+        }
     }
 
     /// Forgets deadlines that mean nothing any more, whenever their number has doubled: those of tasks
@@ -85,6 +94,15 @@ mod tests {
             timers.sweep(|timer| matches!(timer, Timer::Grace { worker: 99_999, .. }));
         }
         assert!(timers.entries.len() <= SWEEP_MIN, "{} are left", timers.entries.len());
+    }
+
+    #[test]
+    fn a_time_that_no_clock_shows_never_comes() {
+        let (start, mut timers) = (Instant::now(), Timers::default());
+        timers.set_after(start, Duration::MAX, Timer::Recovery);
+        assert_eq!(timers.until_next(start), None);
+        timers.set_after(start, Duration::from_secs(1), Timer::Recovery);
+        assert_eq!(timers.until_next(start), Some(Duration::from_secs(1)));
     }
 
     #[test]

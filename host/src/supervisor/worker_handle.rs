@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::BytesMut;
 
@@ -15,8 +15,9 @@ use crate::policy::Layer;
 use crate::protocol::worker::{Stream, WaitOn};
 use crate::supervisor::call::{Call, CallShape};
 use crate::supervisor::cgroup::PoolGroup;
-use crate::supervisor::event::{PoolId, ProcessId};
+use crate::supervisor::event::{PoolId, ProcessId, WorkerId};
 use crate::supervisor::fork_client::ServerId;
+use crate::supervisor::observer::{AttemptEvent, Unseen};
 use crate::supervisor::scheduler::Rank;
 use crate::supervisor::verdict::{Evidence, Intent, Said, or_cpu_time, or_deadlock, verdict};
 use crate::sync::{Departure, Token};
@@ -97,6 +98,7 @@ pub(super) enum Stage {
 /// An assignment that a worker was given.
 #[derive(Debug)]
 pub(super) struct Running {
+    pub(super) worker: WorkerId,
     pub(super) shape: Arc<CallShape>,
     /// Task number of the first call, which names the assignment on the wire.
     pub(super) first_task: u64,
@@ -120,24 +122,30 @@ pub(super) struct Running {
 #[derive(Debug)]
 pub(super) struct Facts {
     pub(super) started: Instant,
+    /// By the wall clock; `None` until it was acknowledged.
+    pub(super) started_at: Option<SystemTime>,
     pub(super) cpu_before: Duration,
     pub(super) stdout: BytesMut,
     pub(super) stderr: BytesMut,
     pub(super) output_bytes: u64,
     pub(super) log_bytes: u64,
     pub(super) progress: Option<(u64, Option<u64>)>,
+    /// The progress on its way to the observer.
+    pub(super) unseen: Option<Arc<Unseen>>,
 }
 
 impl Facts {
     pub(super) fn new(now: Instant, cpu_before: Duration) -> Self {
         Self {
             started: now,
+            started_at: None,
             cpu_before,
             stdout: BytesMut::new(),
             stderr: BytesMut::new(),
             output_bytes: 0,
             log_bytes: 0,
             progress: None,
+            unseen: None,
         }
     }
 
@@ -152,6 +160,7 @@ impl Facts {
 /// A call that ended, before its verdict.
 #[derive(Debug)]
 pub(super) struct Ended {
+    pub(super) worker: WorkerId,
     pub(super) call: Call,
     pub(super) shape: Arc<CallShape>,
     pub(super) said: Option<Said>,
@@ -175,16 +184,20 @@ pub(super) struct Measured {
 impl Ended {
     /// The call with the record that its caller gets.
     pub(super) fn judge(self, pid: Option<u32>, layers: &[Layer], measured: Measured) -> (Call, Record) {
-        let Self { call, shape, said, intent, facts, wall_time, deadlock, .. } = self;
+        let Self { worker, call, shape, said, intent, facts, wall_time, deadlock, .. } = self;
         let cpu_time = measured.cpu_time.saturating_sub(facts.cpu_before);
         let outcome = or_deadlock(verdict(said, intent, measured.evidence), deadlock);
         let outcome = or_cpu_time(outcome, cpu_time, shape.limits.cpu_time);
         let record = Record {
             task: call.task,
+            tag: call.tag,
             name: call.name.to_string(),
             attempt: call.attempt,
             outcome,
             pid,
+            worker: Some(worker),
+            queued_at: call.queued_at,
+            started_at: facts.started_at,
             wall_time,
             cpu_time,
             peak_memory_bytes: measured.peak_memory_bytes,
@@ -237,6 +250,20 @@ impl WorkerHandle {
         match &mut self.stage {
             Stage::Running(running) => Some(running),
             _ => None,
+        }
+    }
+
+    /// The running call begins: whoever watches it is told.
+    pub(super) fn tell_started(&mut self) {
+        let pid = self.pid();
+        let Some(running) = self.running() else { return };
+        let at = SystemTime::now();
+        running.facts.started_at = Some(at);
+        let worker = running.worker;
+        let Some(Some(call)) = running.calls.front() else { return };
+        if let Some(observer) = &call.observer {
+            let (task, tag, name, attempt) = (call.task, call.tag, Arc::clone(&call.name), call.attempt);
+            observer.started(AttemptEvent::Started { task, tag, name, attempt, pid, worker, at });
         }
     }
 

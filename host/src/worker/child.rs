@@ -73,6 +73,7 @@ fn begin() -> std::io::Result<PacketSocket> {
     // rustix reads it from `/proc` on the first question where the kernel does not tell otherwise.
     let _ = rustix::param::page_size();
     signals::reset();
+    hardening::be_ended_first();
     hardening::close_descriptors_from(FIRST_OTHER)?;
     hardening::lead_new_session()?;
     hardening::die_with_parent()?;

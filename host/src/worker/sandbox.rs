@@ -158,19 +158,21 @@ fn try_all(profile: &Profile<'_>, proof: fn(Layer) -> Result<(), String>) -> Vec
         [Layer::NotDumpable, Layer::ResourceLimits, Layer::NoNewPrivileges, Layer::Landlock, Layer::Seccomp]
     {
         // A layer that a test wants missing is not entered.
-        let entered = fault::layer(layer).map_err(Cause::Missing).and_then(|()| enter_layer(layer, profile));
+        let has_root = tried.iter().any(|(layer, entered)| *layer == Layer::EmptyRoot && entered.is_ok());
+        let wanted = fault::layer(layer).map_err(Cause::Missing);
+        let entered = wanted.and_then(|()| enter_layer(layer, profile, has_root));
         tried.push(proven((layer, entered)));
     }
     tried
 }
 
-fn enter_layer(layer: Layer, profile: &Profile<'_>) -> Result<(), Cause> {
+fn enter_layer(layer: Layer, profile: &Profile<'_>, has_root: bool) -> Result<(), Cause> {
     match layer {
         Layer::NotDumpable => Ok(hardening::forbid_dumps()?),
         Layer::ResourceLimits => Ok(limit_resources()?),
         Layer::NoNewPrivileges => Ok(hardening::forbid_new_privileges()?),
         Layer::Landlock => landlock::enter(profile.dirs()).map_err(Cause::Missing),
-        Layer::Seccomp => seccomp::enter(profile).map_err(Cause::Missing),
+        Layer::Seccomp => seccomp::enter(profile, has_root).map_err(Cause::Missing),
         // They stand already: `place` entered them, or the start of the process.
         _ => Ok(()),
     }

@@ -85,3 +85,9 @@ fn a_fork_server_is_replaced_after_as_many_forks_as_it_may_make() {
 fn a_stopped_fork_server_is_replaced() {
     println!("{}", scenario("server-stopped", &[]).run().expect(0).records()[0]);
 }
+
+/// T21: a fork server that reads nothing holds the host up in nothing, however many workers are wanted of it.
+#[test]
+fn a_stopped_fork_server_of_a_crowd_holds_nobody_up() {
+    println!("{}", scenario("server-stopped-in-a-crowd", &[]).run().expect(0).records()[0]);
+}

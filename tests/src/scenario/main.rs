@@ -87,6 +87,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("blocking", process::blocking),
     ("server-killed", starting::server_killed),
     ("server-stopped", starting::server_stopped),
+    ("server-stopped-in-a-crowd", starting::server_stopped_in_a_crowd),
     ("server-replaced", starting::server_replaced),
     ("one-module-cannot-start", starting::one_module_cannot_start),
     ("stops", stopping::running),

@@ -70,6 +70,33 @@ pub fn server_stopped(_: &[String]) {
     });
 }
 
+/// The fork server reads nothing any more after its first fork, while hundreds of workers are wanted of it: the host goes
+/// on, and cancels what waits.
+pub fn server_stopped_in_a_crowd(_: &[String]) {
+    const CROWD: i64 = 400;
+    let builder = Supervisor::builder().fault("fork-server-after-clone:hang");
+    let supervisor = builder.build().expect("a supervisor");
+    support::block_on(async {
+        let module = support::guests(&supervisor).await;
+        let pool = support::pool(&supervisor, CROWD as usize).build().expect("a pool");
+        let mut waiting = Vec::new();
+        for n in 0..CROWD {
+            waiting.push(pool.submit(call(&module, "add", (n, 1))).await.expect("a handle"));
+        }
+        // A fork server leads its group, its workers are led by it.
+        let is_led =
+            |pid: &u32| support::status(*pid, "NSpgid").is_some_and(|group| group != pid.to_string());
+        support::until("a worker was forked", || support::children().iter().any(is_led)).await;
+        let begun = Instant::now();
+        waiting.iter().for_each(|handle| handle.cancel());
+        for handle in waiting {
+            let record = support::patiently("a cancelled task", async { handle.await }).await;
+            assert!(matches!(record.outcome, Outcome::Cancelled(_)), "{}", record.outcome);
+        }
+        say(&json!({ "cancelled_ms": ms(begun.elapsed()) }));
+    });
+}
+
 /// One module gets no fork server, because the program has gone in the meantime: its tasks fail with the
 /// cause, the other module goes on, and once the program is back it runs too.
 pub fn one_module_cannot_start(_: &[String]) {

@@ -65,6 +65,7 @@ impl<'a, 'i> Reader<'a, 'i> {
                 nothing if nothing.is_empty() => {
                     let mut known = self.known.clone();
                     known.sort_unstable();
+                    known.dedup();
                     format!("; the keys here are {}", known.join(", "))
                 }
                 hint => hint,
@@ -215,7 +216,10 @@ pub(super) fn json(node: &Node<'_>) -> Result<Value, Mistake> {
         DeValue::Integer(number) => match integer(number) {
             Some(number) => Value::from(number),
             None => {
-                return Err(Mistake::at(&node.span(), "the number has more than 64 bits; write it as a text"));
+                return Err(Mistake::at(
+                    &node.span(),
+                    "the number has more than 64 bits; write it as a text",
+                ));
             }
         },
         DeValue::Float(number) => {

@@ -105,6 +105,12 @@ fn settings() -> Vec<Key> {
         ("max_output", size("Standard output and error of a task together.")),
         ("grace_period", time("How long a task may go on that was asked to stop; by default 2s.")),
         ("retries", number("How often a failed task is tried again; by default 0.", 0)),
+        (
+            "retry_on",
+            texts(
+                "After which endings: failed, exit, trap, limit, timeout, crash, deadlock, start; by default any.",
+            ),
+        ),
         ("priority", json!({ "type": "integer", "description": "Higher starts first; by default 0." })),
         ("stdin", text("A file that the task reads as its standard input; may have places.")),
         ("argv0", text("What a WASI command sees as its own name.")),

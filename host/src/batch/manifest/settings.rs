@@ -8,6 +8,7 @@ use super::mistake::At;
 use super::reader::{Reader, in_order};
 use crate::limits::RETRIES_MAX;
 use crate::policy::DirAccess;
+use crate::retry::OutcomeClasses;
 
 /// What a task may use and touch, as far as it was said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,6 +50,8 @@ pub struct Bounds {
     pub grace_period: Option<Duration>,
     /// How often it is tried again.
     pub retries: Option<u32>,
+    /// After which endings.
+    pub retry_on: Option<OutcomeClasses>,
 }
 
 impl Bounds {
@@ -63,6 +66,7 @@ impl Bounds {
             max_output: self.max_output.or(other.max_output),
             grace_period: self.grace_period.or(other.grace_period),
             retries: self.retries.or(other.retries),
+            retry_on: self.retry_on.or(other.retry_on),
         }
     }
 }
@@ -95,6 +99,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>) -> Settings {
             max_output: reader.size("max_output").map(|at| at.value),
             grace_period: reader.time("grace_period").map(|at| at.value),
             retries: retries.and_then(|retries| u32::try_from(retries).ok()),
+            retry_on: retry_on(reader),
         },
         priority: priority.and_then(|priority| i32::try_from(priority).ok()),
         stdin: reader.string("stdin"),
@@ -105,6 +110,18 @@ pub(super) fn read(reader: &mut Reader<'_, '_>) -> Settings {
         inherit_env: reader.boolean("inherit_env").is_some_and(|at| at.value),
         shared: reader.strings("shared"),
     }
+}
+
+/// A list of classes of endings.
+fn retry_on(reader: &mut Reader<'_, '_>) -> Option<OutcomeClasses> {
+    let words = reader.strings("retry_on");
+    for word in &words {
+        if let Err(error) = word.value.parse::<OutcomeClasses>() {
+            reader.wrong(&word.span, error.to_string());
+        }
+    }
+    let words: Vec<&str> = words.iter().map(|word| word.value.as_str()).collect();
+    if words.is_empty() { None } else { words.join(",").parse().ok() }
 }
 
 fn dirs(reader: &mut Reader<'_, '_>) -> Vec<At<Dir>> {

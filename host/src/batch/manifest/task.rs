@@ -48,7 +48,7 @@ pub enum CallEntry {
         kwargs: Vec<(At<String>, Value)>,
     },
     /// A WASI command with these arguments.
-    Command(At<Vec<String>>),
+    Command(At<Vec<At<String>>>),
 }
 
 /// How many tasks an entry is.
@@ -157,7 +157,7 @@ fn call(reader: &mut Reader<'_, '_>, inputs: &Inputs) -> CallEntry {
     let kwargs = kwargs(reader);
     if has_command {
         let span = reader.node("command").map_or(reader.span(), Node::span);
-        let command = reader.strings("command").into_iter().map(|at| at.value).collect();
+        let command = reader.strings("command");
         if task.is_some() || has_args {
             let message = "`command` is for a WASI command, `task`, `args` and `kwargs` are for a task: \
                            a task has one of the two";

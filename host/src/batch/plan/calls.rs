@@ -69,7 +69,7 @@ fn command(
     defaults: &Settings,
     module: &ModuleInfo,
     inputs: &Inputs,
-    argv: &At<Vec<String>>,
+    argv: &At<Vec<At<String>>>,
     mistakes: &mut Vec<Mistake>,
 ) -> Option<Call> {
     if !module.is_command {
@@ -78,14 +78,14 @@ fn command(
     }
     let axes = inputs.axes();
     for text in &argv.value {
-        if let Err(reason) = inputs.with_places(|| places::check(text, &axes)) {
-            mistakes.push(Mistake::at(&argv.span, reason));
+        if let Err(reason) = inputs.with_places(|| places::check(&text.value, &axes)) {
+            mistakes.push(Mistake::at(&text.span, reason));
         }
     }
-    let has_place = |text: &String| text.contains('{');
+    let has_place = |text: &At<String>| text.value.contains('{');
     let stdin = task.settings.stdin.as_ref().or(defaults.stdin.as_ref());
     if let Inputs::Lines { .. } = inputs
-        && !argv.value.iter().chain(stdin.map(|stdin| &stdin.value)).any(has_place)
+        && !argv.value.iter().chain(stdin).any(has_place)
     {
         let message = "no argument says where each line goes: write `{}` in one of them";
         mistakes.push(Mistake::at(&argv.span, message));
@@ -93,7 +93,7 @@ fn command(
     let file_name = task.module.value.rsplit('/').find(|part| !part.is_empty()).unwrap_or("module");
     let argv0 = task.settings.argv0.clone().or_else(|| defaults.argv0.clone());
     let argv0 = argv0.unwrap_or_else(|| file_name.to_owned());
-    Some(Call::Command { argv0, argv: argv.value.clone() })
+    Some(Call::Command { argv0, argv: argv.value.iter().map(|text| text.value.clone()).collect() })
 }
 
 fn function(

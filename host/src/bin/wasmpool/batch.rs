@@ -131,6 +131,7 @@ fn bounds(args: &Batch) -> Bounds {
         max_output: options.max_output,
         grace_period: None,
         retries: args.batch.retries,
+        retry_on: None,
     }
 }
 

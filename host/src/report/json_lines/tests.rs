@@ -1,5 +1,7 @@
 //! Lines as programs read them.
 
+use std::time::UNIX_EPOCH;
+
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -11,10 +13,14 @@ use crate::policy::Layer;
 fn ended(outcome: Outcome) -> Ended {
     let record = Record {
         task: 9,
+        tag: Some(2),
         name: "square#2".to_owned(),
         attempt: 1,
         outcome,
         pid: Some(4711),
+        worker: Some(3),
+        queued_at: UNIX_EPOCH + Duration::from_micros(1_250_000),
+        started_at: Some(UNIX_EPOCH + Duration::from_micros(1_500_250)),
         wall_time: Duration::from_micros(1500),
         cpu_time: Duration::from_nanos(250_400),
         peak_memory_bytes: Some(4096),
@@ -44,7 +50,7 @@ fn a_success_has_every_field_in_order() {
         text(succeeded(Encoding::Json, b"16")),
         concat!(
             r#"{"seq":2,"name":"square#2","outcome":"succeeded","exit_code":0,"value":16,"attempt":1,"pid":4711,"#,
-            r#""wall_ms":1.5,"cpu_ms":0.25,"peak_memory_bytes":4096,"layers":["seccomp"]}"#,
+            r#""wall_ms":1.5,"cpu_ms":0.25,"peak_memory_bytes":4096,"layers":["seccomp"],"queued_at":1.25,"started_at":1.50025,"worker":3}"#,
             "\n"
         )
     );

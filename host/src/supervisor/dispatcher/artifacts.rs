@@ -145,7 +145,7 @@ impl Dispatcher {
         let bytes = crate::protocol::frame::encode(&frame).map_err(std::io::Error::other)?;
         process_entry.socket.send(&bytes, &[wanted.module.file.as_fd(), output.as_fd()])?;
         let phase = process_entry.phase;
-        self.timers.set(Instant::now() + limits.wall_time(), Timer::ProcessAnswer { process, phase });
+        self.timers.set_after(Instant::now(), limits.wall_time(), Timer::ProcessAnswer { process, phase });
         Ok(())
     }
 
@@ -180,20 +180,7 @@ impl Dispatcher {
 
     fn compile_death(&self, key: ArtifactKey, status: ExitStatus) -> StartFailed {
         let limits = self.artifacts.wanted.get(&key).map(|wanted| self.compile_limits(&wanted.module));
-        let limits = limits.map_or(String::new(), |limits| {
-            format!(
-                " (limits: {} s of CPU time, --compile-time raises it; {} MiB of memory, --compile-memory raises it)",
-                limits.cpu_time.as_secs(),
-                limits.memory_bytes >> 20
-            )
-        });
-        let how = match status {
-            ExitStatus::Signaled(signal) if signal == libc::SIGXCPU => "used up its CPU time".to_owned(),
-            ExitStatus::Signaled(signal) => format!("was ended by signal {signal}"),
-            ExitStatus::Exited(code) => format!("ended with code {code} and without an answer"),
-            ExitStatus::Unknown => "ended in an unknown way".to_owned(),
-        };
-        StartFailed { kind: StartFailure::Compilation, detail: format!("the compile worker {how}{limits}") }
+        StartFailed { kind: StartFailure::Compilation, detail: cause_of_death(status, limits) }
     }
 
     fn artifact_settled(&mut self, key: ArtifactKey, settled: Result<Arc<Artifact>, StartFailed>) {
@@ -210,11 +197,58 @@ impl Dispatcher {
     }
 }
 
+/// What a compile worker died of, and what raises the limit that it met.
+fn cause_of_death(status: ExitStatus, limits: Option<CompileLimits>) -> String {
+    let limits = limits.map(|limits| (limits.cpu_time.as_secs(), limits.memory_bytes >> 20));
+    let time = limits.map(|(time, _)| format!("{time} s of CPU time, --compile-time raises it"));
+    let memory = limits.map(|(_, memory)| format!("{memory} MiB of memory, --compile-memory raises it"));
+    let (how, limit) = match status {
+        ExitStatus::Signaled(libc::SIGXCPU) => ("used up its CPU time".to_owned(), time),
+        // Rust ends a program so that gets no memory.
+        ExitStatus::Signaled(libc::SIGABRT) => ("ran out of memory and aborted".to_owned(), memory),
+        other => {
+            let how = match other {
+                ExitStatus::Signaled(signal) => format!("was ended by signal {signal}"),
+                ExitStatus::Exited(code) => format!("ended with code {code} and without an answer"),
+                ExitStatus::Unknown => "ended in an unknown way".to_owned(),
+            };
+            (how, time.zip(memory).map(|(time, memory)| format!("{time}; {memory}")))
+        }
+    };
+    let limit = limit.map_or(String::new(), |limit| format!(" (limit: {limit})"));
+    format!("the compile worker {how}{limit}")
+}
+
 /// The answer that a compile worker sent just before it ended.
 fn read_last_word(socket: &PacketSocket, buffer: &mut [u8]) -> Option<Result<(), StartFailed>> {
     use crate::os::socket::Received;
     match socket.try_receive(buffer) {
         Ok(Received::Packet(length, _)) => super::processes::compile_answer(&buffer[..length]).ok(),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_that_a_compile_worker_met_is_named_with_what_raises_it() {
+        let limits = Some(CompileLimits::for_module(1));
+        let said = |status| cause_of_death(status, limits);
+        for (status, named, unnamed) in [
+            (ExitStatus::Signaled(libc::SIGABRT), "memory", "time"),
+            (ExitStatus::Signaled(libc::SIGXCPU), "time", "memory"),
+        ] {
+            let said = said(status);
+            assert!(said.contains(&format!("--compile-{named}")), "{said}");
+            assert!(!said.contains(&format!("--compile-{unnamed}")) && !said.contains("signal"), "{said}");
+        }
+        assert_eq!(
+            said(ExitStatus::Signaled(libc::SIGSEGV)),
+            "the compile worker was ended by signal 11 (limit: 32 s of CPU time, --compile-time raises it; \
+             1056 MiB of memory, --compile-memory raises it)"
+        );
+        assert!(!cause_of_death(ExitStatus::Unknown, None).contains("limit"));
     }
 }

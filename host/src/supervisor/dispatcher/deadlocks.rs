@@ -130,7 +130,9 @@ impl Dispatcher {
             shape.into_iter().chain(entry.holding.as_ref().map(|holding| &holding.shape))
         });
         let waiting = self.pools.values().flat_map(|pool| pool.waiting.values());
-        let waiting = waiting.map(|assignment| &assignment.shape);
+        let waiting = waiting
+            .map(|assignment| &assignment.shape)
+            .chain(self.resting.values().map(|resting| &resting.shape));
         let over = self.unrecovered.iter().map(|over| &over.holding.shape);
         let (mut seen, mut held) = (HashSet::new(), HashMap::new());
         for shape in stages.chain(waiting).chain(over) {
@@ -180,6 +182,8 @@ impl Dispatcher {
         match waiting.on {
             WaitOn::Task { task } => match self.places.get(&task)? {
                 Place::Running { worker } => Some(Needs::AnyOf(vec![*actors.node_of_worker.get(worker)?])),
+                // It goes on by itself.
+                Place::Resting => None,
                 Place::Waiting { pool, .. } => Some(Needs::AnyOf(vec![*actors.node_of_pool.get(pool)?])),
             },
             WaitOn::Object { grant, what } => {
@@ -212,6 +216,8 @@ impl Dispatcher {
             self.workers.values().filter(|entry| ends(entry)).filter_map(|entry| entry.holding.as_ref());
         if ending.any(|holding| shares(&holding.shape))
             || self.unrecovered.iter().any(|over| shares(&over.holding.shape))
+            // One that is tried again in a while can act then.
+            || self.resting.values().any(|resting| shares(&resting.shape))
         {
             return None;
         }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::Dispatcher;
-use crate::limits::FRAMES_PER_TURN_MAX;
+use crate::limits::{BACKTRACE_FRAMES_MAX, FRAMES_PER_TURN_MAX, MESSAGE_BYTES_MAX};
 use crate::os::memory_file::SealedFile;
 use crate::os::socket::Received;
 use crate::outcome::{Encoding, LimitKind};
@@ -20,6 +20,7 @@ use crate::protocol::frame;
 use crate::protocol::worker::{Body, Claim, FromWorker, LogLevel, Stream};
 use crate::supervisor::call::Reply;
 use crate::supervisor::event::{Command, Event, WorkerId};
+use crate::supervisor::observer::Unseen;
 use crate::supervisor::output::{Output, OutputChunk, StandardStream};
 use crate::supervisor::timers::Timer;
 use crate::supervisor::verdict::{Intent, Said, value};
@@ -201,11 +202,12 @@ impl Dispatcher {
         running.acknowledged = true;
         running.facts.started = now;
         running.facts.cpu_before = cpu_before;
-        let stop = running.intent.is_some();
-        let grace = running.asked.map(|_| running.shape.limits.grace_period);
+        let (stop, asked) = (running.intent.is_some(), running.asked.is_some());
+        let grace = asked.then_some(running.shape.limits.grace_period);
+        entry.tell_started();
         self.begin_time(worker, now);
         if let Some(grace) = grace {
-            self.timers.set(now + grace, Timer::Grace { worker, phase });
+            self.timers.set_after(now, grace, Timer::Grace { worker, phase });
         }
         if stop {
             // It was cancelled between its start frame and the acknowledgement.
@@ -222,6 +224,7 @@ impl Dispatcher {
         let Some(running) = self.workers.get_mut(&worker).and_then(|entry| entry.running()) else {
             return Ok(());
         };
+        check_claim(&claim)?;
         match claim {
             Claim::Returned { encoding, body } => {
                 let bytes = take_body(body, descriptors, running.shape.limits.result_bytes)?;
@@ -302,6 +305,12 @@ impl Dispatcher {
         {
             handle.set_progress(done, total);
         }
+        if let Some(Some(call)) = running.calls.front()
+            && let Some(observer) = &call.observer
+        {
+            let unseen = running.facts.unseen.get_or_insert_with(|| Unseen::new(call.task, call.tag));
+            observer.progressed(unseen, done, total);
+        }
     }
 }
 
@@ -310,6 +319,28 @@ fn standard_stream(stream: Stream) -> StandardStream {
         Stream::Stdout => StandardStream::Stdout,
         Stream::Stderr => StandardStream::Stderr,
     }
+}
+
+/// What a worker says in words stays with the record, so it is held to what a worker of ours would say.
+fn check_claim(claim: &Claim) -> Result<(), String> {
+    let (texts, backtrace) = match claim {
+        Claim::Returned { .. } | Claim::Exited { .. } => return Ok(()),
+        Claim::Failed { message: text }
+        | Claim::LimitExceeded { detail: text, .. }
+        | Claim::NotStarted { detail: text, .. } => ([Some(text), None, None], 0),
+        Claim::Trapped { trap, denied } => {
+            let panic = trap.panic.as_ref().map(|panic| &panic.message);
+            ([Some(&trap.message), panic, denied.as_ref().map(|(_, detail)| detail)], trap.backtrace.len())
+        }
+        Claim::Interrupted { backtrace } => ([None; 3], backtrace.len()),
+    };
+    if texts.iter().flatten().any(|text| text.len() > MESSAGE_BYTES_MAX) {
+        return Err(format!("a message of its was over the limit of {MESSAGE_BYTES_MAX} bytes"));
+    }
+    if backtrace > BACKTRACE_FRAMES_MAX {
+        return Err(format!("its backtrace has {backtrace} frames, the limit is {BACKTRACE_FRAMES_MAX}"));
+    }
+    Ok(())
 }
 
 /// A result's bytes: checked against the limit, and sealed if they lie in a memory file.
@@ -375,6 +406,41 @@ mod tests {
         assert!(take_body(Body::Memory { length: 3 }, vec![fd()], 2).is_err());
         assert!(take_body(Body::Memory { length: 3 }, Vec::new(), 10).is_err());
         assert!(take_body(Body::Inline(vec![0; 11]), Vec::new(), 10).is_err());
+    }
+
+    #[test]
+    fn no_record_keeps_more_words_than_a_worker_may_say() {
+        use crate::outcome::{Panic, Trap, TrapKind, WasmFrame};
+        let text = |bytes: usize| "x".repeat(bytes);
+        let trap = |message: usize, frames: usize, panic: usize| {
+            let frame = WasmFrame { function: String::new(), module_offset: None };
+            let panic = Panic { message: text(panic), file: String::new(), line: 1, column: 1 };
+            let (kind, message) = (TrapKind::Unreachable, text(message));
+            Trap { kind, message, backtrace: vec![frame; frames], panic: Some(panic) }
+        };
+        let trapped = |message, frames, panic, denied| Claim::Trapped {
+            trap: trap(message, frames, panic),
+            denied: Some((LimitKind::Memory, text(denied))),
+        };
+        let interrupted = |frames| Claim::Interrupted { backtrace: trap(0, frames, 0).backtrace };
+        let (most, frames) = (MESSAGE_BYTES_MAX, BACKTRACE_FRAMES_MAX);
+        for claim in
+            [Claim::Failed { message: text(most) }, trapped(most, frames, most, most), interrupted(frames)]
+        {
+            assert_eq!(check_claim(&claim), Ok(()));
+        }
+        for claim in [
+            Claim::Failed { message: text(most + 1) },
+            Claim::LimitExceeded { kind: LimitKind::Fuel, detail: text(most + 1) },
+            Claim::NotStarted { kind: crate::outcome::StartFailure::Worker, detail: text(most + 1) },
+            trapped(most + 1, 0, 0, 0),
+            trapped(0, frames + 1, 0, 0),
+            trapped(0, 0, most + 1, 0),
+            trapped(0, 0, 0, most + 1),
+            interrupted(frames + 1),
+        ] {
+            assert!(check_claim(&claim).unwrap_err().contains("limit"));
+        }
     }
 
     #[test]

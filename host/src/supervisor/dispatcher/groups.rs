@@ -54,8 +54,11 @@ pub(super) fn explain_death(worker: &mut WorkerHandle, status: ExitStatus) {
         Stage::Ending(ended) => ended.as_ref().is_none_or(|ended| ended.intent.is_some()),
         Stage::Starting | Stage::Idle => false,
     };
-    if is_ours || !is_kill(status) {
+    if !is_kill(status) {
         return;
+    }
+    if is_ours {
+        return worker.group.iter().for_each(|group| group.note_own_kill());
     }
     let Some(detail) = worker.group.as_ref().and_then(|group| group.explain_kill()) else { return };
     // One that never began has no task to blame; it only used up the kernel's explanation.

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 
@@ -21,6 +21,7 @@ use crate::module_info::ModuleInfo;
 use crate::os::memory_file::SealedFile;
 use crate::outcome::{CancelledBy, Limit, LimitKind, Outcome, Record};
 use crate::protocol::worker::{Body, Entry, JoinFailure, Reply};
+use crate::retry::RetryPolicy;
 use crate::supervisor::call::{Assignment, Call, CallShape, Input, Reply as CallReply};
 use crate::supervisor::event::{Stop, WorkerId};
 use crate::supervisor::output::Output;
@@ -57,7 +58,7 @@ impl Dispatcher {
         let Some(Some(parent)) = running.calls.front() else {
             return Ok(Err("its caller is gone".to_owned()));
         };
-        let depth = parent.depth + 1;
+        let (depth, observer) = (parent.depth + 1, parent.observer.clone());
         let output = match &parent.output {
             Output::Stream(sink) => Output::Stream(sink.clone()),
             Output::Capture | Output::Discard => Output::Discard,
@@ -83,8 +84,21 @@ impl Dispatcher {
         };
         let (shape, task) = (Arc::new(nested_shape(&shape, callee)), self.inbox.new_task());
         let reply = Some(CallReply::Nested { parent: worker });
-        let call =
-            Call { task, name: name.into(), attempt: 1, input, output, reply, retries: 0, depth, room: None };
+        let call = Call {
+            task,
+            tag: None,
+            name: name.into(),
+            attempt: 1,
+            queued_at: SystemTime::now(),
+            input,
+            output,
+            reply,
+            retry: RetryPolicy::default(),
+            deaths: 0,
+            depth,
+            room: None,
+            observer,
+        };
         if let Some(entry) = self.workers.get_mut(&worker) {
             entry.nested.insert(task, Nested::Outstanding { join: None, bytes: length, file });
         }
@@ -240,8 +254,14 @@ fn bytes_held(nested: &BTreeMap<u64, Nested>) -> u64 {
     nested.values().map(bytes).sum()
 }
 
-/// The record, without its value if that is more than may be kept until it is asked for.
+/// The record, without its value if that is more than may be kept until it is asked for, and without the backtrace, which
+/// whoever asks is not told.
 fn within(mut record: Record, held: u64, limit: u64) -> Record {
+    if let Outcome::Trapped(trap) | Outcome::LimitExceeded(Limit { trap: Some(trap), .. }) =
+        &mut record.outcome
+    {
+        trap.backtrace = Vec::new();
+    }
     if let Outcome::Succeeded(value) = &record.outcome
         && held.saturating_add(value.bytes().len() as u64) > limit
     {

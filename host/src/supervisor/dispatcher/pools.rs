@@ -28,6 +28,12 @@ pub(super) struct Pool {
 }
 
 impl Pool {
+    /// What the scheduler wants done next; nothing while the pool's observer is behind.
+    fn next_action(&mut self) -> Option<Action> {
+        let is_behind = self.settings.observer.as_ref().is_some_and(|observer| observer.is_behind());
+        if is_behind { None } else { self.scheduler.next_action() }
+    }
+
     /// A task that waits gives its place back; false when as many have as may.
     pub(super) fn lend(&mut self) -> bool {
         let lends = self.scheduler.lend();
@@ -83,7 +89,7 @@ impl Dispatcher {
 
     /// Does what the pool's scheduler decides until there is nothing to do.
     pub(super) fn pump(&mut self, pool: PoolId) {
-        while let Some(action) = self.pools.get_mut(&pool).and_then(|pool| pool.scheduler.next_action()) {
+        while let Some(action) = self.pools.get_mut(&pool).and_then(Pool::next_action) {
             match action {
                 Action::Assign { server, rank, worker } => {
                     let assignment =
@@ -115,7 +121,12 @@ impl Dispatcher {
     pub(super) fn finish_call(&mut self, pool: PoolId, mut call: Call, record: crate::outcome::Record) {
         self.places.remove(&call.task);
         match call.reply.take() {
-            Some(Reply::Nested { parent }) => self.nested_ended(parent, call.task, record),
+            Some(Reply::Nested { parent }) => {
+                if let Some(observer) = &call.observer {
+                    observer.ended(record.clone(), None);
+                }
+                self.nested_ended(parent, call.task, record);
+            }
             reply => {
                 call.reply = reply;
                 call.finish(record);
@@ -188,6 +199,7 @@ impl Dispatcher {
         match self.places.get(&task).copied() {
             Some(Place::Waiting { pool, server, rank }) => self.cancel_waiting(pool, server, rank, task, by),
             Some(Place::Running { worker }) => self.stop_running(worker, task, how, by),
+            Some(Place::Resting) => self.cancel_resting(task, by),
             // It has ended.
             None => {}
         }
@@ -215,6 +227,7 @@ impl Dispatcher {
     }
 
     pub(super) fn drop_waiting(&mut self, pool: PoolId, by: CancelledBy) {
+        self.cancel_all_resting(pool, by);
         let Some(entry) = self.pools.get_mut(&pool) else { return };
         for (server, rank) in entry.scheduler.waiting() {
             // A batch that halts lets what runs go on, and with it what that submitted.

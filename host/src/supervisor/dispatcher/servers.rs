@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::groups::without_group;
 use super::{Dispatcher, WORKER_END, WORKER_SOCKET, token};
-use crate::limits::START_FAILURES_MAX;
+use crate::limits::{FORKS_ASKED_MAX, START_FAILURES_MAX};
 use crate::os::child::{Child, ExitStatus};
 use crate::os::socket::PacketSocket;
 use crate::outcome::{StartFailed, StartFailure};
@@ -198,11 +198,12 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Asks a fork server that is ready for everything that is pending.
+    /// Asks a fork server that is ready for what is pending, as much of it at a time as its socket has room for: one
+    /// that reads nothing must not hold this thread up.
     fn fork_workers(&mut self, server: ServerId, process: ProcessId) {
         loop {
             let Some(entry) = self.processes.get_mut(&process) else { return };
-            if entry.stage != Stage::Ready {
+            if entry.stage != Stage::Ready || entry.asked.len() >= FORKS_ASKED_MAX {
                 return;
             }
             if entry.forks >= self.settings.forks_per_server_max && entry.asked.is_empty() {
@@ -225,7 +226,9 @@ impl Dispatcher {
         let bytes =
             frame::encode(&ToForkServer::Fork { worker: request.worker }).map_err(std::io::Error::other)?;
         let Some(entry) = self.processes.get_mut(&process) else { return Ok(()) };
-        entry.socket.send(&bytes, &[theirs.as_fd()])?;
+        if !entry.socket.try_send(&bytes, &[theirs.as_fd()])? {
+            return Err(std::io::ErrorKind::WouldBlock.into());
+        }
         entry.asked.push_back(request.worker);
         entry.forks += 1;
         self.watch_socket(request.worker, ours)?;
@@ -252,20 +255,27 @@ impl Dispatcher {
                 Ok(())
             }
             FromForkServer::Forked { worker } if entry.asked.front() == Some(&worker) => {
-                entry.asked.pop_front();
-                let idle = entry.asked.is_empty();
-                if idle {
-                    self.answered(process);
-                }
-                self.worker_forked(process, worker, descriptors)
+                self.fork_answered(process);
+                self.worker_forked(process, worker, descriptors)?;
+                self.serve(server);
+                Ok(())
             }
             FromForkServer::ForkFailed { worker, errno } if entry.asked.front() == Some(&worker) => {
-                entry.asked.pop_front();
+                self.fork_answered(process);
                 let reason = std::io::Error::from_raw_os_error(errno).to_string();
                 self.fork_failed(server, worker, reason);
                 Ok(())
             }
             other => Err(format!("it said {other:?} out of turn")),
+        }
+    }
+
+    /// The oldest request to fork was answered. No deadline holds when it was the last one.
+    fn fork_answered(&mut self, process: ProcessId) {
+        let Some(entry) = self.processes.get_mut(&process) else { return };
+        entry.asked.pop_front();
+        if entry.asked.is_empty() {
+            self.answered(process);
         }
     }
 
@@ -302,7 +312,7 @@ impl Dispatcher {
             |other: &Process| other.child.as_ref().is_some_and(|other| other.pid() == child.pid());
         if self.workers.values().any(known) || self.processes.values().any(is_server) {
             // Dropping the claimed child would end the one that is known by this number.
-            std::mem::forget(child);
+            child.disown();
             return Err("it handed over a process that is known already".to_owned());
         }
         let Some(entry) = self.processes.get_mut(&process) else { return Ok(()) };
@@ -379,7 +389,10 @@ impl Dispatcher {
     pub(super) fn server_lost(&mut self, process: ProcessId, kind: StartFailure, reason: String) {
         let retired = self.processes.get(&process).is_none_or(|entry| entry.stage == Stage::Retired);
         if retired {
-            return;
+            // Nothing is wanted of it, so whatever it says or floods us with is none of its business.
+            let Some(entry) = self.processes.get(&process) else { return };
+            self.poller.remove(&entry.socket);
+            return entry.child.iter().for_each(Child::kill);
         }
         let Some(server) = self.take_requests_back(process) else { return };
         self.server_failed(server, kind, reason);

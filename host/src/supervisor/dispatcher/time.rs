@@ -35,11 +35,11 @@ impl Dispatcher {
         let Some(running) = entry.running() else { return };
         let limits = &running.shape.limits;
         if let Some(timeout) = limits.timeout {
-            self.timers.set(now + timeout, Timer::TaskTime { worker, phase });
+            self.timers.set_after(now, timeout, Timer::TaskTime { worker, phase });
         }
         if let Some(look) = limits.cpu_time.map(|limit| next_look(limit, Duration::ZERO).unwrap_or_default())
         {
-            self.timers.set(now + look, Timer::CpuTime { worker, phase });
+            self.timers.set_after(now, look, Timer::CpuTime { worker, phase });
         }
     }
 
@@ -58,7 +58,7 @@ impl Dispatcher {
         let Some(limit) = running.shape.limits.cpu_time else { return };
         let used = clock.saturating_sub(running.facts.cpu_before);
         if let Some(look) = next_look(limit, used) {
-            return self.timers.set(Instant::now() + look, Timer::CpuTime { worker, phase });
+            return self.timers.set_after(Instant::now(), look, Timer::CpuTime { worker, phase });
         }
         running.intent.get_or_insert_with(|| Intent::Limit(LimitKind::CpuTime, cpu_time_detail(used, limit)));
         self.interrupt(worker);

@@ -46,6 +46,7 @@ impl Dispatcher {
             }
         }
         let running = Running {
+            worker,
             shape,
             first_task: calls.first().map_or(0, |call| call.task),
             rank,
@@ -132,7 +133,7 @@ impl Dispatcher {
                     // A worker that does not read is ended after the grace period.
                     let _ = socket.try_send(&bytes, &[]);
                 }
-                self.timers.set(Instant::now() + grace, Timer::Grace { worker, phase });
+                self.timers.set_after(Instant::now(), grace, Timer::Grace { worker, phase });
             }
         }
     }
@@ -262,7 +263,8 @@ impl Dispatcher {
         layers: &[crate::policy::Layer],
         measured: Measured,
     ) -> bool {
-        let Running { shape, rank, mut calls, acknowledged, facts, intent, asked, deadlock, .. } = running;
+        let Running { worker, shape, rank, mut calls, acknowledged, facts, intent, asked, deadlock, .. } =
+            running;
         let intent = intent.or_else(|| asked.filter(|_| !acknowledged).map(Intent::Cancelled));
         if !acknowledged && intent.is_none() {
             // It never ran: nobody is to blame, and it runs somewhere else.
@@ -273,7 +275,7 @@ impl Dispatcher {
             let wall_time = facts.started.elapsed();
             let shape = Arc::clone(&shape);
             let asked = asked.is_some();
-            let ended = Ended { call, shape, said: None, intent, facts, wall_time, deadlock, asked };
+            let ended = Ended { worker, call, shape, said: None, intent, facts, wall_time, deadlock, asked };
             self.judge(pool, ended, pid, layers, measured);
         }
         self.again(pool, rank, shape, calls);
@@ -292,29 +294,6 @@ impl Dispatcher {
         if !calls.is_empty() {
             self.enqueue(pool, rank, Assignment { shape, calls });
         }
-    }
-
-    /// Claim and evidence are complete: the call ends, or is tried again.
-    pub(super) fn judge(
-        &mut self,
-        pool: PoolId,
-        ended: Ended,
-        pid: Option<u32>,
-        layers: &[crate::policy::Layer],
-        measured: Measured,
-    ) {
-        let (shape, asked) = (ended.shape.clone(), ended.asked);
-        let (call, record) = ended.judge(pid, layers, measured);
-        tracing::debug!(task = &*call.name, pid, outcome = record.outcome.label(), "task ended");
-        // Who was asked to stop is not started again.
-        let closing = self.ending || asked || record.outcome.is_success();
-        if closing || call.retries == 0 || matches!(record.outcome, Outcome::Cancelled(_)) {
-            return self.finish_call(pool, call, record);
-        }
-        tracing::info!(task = &*call.name, attempt = call.attempt, outcome = %record.outcome, "another attempt");
-        let call = call.next_attempt();
-        let rank = Rank::new(shape.priority, self.new_id()).nested(call.depth);
-        self.enqueue(pool, rank, Assignment { shape, calls: vec![call] });
     }
 
     /// The running call ended by the worker's word; what is left of the chunk goes on or is dispatched again.
@@ -341,6 +320,7 @@ impl Dispatcher {
         let shape = Arc::clone(&running.shape);
         let departure = departure(&said, intent.as_ref());
         let ended = call.map(|call| Ended {
+            worker,
             call,
             shape,
             said: Some(said),
@@ -359,6 +339,7 @@ impl Dispatcher {
         if more || reusable {
             let measured = Measured { evidence: Evidence::Alive, cpu_time, peak_memory_bytes: None };
             if more {
+                entry.tell_started();
                 self.begin_time(worker, now);
             } else {
                 entry.assignments += 1;

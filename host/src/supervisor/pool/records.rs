@@ -115,7 +115,7 @@ impl<S: Stream<Item = Task>> Records<S> {
             let id = self.pool.0.supervisor.new_id();
             let reply = Reply::Stream { index, records: self.sender.clone() };
             self.outstanding.insert(index, id);
-            let Some(call) = task.call(id, reply) else { continue };
+            let Some(call) = task.call(id, reply, self.pool.0.observer.as_ref()) else { continue };
             bytes += call.input.len();
             if bytes > Input::INLINE_BYTES_MAX && !calls.is_empty() {
                 let calls = std::mem::take(&mut calls);

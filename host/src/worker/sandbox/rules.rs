@@ -8,6 +8,8 @@ pub(super) enum When {
     Always,
     /// An argument, by its index, has one of these values.
     Argument(u8, &'static [u64]),
+    /// The first two arguments are these.
+    FirstAndSecond(u64, u64),
     /// The first argument is this one, a C `int`, and the third this one.
     FirstAndThird(i32, u64),
     /// Of these bits of the third argument, exactly those are set.
@@ -58,15 +60,16 @@ const FCNTL_FILES: &[u64] = &commands([libc::F_SETFL]);
 const DIRECTORY: u64 = (libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC) as u64;
 const LISTING: u64 = libc::O_DIRECTORY as u64;
 const LISTING_OR_PATH: u64 = LISTING | libc::O_PATH as u64;
-/// Options of `prctl`. Not PR_SET_DUMPABLE, PR_SET_PTRACER, PR_SET_MM, PR_SET_CHILD_SUBREAPER.
+/// Options of `prctl`. Not PR_SET_PDEATHSIG with any signal, PR_SET_DUMPABLE, PR_SET_PTRACER, PR_SET_MM, PR_SET_CHILD_SUBREAPER.
 const PRCTL: &[u64] = &commands([
-    libc::PR_SET_PDEATHSIG,
     libc::PR_GET_TID_ADDRESS,
     libc::PR_SET_VMA,
     libc::PR_SET_NAME,
     libc::PR_GET_NAME,
     PR_GET_AUXV,
 ]);
+const DEATH_SIGNAL: u64 = libc::PR_SET_PDEATHSIG as u64;
+const KILL: u64 = libc::SIGKILL as u64;
 /// Reads this process's own auxiliary vector; libc does not name it.
 const PR_GET_AUXV: i32 = 0x4155_5856;
 const NO_NEW_PRIVILEGES: &[u64] = &commands([libc::PR_SET_NO_NEW_PRIVS]);
@@ -130,7 +133,8 @@ pub(super) const EVERY_PROCESS: &[Rule] = rules! {
     SYS_restart_syscall, "a sleep that a signal interrupted";
     SYS_exit, "end of a thread";
     SYS_exit_group, "end";
-    SYS_prctl if When::Argument(0, PRCTL), "parent-death signal, names, the thread id's address";
+    SYS_prctl if When::Argument(0, PRCTL), "names, the thread id's address";
+    SYS_prctl if When::FirstAndSecond(DEATH_SIGNAL, KILL), "asking for the parent-death signal; nobody gives it up";
     SYS_unshare if When::Argument(0, UNSHARE), "asking whether there is a second thread";
 };
 

@@ -29,8 +29,8 @@ type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 const KEY_PLACEHOLDER: u64 = 0x5ec0_feed_5ec1_beef;
 const EPERM: SeccompAction = SeccompAction::Errno(libc::EPERM as u32);
 
-/// Installs the filter of a profile.
-pub(super) fn enter(profile: &Profile<'_>) -> Result<(), String> {
+/// Installs the filter of a profile. `has_root`: the host's paths are out of reach already.
+pub(super) fn enter(profile: &Profile<'_>, has_root: bool) -> Result<(), String> {
     let mut rules = table(EVERY_PROCESS)?;
     match profile {
         Profile::Run(key, dirs) => {
@@ -41,12 +41,20 @@ pub(super) fn enter(profile: &Profile<'_>) -> Result<(), String> {
             }
             if dirs.access() == Some(DirAccess::ReadWrite) {
                 merge(&mut rules, table(WRITE_DIRS)?);
+                if !has_root {
+                    // Landlock lets anybody set the times of any file by its path. Of an open file they can be set.
+                    let no_path = all_of([equal(1, SeccompCmpArgLen::Qword, 0)?])?;
+                    rules.insert(libc::SYS_utimensat, vec![no_path]);
+                }
             }
             if key.is_some() {
                 merge(&mut rules, BTreeMap::from([(libc::SYS_clone, vec![fork_rule()?])]));
             }
         }
-        Profile::Compile(_) => merge(&mut rules, table(COMPILE)?),
+        Profile::Compile(_) => {
+            merge(&mut rules, table(COMPILE)?);
+            merge(&mut rules, BTreeMap::from([(libc::SYS_tgkill, vec![abort_rule()?])]));
+        }
     }
     // An entry of its own, whose answer is changed below.
     rules.insert(libc::SYS_clone3, Vec::new());
@@ -90,6 +98,10 @@ fn table(rows: &[Rule]) -> Result<Rules, String> {
                     chain.push(all_of([equal(index, SeccompCmpArgLen::Qword, *value)?])?);
                 }
             }
+            When::FirstAndSecond(first, second) => {
+                let first = equal(0, SeccompCmpArgLen::Qword, first)?;
+                chain.push(all_of([first, equal(1, SeccompCmpArgLen::Qword, second)?])?);
+            }
             When::FirstAndThird(first, third) => {
                 // The kernel looks at the lower half of an `int`, and what the upper one holds is not fixed.
                 let first = equal(0, SeccompCmpArgLen::Dword, u64::from(first.cast_unsigned()))?;
@@ -118,6 +130,12 @@ fn merge(rules: &mut Rules, others: Rules) {
     for (call, mut chain) in others {
         rules.entry(call).or_default().append(&mut chain);
     }
+}
+
+/// A compiler that is out of memory aborts: a signal to a thread of its own, by which the supervisor knows it.
+fn abort_rule() -> Result<SeccompRule, String> {
+    let own = equal(0, SeccompCmpArgLen::Dword, u64::from(std::process::id()))?;
+    all_of([own, equal(2, SeccompCmpArgLen::Dword, u64::from(libc::SIGABRT.cast_unsigned()))?])
 }
 
 fn fork_rule() -> Result<SeccompRule, String> {

@@ -45,6 +45,8 @@ fn everything_that_a_hostile_worker_tries_is_refused() {
         assert_eq!((descriptors.len(), &descriptors[..3]), (4, &[0, 1, 2][..]));
         assert_eq!(facts[1], ("environment", "[]"));
         assert_eq!(facts[2], ("threads", "1"));
+        let first = std::fs::read_to_string(format!("/proc/{}/oom_score_adj", sibling.pid())).unwrap();
+        assert_eq!(first.trim(), "1000", "memory that a worker takes is its own end, not the host's");
         // Whom it tried to hurt is as it was.
         sibling.start(start(Entry::Command), &[]);
         assert_eq!(sibling.story().claim(), &Claim::Exited { code: 0 });

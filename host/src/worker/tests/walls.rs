@@ -158,6 +158,13 @@ pub(in crate::worker) fn escape(send: impl Fn(&[u8])) {
     log("moved", format!("{:?}", moved.err()));
     let linked = rustix::fs::linkat(&inside, "../secret", &inside, "mine", rustix::fs::AtFlags::empty());
     log("linked", format!("{:?}", linked.err()));
+    let time = rustix::fs::Timespec { tv_sec: 1, tv_nsec: 0 };
+    let times = rustix::fs::Timestamps { last_access: time, last_modification: time };
+    let no_flags = rustix::fs::AtFlags::empty();
+    let aged = rustix::fs::utimensat(&inside, "../secret", &times, no_flags);
+    let own = open("file", OFlags::RDONLY).and_then(|file| rustix::fs::futimens(&file, &times));
+    log("aged", format!("{:?}", aged.err()));
+    log("aged its own", own.is_ok().to_string());
     log("written", format!("{:?}", open("new", OFlags::CREATE | OFlags::WRONLY).map(drop)));
     log(
         "walked",
@@ -222,7 +229,12 @@ fn a_native_worker_opens_nothing_outside_its_directories() {
                 assert_eq!(&answers[2..4], [("refused", "true"), ("reached", "0")], "{row}");
                 assert_ne!(answers[4], ("moved", "None"), "{row}");
                 assert_ne!(answers[5], ("linked", "None"), "{row}");
-                assert_eq!(answers[6].1 == "Ok(())", access == DirAccess::ReadWrite, "{row}");
+                assert_ne!(answers[6], ("aged", "None"), "{row}");
+                // Another user's file may be read only by everybody, and has its times from its owner.
+                let is_own = user == User::Ours || !rustix::process::geteuid().is_root();
+                let may_age = access == DirAccess::ReadWrite && is_own;
+                assert_eq!(answers[7], ("aged its own", &*may_age.to_string()), "{row}");
+                assert_eq!(answers[8].1 == "Ok(())", access == DirAccess::ReadWrite, "{row}");
                 assert_eq!(fs::read_to_string(folder.path().join("secret")).unwrap(), SECRET);
             }
         }

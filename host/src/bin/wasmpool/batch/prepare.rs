@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use wasmpool::batch::manifest::mistake::{At, Mistake, Mistakes};
-use wasmpool::batch::manifest::settings::Dir;
+use wasmpool::batch::manifest::settings::{Bounds, Dir};
 use wasmpool::batch::plan::{Call, Entry, Plan};
 use wasmpool::exit_code::batch;
 use wasmpool::report::plan::{DirShown, Grants};
-use wasmpool::{DirAccess, GrantedDir, Limits, Module, Target, Task};
+use wasmpool::{DirAccess, GrantedDir, Limits, Module, RetryPolicy, Target, Task};
 
 use super::objects::Objects;
 use super::world::World;
@@ -90,8 +90,14 @@ impl Prepared {
             .limits(self.limits(entry))
             .policy(session::policy(&args.task_options))
             .priority(entry.priority)
-            .retries(entry.bounds.retries.unwrap_or(0))
+            .retry(retry(entry))
     }
+}
+
+fn retry(entry: &Entry) -> RetryPolicy {
+    let default = RetryPolicy::default();
+    let Bounds { retries, retry_on, .. } = entry.bounds;
+    RetryPolicy { retries: retries.unwrap_or(default.retries), on: retry_on.unwrap_or(default.on), ..default }
 }
 
 fn target(module: &Module, call: &Call) -> Target {

@@ -1,0 +1,216 @@
+//! Who watches the attempts of a pool: each start and each end, in order, on a thread of its own.
+//!
+//! The dispatcher never waits for an observer, and nothing that it has to say is dropped: while many events wait, the
+//! pool starts nothing more (running attempts go on), so what waits is bounded by what runs. A record goes *through*
+//! the observer to its caller: nobody sees how a task ended before the observer did, which is what lets a log
+//! be ahead of the results that are printed.
+
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::oneshot;
+
+use crate::limits::ATTEMPT_EVENTS_MAX;
+use crate::outcome::Record;
+use crate::supervisor::call::Answer;
+use crate::supervisor::event::{Command, Event, PoolId};
+use crate::supervisor::inbox::Inbox;
+
+/// Something that happened to an attempt at a task.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AttemptEvent {
+    /// Its worker has acknowledged it; the guest's first instruction comes next.
+    Started {
+        /// The task's number.
+        task: u64,
+        /// The task's tag ([`Task::tag`](crate::Task::tag)); `None` for a task that a task submitted.
+        tag: Option<u64>,
+        /// The task's name.
+        name: Arc<str>,
+        /// 1 for the first try.
+        attempt: u32,
+        /// The worker's process id.
+        pid: Option<u32>,
+        /// The worker's number within its supervisor.
+        worker: u64,
+        /// When that was.
+        at: SystemTime,
+    },
+    /// The guest told how far it is. Of several reports that come faster than they are looked at, the last.
+    Progress {
+        /// The task's number.
+        task: u64,
+        /// The task's tag.
+        tag: Option<u64>,
+        /// Steps done.
+        done: u64,
+        /// Steps in all.
+        total: Option<u64>,
+    },
+    /// It ended, or never began: then its record has no `started_at`.
+    Ended {
+        /// How.
+        record: Box<Record>,
+        /// The next attempt begins to wait for a worker after this time; `None` when this record is the task's.
+        retry: Option<Duration>,
+    },
+}
+
+/// What a pool calls with each event.
+pub(super) type OnAttempt = Arc<dyn Fn(&AttemptEvent) + Send + Sync>;
+
+/// The latest progress of an attempt that the observer has not seen.
+#[derive(Debug)]
+pub(super) struct Unseen {
+    task: u64,
+    tag: Option<u64>,
+    progress: Mutex<Option<(u64, Option<u64>)>>,
+}
+
+impl Unseen {
+    pub(super) fn new(task: u64, tag: Option<u64>) -> Arc<Self> {
+        Arc::new(Self { task, tag, progress: Mutex::new(None) })
+    }
+
+    /// Puts a report in; true when there was none.
+    fn put(&self, done: u64, total: Option<u64>) -> bool {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner).replace((done, total)).is_none()
+    }
+
+    fn take(&self) -> Option<AttemptEvent> {
+        let (done, total) = self.progress.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        Some(AttemptEvent::Progress { task: self.task, tag: self.tag, done, total })
+    }
+}
+
+enum Item {
+    Event(AttemptEvent),
+    Progress(Arc<Unseen>),
+    /// The last record of a task, and who gets it then.
+    Last(Box<Record>, Answer),
+    /// Everything before this was seen.
+    Seen(oneshot::Sender<()>),
+}
+
+/// How far the observer is behind.
+#[derive(Debug, Default)]
+struct Backlog {
+    waiting: AtomicUsize,
+    /// The dispatcher wants to know when there is room.
+    is_asked: AtomicBool,
+}
+
+/// The way to the observer of a pool. With the last clone its thread ends.
+pub(super) struct Observer {
+    items: Sender<Item>,
+    backlog: Arc<Backlog>,
+}
+
+impl Observer {
+    /// Starts the observer's thread.
+    pub(super) fn start(pool: PoolId, inbox: Arc<Inbox>, on_attempt: OnAttempt) -> io::Result<Arc<Self>> {
+        let (items, received) = channel();
+        let backlog = Arc::<Backlog>::default();
+        let watcher = Watcher { pool, inbox, on_attempt, backlog: Arc::clone(&backlog) };
+        let thread = std::thread::Builder::new().name("wasmpool-observer".to_owned());
+        thread.spawn(move || watcher.watch(&received))?;
+        Ok(Arc::new(Self { items, backlog }))
+    }
+
+    fn push(&self, item: Item) {
+        self.backlog.waiting.fetch_add(1, Ordering::SeqCst);
+        // The thread lives as long as this end: it catches what a callback panics with.
+        drop(self.items.send(item));
+    }
+
+    pub(super) fn started(&self, event: AttemptEvent) {
+        self.push(Item::Event(event));
+    }
+
+    pub(super) fn progressed(&self, unseen: &Arc<Unseen>, done: u64, total: Option<u64>) {
+        if unseen.put(done, total) {
+            self.push(Item::Progress(Arc::clone(unseen)));
+        }
+    }
+
+    /// An attempt ended that is not the last one, or whose record somebody else delivers.
+    pub(super) fn ended(&self, record: Record, retry: Option<Duration>) {
+        self.push(Item::Event(AttemptEvent::Ended { record: Box::new(record), retry }));
+    }
+
+    /// A task ended: its record goes to the observer, then to its caller.
+    pub(super) fn last(&self, record: Record, answer: Answer) {
+        self.push(Item::Last(Box::new(record), answer));
+    }
+
+    /// Tells when everything until now was seen.
+    pub(super) fn flush(&self) -> oneshot::Receiver<()> {
+        let (seen, told) = oneshot::channel();
+        self.push(Item::Seen(seen));
+        told
+    }
+
+    /// True while nothing more is to be started. The dispatcher is told when there is room again.
+    pub(super) fn is_behind(&self) -> bool {
+        let is_full = || self.backlog.waiting.load(Ordering::SeqCst) >= ATTEMPT_EVENTS_MAX;
+        is_full() && {
+            self.backlog.is_asked.store(true, Ordering::SeqCst);
+            // It may have caught up before it could see the question.
+            is_full()
+        }
+    }
+}
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Observer").field("backlog", &self.backlog).finish_non_exhaustive()
+    }
+}
+
+struct Watcher {
+    pool: PoolId,
+    inbox: Arc<Inbox>,
+    on_attempt: OnAttempt,
+    backlog: Arc<Backlog>,
+}
+
+impl Watcher {
+    fn watch(&self, items: &Receiver<Item>) {
+        for item in items {
+            match item {
+                Item::Event(event) => self.show(&event),
+                Item::Progress(unseen) => {
+                    if let Some(event) = unseen.take() {
+                        self.show(&event);
+                    }
+                }
+                Item::Last(record, answer) => {
+                    let event = AttemptEvent::Ended { record, retry: None };
+                    self.show(&event);
+                    if let AttemptEvent::Ended { record, .. } = event {
+                        answer.give(*record);
+                    }
+                }
+                // Who asked may be gone.
+                Item::Seen(seen) => drop(seen.send(())),
+            }
+            let left = self.backlog.waiting.fetch_sub(1, Ordering::SeqCst) - 1;
+            if left <= ATTEMPT_EVENTS_MAX / 2 && self.backlog.is_asked.swap(false, Ordering::SeqCst) {
+                self.inbox.post(Event::Command(Command::ObserverRoom { pool: self.pool }));
+            }
+        }
+    }
+
+    fn show(&self, event: &AttemptEvent) {
+        if catch_unwind(AssertUnwindSafe(|| (self.on_attempt)(event))).is_err() {
+            tracing::error!("an observer of attempts panicked");
+        }
+    }
+}
