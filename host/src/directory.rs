@@ -1,4 +1,4 @@
-//! Directories that a task may use, opened once, where they were granted.
+//! Directories and files that a task may use, opened once, where they were granted.
 //!
 //! What is granted is the directory and not its name: whatever stands under the name later is something else.
 //!
@@ -8,6 +8,8 @@
 //! engine's feet, so nothing that holds it can be granted for writing.
 
 #![forbid(unsafe_code)]
+
+mod file;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
@@ -20,6 +22,8 @@ use std::sync::Arc;
 
 use crate::limits::{DIRS_MAX, NAME_BYTES_MAX};
 use crate::policy::{DirAccess, DirRule};
+
+pub use file::GrantedFile;
 
 /// A directory of the host, opened, and where a guest sees it. Clones share the descriptor.
 ///
@@ -35,7 +39,7 @@ pub struct GrantedDir {
     file: Arc<File>,
 }
 
-/// Why a directory cannot be granted.
+/// Why a directory or a file cannot be granted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GrantError {
@@ -45,6 +49,14 @@ pub enum GrantError {
         /// The path as it was given.
         path: PathBuf,
         /// What the system says.
+        reason: String,
+    },
+    /// It cannot be opened as a file.
+    #[error("the file `{}` cannot be granted: {reason}", path.display())]
+    FileNotOpened {
+        /// The path as it was given.
+        path: PathBuf,
+        /// What the system says, or what it is instead.
         reason: String,
     },
     /// A guest's path is empty, too long, or has a byte that no path has.
@@ -62,11 +74,11 @@ pub enum GrantError {
         /// The other one.
         outer: PathBuf,
     },
-    /// Two directories at one path of the guest.
-    #[error("two directories are granted at the guest's path `{0}`")]
+    /// Two directories, or files, at one path of the guest.
+    #[error("the guest's path `{0}` is granted twice")]
     Twice(String),
     /// More than 32.
-    #[error("{0} directories are granted, at most 32 can be")]
+    #[error("{0} directories and files are granted, at most 32 can be")]
     TooMany(usize),
 }
 
@@ -93,7 +105,8 @@ impl GrantedDir {
                 .open(&host)?;
             let metadata = file.metadata()?;
             let identity = (metadata.dev(), metadata.ino());
-            Ok(Self { rule: DirRule { host, guest: guest.clone(), access, identity }, file: Arc::new(file) })
+            let rule = DirRule { host, guest: guest.clone(), file: None, access, identity };
+            Ok(Self { rule, file: Arc::new(file) })
         };
         let opened = opened()
             .map_err(|error| GrantError::NotOpened { path: path.to_owned(), reason: error.to_string() })?;
@@ -116,6 +129,13 @@ impl GrantedDir {
     /// directory is `/`.
     fn guest_parts(&self) -> impl Iterator<Item = &str> {
         self.rule.guest.split('/').filter(|part| !part.is_empty() && *part != ".")
+    }
+
+    /// Whether a guest could not tell them apart by their paths.
+    fn has_path_of(&self, other: &Self) -> bool {
+        let is_beside =
+            matches!((&self.rule.file, &other.rule.file), (Some(one), Some(other)) if one != other);
+        self.guest_parts().eq(other.guest_parts()) && !is_beside
     }
 
     /// Whether what lies in this one can be written because of the other one.
@@ -169,7 +189,7 @@ pub(crate) fn check(dirs: &[GrantedDir]) -> Result<(), GrantError> {
         return Err(GrantError::TooMany(dirs.len()));
     }
     for (at, dir) in dirs.iter().enumerate() {
-        if dirs[..at].iter().any(|other| other.guest_parts().eq(dir.guest_parts())) {
+        if dirs[..at].iter().any(|other| other.has_path_of(dir)) {
             return Err(GrantError::Twice(dir.rule.guest.clone()));
         }
         if let Some(outer) = dirs.iter().find(|other| dir.is_writable_by(other)) {

@@ -23,6 +23,7 @@
 pub mod batch;
 pub mod blocking;
 pub mod exit_code;
+pub mod feature;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -38,6 +39,7 @@ mod cpu;
 mod directory;
 mod environment;
 mod init;
+mod net;
 mod os;
 mod protocol;
 mod supervisor;
@@ -47,12 +49,14 @@ mod task;
 mod worker;
 
 pub use cpu::cpu_count;
-pub use directory::{GrantError as DirGrantError, GrantedDir};
+pub use directory::{GrantError as DirGrantError, GrantedDir, GrantedFile};
 pub use environment::EnvironmentError;
+pub use feature::{Feature, Features};
 pub use init::init;
 pub use limits::Limits;
+pub use net::{GrantError as NetGrantError, GrantedNet};
 pub use outcome::{Outcome, Record};
-pub use policy::{DirAccess, Policy, SandboxMode};
+pub use policy::{DirAccess, NetAccess, Policy, SandboxMode};
 pub use retry::{Backoff, OutcomeClass, OutcomeClasses, RetryPolicy};
 pub use supervisor::pool::{
     Closed, MapHandle, Order, Pool, PoolBuilder, Records, StartMethod, TaskFailed, TrySubmitError, Values,

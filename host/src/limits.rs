@@ -82,10 +82,11 @@ impl CompileLimits {
         Self { cpu_time: Duration::from_secs(30 + 2 * mebibytes), memory_bytes: GIB + 32 * MIB * mebibytes }
     }
 
-    /// Wall-clock time after which the compile worker is killed even if it used no CPU at all.
+    /// Wall-clock time after which the compile worker is killed even if it used no CPU at all: long enough for a
+    /// machine that is busy with other things.
     #[must_use]
     pub fn wall_time(&self) -> Duration {
-        self.cpu_time.saturating_mul(2).saturating_add(Duration::from_secs(10))
+        self.cpu_time.saturating_mul(4).saturating_add(Duration::from_secs(10))
     }
 }
 
@@ -140,6 +141,8 @@ pub const FORKS_PER_SERVER_MAX: u64 = 100_000;
 pub const START_FAILURES_MAX: u32 = 5;
 /// Compile workers alive at one time.
 pub const COMPILE_WORKERS_MAX: usize = 2;
+/// How long a supervisor that ends waits for its artifacts to lie in the cache.
+pub const CACHE_WRITE_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long a fork server may take to load an artifact, and to answer a request to fork.
 pub const FORK_SERVER_ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long a worker may take from its start frame to its acknowledgement.
@@ -174,6 +177,12 @@ pub const EXPRESSION_BYTES_MAX: usize = 32 * 1024;
 pub const ENVIRONMENT_BYTES_MAX: usize = 32 * 1024;
 /// Directories that one task may be granted.
 pub const DIRS_MAX: usize = 32;
+/// Addresses of the network, with their ports, that one task may be granted.
+pub const NETS_MAX: usize = 32;
+/// Addresses that the granted names of one task may have together; they travel in one frame.
+pub const NET_ADDRESSES_MAX: usize = 256;
+/// How long the name of a granted host is looked up.
+pub const NAME_LOOKUP_TIME_MAX: Duration = Duration::from_secs(5);
 /// Queues, locks and the like that one task may be granted.
 pub const GRANTS_MAX: usize = 64;
 /// Handles to them that one instance may hold at a time.

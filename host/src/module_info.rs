@@ -4,9 +4,13 @@
 
 #![forbid(unsafe_code)]
 
+mod wants;
+
 use serde::{Deserialize, Serialize};
 
 use crate::outcome::Encoding;
+
+pub use wants::Want;
 
 /// The kind of a module file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +36,59 @@ pub struct ModuleInfo {
     pub exports: Vec<ExportInfo>,
     /// Everything it imports.
     pub imports: Vec<ImportInfo>,
+}
+
+impl ModuleInfo {
+    /// An exported function by its name. One of an exported interface is `interface#function` or `interface.function`,
+    /// with the interface's whole name (`acme:math/ops@1.0.0`), without its version, or with its last part (`ops`); the
+    /// function's name alone is enough where only one interface has it.
+    #[must_use]
+    pub fn export(&self, name: &str) -> Option<&ExportInfo> {
+        if let Some(export) = self.exports.iter().find(|export| export.name == name) {
+            return Some(export);
+        }
+        match self.exports_called(name).as_slice() {
+            [export] => Some(export),
+            _ => None,
+        }
+    }
+
+    /// Every function that a shorter name could mean.
+    pub(crate) fn exports_called(&self, name: &str) -> Vec<&ExportInfo> {
+        self.exports.iter().filter(|export| export.is_called(name)).collect()
+    }
+}
+
+impl ExportInfo {
+    /// Whether a shorter name means it.
+    fn is_called(&self, name: &str) -> bool {
+        let Some((interface, function)) = self.name.split_once('#') else { return false };
+        if name == function {
+            return true;
+        }
+        let Some(wanted) = name.strip_suffix(function).and_then(|rest| rest.strip_suffix(['#', '.'])) else {
+            return false;
+        };
+        let unversioned = interface.split('@').next().unwrap_or(interface);
+        let last = unversioned.rsplit('/').next().unwrap_or(unversioned);
+        [interface, unversioned, last].contains(&wanted)
+    }
+}
+
+impl TaskInfo {
+    /// The task as one would declare it: `divide(a: i64, b: i64 = 1) -> i64`.
+    #[must_use]
+    pub fn signature(&self) -> String {
+        let param = |param: &ParamInfo| match &param.default {
+            Some(default) => format!("{}: {} = {default}", param.name, param.ty),
+            None => format!("{}: {}", param.name, param.ty),
+        };
+        let params = self.params.iter().map(param).collect::<Vec<_>>().join(", ");
+        match self.returns.as_str() {
+            "" | "()" => format!("{}({params})", self.name),
+            returns => format!("{}({params}) -> {returns}", self.name),
+        }
+    }
 }
 
 /// A function that was marked with `#[task]`.
@@ -82,8 +139,48 @@ pub struct ImportInfo {
     pub name: String,
     /// What it is: `interface`, `func (i32) -> i32`.
     pub signature: String,
-    /// What must be granted for it beyond the defaults; `None` when it is always there.
+    /// The option that grants what it is for; `None` when it is always there.
     pub needs_grant: Option<String>,
     /// False when the host offers nothing by that name.
     pub known: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(exports: &[&str]) -> ModuleInfo {
+        let export = |name: &&str| ExportInfo { name: (*name).to_owned(), signature: "func()".to_owned() };
+        ModuleInfo {
+            kind: ModuleKind::Component,
+            is_command: false,
+            is_reactor: false,
+            tasks: Vec::new(),
+            exports: exports.iter().map(export).collect(),
+            imports: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_function_of_an_interface_has_several_names() {
+        let info = info(&["run", "acme:math/ops@1.2.0#add", "acme:math/more#add", "acme:math/more#sub-all"]);
+        let found = |name: &str| info.export(name).map(|export| export.name.as_str());
+        for (name, export) in [
+            ("run", Some("run")),
+            ("acme:math/ops@1.2.0#add", Some("acme:math/ops@1.2.0#add")),
+            ("acme:math/ops@1.2.0.add", Some("acme:math/ops@1.2.0#add")),
+            ("acme:math/ops#add", Some("acme:math/ops@1.2.0#add")),
+            ("ops.add", Some("acme:math/ops@1.2.0#add")),
+            ("more#add", Some("acme:math/more#add")),
+            ("sub-all", Some("acme:math/more#sub-all")),
+            // Two interfaces have it.
+            ("add", None),
+            ("math/ops.add", None),
+            (".add", None),
+            ("all", None),
+            ("", None),
+        ] {
+            assert_eq!(found(name), export, "{name}");
+        }
+    }
 }

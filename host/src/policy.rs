@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -28,25 +29,68 @@ pub struct Policy {
     pub sandbox: SandboxMode,
 }
 
-/// What a task may do in a directory that it was granted.
+/// What a task may do with a directory or a file that it was granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum DirAccess {
-    /// Read files and list directories.
+    /// Read files and list directories; of a file, read it.
     ReadOnly,
-    /// Besides, make, change, rename and remove them.
+    /// Besides, make, change, rename and remove them; of a file, change it.
     ReadWrite,
 }
 
-/// One granted directory, as fork servers are told apart by it and as their walls are built from it.
+/// One granted directory or file, as fork servers are told apart by it and as their walls are built from it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct DirRule {
     /// The path on the host, absolute and without links.
     pub(crate) host: PathBuf,
-    /// The path that the guest sees.
+    /// The path that the guest sees; of a file, the directory that holds it.
     pub(crate) guest: String,
+    /// The file's name in that directory, which holds granted files and nothing else; `None` for a directory.
+    pub(crate) file: Option<String>,
     pub(crate) access: DirAccess,
-    /// Which directory that was when it was granted: device and inode.
+    /// Which directory or file that was when it was granted: device and inode.
     pub(crate) identity: (u64, u64),
+}
+
+impl DirRule {
+    /// Where the directory of a file begins among these rules: at the first file of the same directory.
+    pub(crate) fn begins_at(rules: &[Self], index: usize) -> usize {
+        let is_beside = |rule: &Self| rule.file.is_some() && rule.guest == rules[index].guest;
+        match rules[index].file {
+            Some(_) => rules.iter().position(is_beside).unwrap_or(index),
+            None => index,
+        }
+    }
+}
+
+/// What a task may do with an address of the network that it was granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum NetAccess {
+    /// Connect to it by TCP.
+    TcpConnect,
+    /// Listen on it, an address of this machine, and accept TCP connections from anybody.
+    TcpListen,
+    /// Send datagrams to it by UDP, and receive those that come from it.
+    Udp,
+}
+
+/// One granted address, as fork servers are told apart by it and as their walls are built from it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct NetRule {
+    pub(crate) access: NetAccess,
+    /// The name that the guest may ask for, in lower case; none where an address was granted.
+    pub(crate) name: Option<String>,
+    /// In order, each once; none stands for every address.
+    pub(crate) addresses: Option<Vec<IpAddr>>,
+    /// 0 stands for a port that the system chooses, where it is listened on.
+    pub(crate) port: u16,
+}
+
+impl NetRule {
+    /// Whether it means this address too.
+    pub(crate) fn includes(&self, address: IpAddr) -> bool {
+        self.addresses.as_ref().is_none_or(|addresses| addresses.contains(&address))
+    }
 }
 
 macro_rules! layers {
@@ -85,8 +129,10 @@ layers! {
     ParentDeath = "parent-death", "workers that outlive their host";
     /// A user id without rights of its own, where the host runs as root and no directory is granted.
     Identity = "identity", "what root may do without asking, its files and devices";
-    /// User, mount, network, IPC and host-name namespaces; a host that runs as root needs no user namespace.
-    Namespaces = "namespaces", "network interfaces, mounts, shared memory and names of the host";
+    /// User, mount, IPC and host-name namespaces; a host that runs as root needs no user namespace.
+    Namespaces = "namespaces", "mounts, shared memory and names of the host";
+    /// A network namespace, in which there is nothing; where no address of the network is granted.
+    Network = "network", "network interfaces and abstract sockets of the host";
     /// An empty, read-only root with the granted directories in it.
     EmptyRoot = "empty-root", "every path of the host that was not granted";
     /// No capability.

@@ -34,6 +34,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use crate::limits::CACHE_WRITE_TIME_MAX;
 use crate::outcome::{StartFailed, StartFailure};
 use crate::policy::{Layer, SandboxMode};
 use artifact_store::{ArtifactStore, CacheSettings};
@@ -197,6 +198,8 @@ impl Inner {
         {
             // A dispatcher that panicked has left nothing to wait for.
             let _ = thread.join();
+            // A program that ends at once would leave the next one to compile the same module.
+            background::STORE.finish(CACHE_WRITE_TIME_MAX);
         }
     }
 }

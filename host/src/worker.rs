@@ -23,6 +23,7 @@ mod panics;
 mod run;
 mod sandbox;
 mod trap;
+mod wit_types;
 
 #[cfg(test)]
 mod tests;

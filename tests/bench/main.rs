@@ -1,7 +1,8 @@
 //! The benchmark: ours and the peers in turn, in one run on one machine.
 //!
-//! `cargo bench -p wasmpool-tests` prints the tables and writes them to `host/BENCHMARKS.md`; `-- --quick` does
-//! fewer repetitions and writes nothing, `-- sandbox` measures what the sandbox costs and nothing else. Each figure is measured inside the processes that do the work, in
+//! `cargo bench -p wasmpool-tests` prints the tables and writes them to `host/BENCHMARKS.md`; `-- sync`, `-- sandbox` and
+//! `-- overhead` measure one part each and leave the rest of the page as it is. `-- --quick` does fewer repetitions
+//! and writes nothing. Each figure is measured inside the processes that do the work, in
 //! several rounds that alternate between the two sides; told are the median and the spread over the rounds.
 //! Workers run in the sandbox, with every layer that the machine can give, unless it is what is measured.
 
@@ -9,6 +10,8 @@
 
 mod measure;
 mod ours;
+mod overhead;
+mod page;
 mod python;
 mod report;
 mod sandbox;
@@ -16,6 +19,8 @@ mod sandbox;
 use std::process::ExitCode;
 
 use measure::{Figure, Row};
+use page::Part;
+use tokio::runtime::Runtime;
 
 /// Rounds of each figure.
 const ROUNDS: usize = 7;
@@ -35,18 +40,44 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let quick = args.iter().any(|argument| argument == "--quick");
-    let rounds = if quick { ROUNDS_QUICK } else { ROUNDS };
-    let costs = runtime.block_on(sandbox::costs(2 * rounds, if quick { 10 } else { 1 }));
-    let costs = report::sandbox(&costs, 2 * rounds);
-    if args.iter().any(|argument| argument == "sandbox") {
-        println!("{costs}");
-        return ExitCode::SUCCESS;
+    let asked = |part: &Part| args.iter().any(|argument| argument == part.name());
+    let all = !Part::ALL.iter().any(asked);
+    let mut measured = Vec::new();
+    for part in Part::ALL.into_iter().filter(|part| all || asked(part)) {
+        if let Some(text) = measure(part, &runtime, quick) {
+            println!("{text}");
+            measured.push((part, text));
+        }
     }
+    if quick { ExitCode::SUCCESS } else { write(&measured) }
+}
+
+/// Measures one part; nothing where the peer is missing.
+fn measure(part: Part, runtime: &Runtime, quick: bool) -> Option<String> {
+    let rounds = if quick { ROUNDS_QUICK } else { ROUNDS };
+    match part {
+        Part::Synchronisation => Some(synchronisation(runtime, rounds, if quick { 20 } else { 1 })),
+        Part::Sandbox => {
+            let costs = runtime.block_on(sandbox::costs(2 * rounds, if quick { 10 } else { 1 }));
+            Some(report::sandbox(&costs, 2 * rounds))
+        }
+        Part::Overhead => {
+            let runs = if quick { overhead::RUNS / 10 } else { overhead::RUNS };
+            let measured = overhead::measure(rounds, runs);
+            if measured.is_none() {
+                eprintln!("no wasmtime to compare with; it is installed with\n{}", overhead::INSTALL);
+            }
+            Some(report::overhead(&measured?, rounds))
+        }
+    }
+}
+
+fn synchronisation(runtime: &Runtime, rounds: usize, divisor: u64) -> String {
     let bench = runtime.block_on(ours::Bench::new());
     let mut rows = Vec::new();
     for row in ROWS {
         let (mut own, mut peer) = (Vec::new(), Vec::new());
-        let n = if quick { row.repetitions / 20 } else { row.repetitions };
+        let n = row.repetitions / divisor;
         for round in 0..rounds {
             eprint!("\r\x1b[K{}: round {} of {rounds}", row.name, round + 1);
             own.push(runtime.block_on(bench.figure(row.own, n)));
@@ -55,18 +86,19 @@ fn main() -> ExitCode {
         eprint!("\r\x1b[K");
         rows.push(Row::new(row, &own, &peer));
     }
-    let kills = if quick { KILLS / 10 } else { KILLS };
+    let kills = if divisor > 1 { KILLS / 10 } else { KILLS };
     eprint!("\r\x1b[Kkilled holders");
     let own = runtime.block_on(bench.succession(kills));
     let peer = python::succession(5);
     eprint!("\r\x1b[K");
-    let report = report::markdown(&rows, rounds, &own, &peer) + &costs;
-    println!("{report}");
-    if quick {
-        return ExitCode::SUCCESS;
-    }
+    report::synchronisation(&rows, rounds, &own, &peer)
+}
+
+/// Replaces what was measured in the page.
+fn write(measured: &[(Part, String)]) -> ExitCode {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../host/BENCHMARKS.md");
-    match std::fs::write(path, report) {
+    let before = std::fs::read_to_string(path).unwrap_or_default();
+    match std::fs::write(path, page::with(&before, measured)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("host/BENCHMARKS.md cannot be written: {error}");

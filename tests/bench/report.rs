@@ -5,23 +5,19 @@
 use std::fmt::Write;
 
 use crate::measure::{Row, Spread, percentile};
+use crate::overhead::Overhead;
 use crate::python;
 use crate::sandbox::Cost;
 
-/// The whole of `BENCHMARKS.md`.
-pub fn markdown(rows: &[Row], rounds: usize, own: &[u64], peer: &[Option<u64>]) -> String {
+/// Shared objects beside Python's.
+pub fn synchronisation(rows: &[Row], rounds: usize, own: &[u64], peer: &[Option<u64>]) -> String {
     let mut text = format!(
-        "# Benchmarks\n\n\
-         Written by `cargo bench -p wasmpool-tests`, which runs both sides in turn, {rounds} rounds each, on one \
-         machine: {}, {} CPUs, {}, wasmtime as in `Cargo.lock`. Shown is the median over the rounds, with the least \
-         and the greatest behind it. Machines differ; the ratios are what counts. Workers ran in the sandbox.\n\n\
-         ## Synchronisation between workers\n\n\
+        "{} {}, {rounds} rounds. Workers ran in the sandbox.\n\n\
          A lock is taken and given back. All figures are taken inside the guests, so that they \
          contain the call from the guest to its host. A hand-over is half a round trip of an 8-byte item through \
          two queues and two workers.\n\n\
          | what | wasmpool | Python multiprocessing | ratio | target |\n|---|---|---|---|---|\n",
-        kernel(),
-        wasmpool::cpu_count(),
+        machine(),
         python::version(),
     );
     for row in rows {
@@ -47,12 +43,13 @@ pub fn markdown(rows: &[Row], rounds: usize, own: &[u64], peer: &[Option<u64>]) 
 /// What the sandbox costs.
 pub fn sandbox(costs: &[Cost], rounds: usize) -> String {
     let mut text = format!(
-        "\n## What the sandbox costs\n\n\
+        "{} {rounds} rounds.\n\n\
          A task that does nothing, in a process of its own: from its submission to its record, with as many under way \
-         as the pool has workers. The kinds of walls take turns, {rounds} rounds each. The cgroup is shown alone too: it \
+         as the pool has workers. The kinds of walls take turns. The cgroup is shown alone too: it \
          is made with the pool, and entered once by each fork server or spawned worker.\n\n\
          | what | off | cgroup alone | required | the cgroup adds | the sandbox adds | target |\n\
-         |---|---|---|---|---|---|---|\n"
+         |---|---|---|---|---|---|---|\n",
+        machine(),
     );
     for cost in costs {
         write!(text, "| {} ", cost.what).expect("a string takes everything");
@@ -78,7 +75,7 @@ fn succession(own: &[u64], peer: &[Option<u64>]) -> String {
     let ms = |ns: f64| format!("{:.1} ms", ns / 1e6);
     let lost = peer.iter().filter(|time| time.is_none()).count();
     format!(
-        "\n## When the holder of a lock is killed\n\n\
+        "\n### When the holder of a lock is killed\n\n\
          From the SIGKILL to the next acquisition, by somebody who waits for it. Over {} kills: median {}, 99th \
          percentile {}, longest {}. With Python's `Lock` the next one still had nothing after 2 s in {lost} of {} \
          trials.\n",
@@ -88,6 +85,34 @@ fn succession(own: &[u64], peer: &[Option<u64>]) -> String {
         ms(percentile(own, 100)),
         peer.len(),
     )
+}
+
+/// A short command beside `wasmtime run`.
+pub fn overhead(measured: &Overhead, rounds: usize) -> String {
+    let mut text = format!(
+        "{} {}, {rounds} rounds of {} runs each.\n\n\
+         A command that prints one line, {} times, two at once. Every run is a process of its own, ours in a required \
+         sandbox. wasmtime was given the command compiled before; we had it in the artifact cache.\n\n\
+         | what | time for each run | times the time of `wasmtime run` |\n|---|---|---|\n",
+        machine(),
+        measured.version,
+        measured.runs,
+        measured.runs,
+    );
+    for (what, time) in [
+        ("`wasmtime run --allow-precompiled`, two at once", measured.peer),
+        ("`wasmpool map -j2`: all of them in one batch", measured.map),
+        ("`wasmpool run`, two at once: a program, a fork server and a worker for each", measured.run),
+    ] {
+        let ratio = time.median / measured.peer.median;
+        writeln!(text, "| {what} | {} | {ratio:.2} |", shown_time(time)).expect("a string takes everything");
+    }
+    text
+}
+
+/// What it was measured on.
+fn machine() -> String {
+    format!("{}, {} CPUs,", kernel(), wasmpool::cpu_count())
 }
 
 /// The kernel's version.

@@ -2,10 +2,14 @@
 
 mod batch;
 mod cache;
+mod files;
 mod grants;
+mod invoke;
+mod loading;
 mod map;
 mod new;
 mod objects;
+mod results;
 mod run;
 mod shared;
 mod signals;

@@ -8,6 +8,7 @@ mod endings;
 mod features;
 mod grants;
 pub mod modules;
+mod nets;
 mod output;
 mod pools;
 mod processes;

@@ -2,9 +2,12 @@
 
 pub mod binary;
 pub mod build;
+pub mod mebibyte;
 pub mod ordinary;
+pub mod packages;
 pub mod processes;
 pub mod program;
+pub mod real_programs;
 pub mod terminal;
 
 pub use build::{example, guests, wat};

@@ -54,7 +54,7 @@ fn part(path: &str) -> &str {
     match name {
         "os" | "protocol" | "sync" | "supervisor" | "worker" | "batch" | "report" | "bin" => name,
         "lib" | "init" | "blocking" | "fuzzing" => "face",
-        "task" | "directory" => "arguments",
+        "task" | "directory" | "net" => "arguments",
         _ => "values",
     }
 }
@@ -202,6 +202,16 @@ fn every_tiny_guest_has_a_test() {
         let path = entry.expect("an entry").path();
         let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
         assert!(tests.contains(&format!("\"{name}\"")), "no test uses tests/wat/{name}.wat");
+    }
+    let commands = std::fs::read_to_string(root().join("tests/commands/src/main.rs")).expect("a source file");
+    let behaviours: Vec<_> =
+        commands.lines().filter_map(|line| line.strip_prefix("    (\"")?.split('"').next()).collect();
+    assert!(behaviours.len() > 30, "{behaviours:?}");
+    for name in behaviours {
+        assert!(
+            tests.contains(&format!("\"{name}\"")),
+            "no test uses the behaviour `{name}` of tests/commands"
+        );
     }
     for path in sources(&root().join("tests/guests/src")) {
         let text = std::fs::read_to_string(&path).expect("a source file");

@@ -202,12 +202,12 @@ impl CallMaker {
         if info.args == Encoding::Raw {
             return Err(CallError(format!(
                 "`{}` takes raw bytes, which have no name for -k",
-                signature(info)
+                info.signature()
             )));
         }
         for (index, (name, _)) in self.keywords.iter().enumerate() {
             if !info.params.iter().any(|param| param.name == *name) {
-                return Err(CallError(format!("`{}` has no parameter `{name}`", signature(info))));
+                return Err(CallError(format!("`{}` has no parameter `{name}`", info.signature())));
             }
             if self.keywords[..index].iter().any(|(earlier, _)| earlier == name) {
                 return Err(CallError(format!("-k {name}=... is given twice")));
@@ -226,7 +226,7 @@ impl CallMaker {
         if let Some(twice) = given.iter().find(|param| is_named(param)) {
             return Err(CallError(format!(
                 "`{}` gets `{}` by position and by name",
-                signature(info),
+                info.signature(),
                 twice.name
             )));
         }
@@ -238,14 +238,14 @@ impl CallMaker {
         if missing.is_empty() {
             return Ok(());
         }
-        Err(CallError(format!("`{}` misses its argument {}", signature(info), missing.join(", "))))
+        Err(CallError(format!("`{}` misses its argument {}", info.signature(), missing.join(", "))))
     }
 
     fn wrong_count(&self, count: usize) -> CallError {
         let Some(info) = &self.info else { return CallError(format!("`{}` takes one argument", self.task)) };
         let plural = |n: usize| if n == 1 { "argument" } else { "arguments" };
         let takes = info.params.len();
-        CallError(format!("`{}` takes {takes} {}, not {count}", signature(info), plural(takes)))
+        CallError(format!("`{}` takes {takes} {}, not {count}", info.signature(), plural(takes)))
     }
 
     fn utf8<'a>(&self, bytes: &'a [u8]) -> Result<&'a str, CallError> {
@@ -256,20 +256,6 @@ impl CallMaker {
                 self.task
             ))
         })
-    }
-}
-
-/// The task as one would declare it: `divide(a: i64, b: i64 = 1) -> i64`.
-#[must_use]
-pub fn signature(info: &TaskInfo) -> String {
-    let param = |param: &ParamInfo| match &param.default {
-        Some(default) => format!("{}: {} = {default}", param.name, param.ty),
-        None => format!("{}: {}", param.name, param.ty),
-    };
-    let params = info.params.iter().map(param).collect::<Vec<_>>().join(", ");
-    match info.returns.as_str() {
-        "" | "()" => format!("{}({params})", info.name),
-        returns => format!("{}({params}) -> {returns}", info.name),
     }
 }
 

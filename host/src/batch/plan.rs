@@ -162,6 +162,8 @@ fn together(own: &Settings, defaults: &Settings) -> Settings {
         stdin: own.stdin.clone().or_else(|| defaults.stdin.clone()),
         argv0: own.argv0.clone().or_else(|| defaults.argv0.clone()),
         dirs: defaults.dirs.iter().chain(&own.dirs).cloned().collect(),
+        files: defaults.files.iter().chain(&own.files).cloned().collect(),
+        nets: defaults.nets.iter().chain(&own.nets).cloned().collect(),
         env: defaults.env.iter().chain(&own.env).cloned().collect(),
         env_files: defaults.env_files.iter().chain(&own.env_files).cloned().collect(),
         inherit_env: own.inherit_env || defaults.inherit_env,

@@ -18,6 +18,8 @@ pub enum Interruption {
     Terminated,
     /// The inputs could not be read to their end.
     InputLost,
+    /// Some results could not be kept where they belong.
+    ResultLost,
     /// Nobody reads the results any more.
     OutputClosed,
 }
@@ -114,7 +116,9 @@ impl Tally {
         match self.interruption {
             Some(Interruption::Interrupted) => batch::INTERRUPTED,
             Some(Interruption::Terminated) => batch::TERMINATED,
-            Some(Interruption::Halted | Interruption::InputLost) => batch::INCOMPLETE,
+            Some(Interruption::Halted | Interruption::InputLost | Interruption::ResultLost) => {
+                batch::INCOMPLETE
+            }
             Some(Interruption::OutputClosed) => by_results,
             None if self.left_out > 0 => batch::INCOMPLETE,
             None => by_results,

@@ -7,14 +7,23 @@ use rustix::thread::UnshareFlags;
 
 use crate::os::hardening::is_single_threaded;
 
-/// Gives this process mounts, network, System V objects and a host name of its own; with `user`, a user
-/// namespace that owns them. Call it while the process has one thread.
-pub(crate) fn unshare(user: bool) -> io::Result<()> {
+/// Which namespaces a process is given besides those that every one is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Namespaces {
+    /// One of users, which owns the others.
+    pub(crate) user: bool,
+    /// One of the network.
+    pub(crate) network: bool,
+}
+
+/// Gives this process mounts, System V objects and a host name of its own. Call it while the process has one thread.
+pub(crate) fn unshare(besides: Namespaces) -> io::Result<()> {
     if !is_single_threaded() {
         return Err(io::Error::from_raw_os_error(libc::EBUSY));
     }
-    let mut flags = UnshareFlags::NEWNS | UnshareFlags::NEWNET | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS;
-    flags.set(UnshareFlags::NEWUSER, user);
+    let mut flags = UnshareFlags::NEWNS | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS;
+    flags.set(UnshareFlags::NEWUSER, besides.user);
+    flags.set(UnshareFlags::NEWNET, besides.network);
     // SAFETY: none of these flags separates what threads share (memory, descriptors, working directory of
     // another thread), and there is one thread.
     unsafe { rustix::thread::unshare_unsafe(flags)? };
@@ -65,7 +74,10 @@ mod tests {
     #[test]
     fn a_process_with_threads_keeps_its_namespaces() {
         let thread = std::thread::spawn(std::thread::park);
-        assert_eq!(unshare(true).unwrap_err().raw_os_error(), Some(libc::EBUSY));
+        assert_eq!(
+            unshare(Namespaces { user: true, network: true }).unwrap_err().raw_os_error(),
+            Some(libc::EBUSY)
+        );
         thread.thread().unpark();
         thread.join().unwrap();
     }

@@ -334,3 +334,133 @@ pub(crate) fn open_until_refused() {
     // SAFETY: duplicates standard input; nobody owns the new descriptors.
     while unsafe { libc::fcntl(0, libc::F_DUPFD_CLOEXEC, 3) } >= 0 {}
 }
+
+/// Ports of this machine at which somebody listens.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ports {
+    pub(crate) granted: u16,
+    pub(crate) other: u16,
+}
+
+static GRANTED_PORT: AtomicI32 = AtomicI32::new(0);
+static OTHER_PORT: AtomicI32 = AtomicI32::new(0);
+
+/// Remembers what to connect to.
+pub(crate) fn remember_ports(ports: Ports) {
+    GRANTED_PORT.store(ports.granted.into(), Ordering::Relaxed);
+    OTHER_PORT.store(ports.other.into(), Ordering::Relaxed);
+}
+
+const NEW: libc::c_int = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+const STREAM: libc::c_int = libc::SOCK_STREAM | NEW;
+const DATAGRAM: libc::c_int = libc::SOCK_DGRAM | NEW;
+const IPPROTO_SMC: libc::c_int = 256;
+const AF_SMC: libc::c_int = 43;
+const TCP_ULP: libc::c_int = 31;
+
+/// Every attempt at the network, by name, with calls as they are let for those who may make them.
+pub(crate) const NET_ATTEMPTS: &[Attempt] = &[
+    ("make a TCP socket", call!(SYS_socket, libc::AF_INET, STREAM, libc::IPPROTO_TCP)),
+    ("make a UDP socket", call!(SYS_socket, libc::AF_INET, DATAGRAM, 0)),
+    ("connect to the granted port", || with_tcp_socket(|socket| connect(socket, &GRANTED_PORT))),
+    ("connect to another port", || with_tcp_socket(|socket| connect(socket, &OTHER_PORT))),
+    ("connect to another port by sending", || with_tcp_socket(|socket| send_open(libc::SYS_sendto, socket))),
+    ("connect to another port by a message", || {
+        with_tcp_socket(|socket| send_open(libc::SYS_sendmsg, socket))
+    }),
+    ("listen without an address", || {
+        // SAFETY: as in `call`.
+        with_tcp_socket(|socket| unsafe { libc::syscall(libc::SYS_listen, socket, 1) })
+    }),
+    ("bind a port that the system chooses", || with_tcp_socket(|socket| bind(socket, 0))),
+    ("bind another port", || {
+        with_tcp_socket(|socket| bind(socket, OTHER_PORT.load(Ordering::Relaxed) as u16))
+    }),
+    ("make another kind of socket of a TCP socket", || {
+        with_tcp_socket(|socket| option(socket, libc::IPPROTO_TCP, TCP_ULP, b"smc\0"))
+    }),
+    ("let a socket through to another device", || {
+        with_tcp_socket(|socket| option(socket, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, b"lo\0"))
+    }),
+    ("make an MPTCP socket", call!(SYS_socket, libc::AF_INET, STREAM, libc::IPPROTO_MPTCP)),
+    ("make an SCTP socket", call!(SYS_socket, libc::AF_INET, STREAM, libc::IPPROTO_SCTP)),
+    ("make an SMC socket", call!(SYS_socket, libc::AF_INET, STREAM, IPPROTO_SMC)),
+    ("make an SMC socket of its own family", call!(SYS_socket, AF_SMC, STREAM, 0)),
+    ("make a ping socket", call!(SYS_socket, libc::AF_INET, DATAGRAM, libc::IPPROTO_ICMP)),
+    ("make a raw socket", call!(SYS_socket, libc::AF_INET, libc::SOCK_RAW | NEW, libc::IPPROTO_TCP)),
+    ("make a packet socket", call!(SYS_socket, libc::AF_PACKET, libc::SOCK_RAW | NEW, 0)),
+    ("make a Unix socket", call!(SYS_socket, libc::AF_UNIX, STREAM, 0)),
+    (
+        "make a pair of packet sockets",
+        call!(SYS_socketpair, libc::AF_UNIX, libc::SOCK_SEQPACKET | NEW, 0, &mut [0_i32; 2]),
+    ),
+    ("make a netlink socket", call!(SYS_socket, libc::AF_NETLINK, libc::SOCK_RAW | NEW, 0)),
+    ("make a virtual machine's socket", call!(SYS_socket, libc::AF_VSOCK, STREAM, 0)),
+    ("make an encryption socket", call!(SYS_socket, libc::AF_ALG, libc::SOCK_SEQPACKET | NEW, 0)),
+    ("make a network namespace", call!(SYS_unshare, libc::CLONE_NEWNET)),
+    ("ask for interfaces", call!(SYS_ioctl, 3, libc::SIOCGIFCONF, NONE)),
+    (
+        "start a thread",
+        call!(SYS_clone, libc::CLONE_VM | libc::CLONE_THREAD | libc::CLONE_SIGHAND, NONE, NONE, NONE, NONE),
+    ),
+];
+
+/// What an attempt with a TCP socket is answered; as the socket's making is answered, where none can be made.
+fn with_tcp_socket(attempt: fn(libc::c_int) -> libc::c_long) -> libc::c_long {
+    // SAFETY: makes a descriptor, which nobody owns until the process ends.
+    let socket = unsafe { libc::syscall(libc::SYS_socket, libc::AF_INET, STREAM, libc::IPPROTO_TCP) };
+    if socket < 0 { socket } else { attempt(socket as libc::c_int) }
+}
+
+fn loopback(port: u16) -> libc::sockaddr_in {
+    libc::sockaddr_in {
+        sin_family: libc::AF_INET as libc::sa_family_t,
+        sin_port: port.to_be(),
+        sin_addr: libc::in_addr { s_addr: u32::from(std::net::Ipv4Addr::LOCALHOST).to_be() },
+        sin_zero: [0; 8],
+    }
+}
+
+fn connect(socket: libc::c_int, port: &AtomicI32) -> libc::c_long {
+    let address = loopback(port.load(Ordering::Relaxed) as u16);
+    // SAFETY: as in `call`; the address is valid for its size.
+    unsafe { libc::syscall(libc::SYS_connect, socket, &raw const address, size_of_val(&address)) }
+}
+
+fn bind(socket: libc::c_int, port: u16) -> libc::c_long {
+    let address = loopback(port);
+    // SAFETY: as in `call`; the address is valid for its size.
+    unsafe { libc::syscall(libc::SYS_bind, socket, &raw const address, size_of_val(&address)) }
+}
+
+fn option(socket: libc::c_int, level: libc::c_int, name: libc::c_int, value: &[u8]) -> libc::c_long {
+    // SAFETY: as in `call`; the value is valid for its length.
+    unsafe { libc::syscall(libc::SYS_setsockopt, socket, level, name, value.as_ptr(), value.len()) }
+}
+
+/// TCP Fast Open: a connection that no `connect` makes.
+fn send_open(call: libc::c_long, socket: libc::c_int) -> libc::c_long {
+    let mut address = loopback(OTHER_PORT.load(Ordering::Relaxed) as u16);
+    let mut byte = *b"x";
+    let flags = libc::MSG_FASTOPEN | libc::MSG_NOSIGNAL;
+    let length = size_of_val(&address);
+    if call == libc::SYS_sendto {
+        // SAFETY: as in `call`; the buffer and the address are valid for their sizes.
+        return unsafe { libc::syscall(call, socket, byte.as_ptr(), 1, flags, &raw const address, length) };
+    }
+    let mut part = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: 1 };
+    // SAFETY: a message header of zeros is one without anything.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_name = (&raw mut address).cast();
+    message.msg_namelen = length as libc::socklen_t;
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    // SAFETY: as in `call`; everything that the header points at is valid.
+    unsafe { libc::syscall(call, socket, &raw const message, flags) }
+}
+
+/// The version of Landlock's interface that the kernel has; 0 for none.
+pub(crate) fn landlock_interface() -> libc::c_long {
+    // SAFETY: asks for a number and takes nothing.
+    unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, NONE, 0, 1) }.max(0)
+}

@@ -4,9 +4,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::feature::Features;
 use crate::module_info::ModuleKind;
 use crate::outcome::StartFailure;
-use crate::policy::{DirRule, Layer, Policy};
+use crate::policy::{DirRule, Layer, NetRule, Policy};
 
 /// From the supervisor to a fork server, or to a worker that is started by itself (`spawn`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +29,8 @@ pub(crate) struct Load {
     pub(crate) policy: Policy,
     /// The granted directories; workers find them by their position.
     pub(crate) dirs: Vec<DirRule>,
+    /// The granted addresses.
+    pub(crate) nets: Vec<NetRule>,
     /// Where the artifact's bytes are in the file.
     pub(crate) offset: u64,
     pub(crate) length: u64,
@@ -38,6 +41,8 @@ pub(crate) struct Load {
 pub(crate) struct EngineSettings {
     /// Whether the code counts fuel.
     pub(crate) fuel: bool,
+    /// What the module may use besides what every module may.
+    pub(crate) features: Features,
     /// Bytes of WebAssembly stack; not part of the artifact.
     pub(crate) stack_bytes: u32,
 }

@@ -5,8 +5,7 @@
 use serde_json::{Value, json};
 
 use super::terminal::printable;
-use crate::batch::call::signature;
-use crate::module_info::{ImportInfo, ModuleInfo, ModuleKind, ParamInfo, TaskInfo};
+use crate::module_info::{ImportInfo, ModuleInfo, ModuleKind, ParamInfo, TaskInfo, Want};
 use crate::outcome::Encoding;
 
 /// A module as it is shown.
@@ -30,10 +29,7 @@ pub fn text(module: Inspected<'_>) -> String {
     let plain = info.exports.iter().filter(|export| !is_task(info, &export.name));
     section(&mut out, "other exports", plain.map(|export| entry(&export.name, &export.signature)));
     section(&mut out, "imports", info.imports.iter().map(import_text));
-    section(&mut out, "must be granted", grants(info).map(|grant| format!("  {grant}\n")));
-    if grants(info).next().is_none() {
-        out.push_str("\nmust be granted: nothing\n");
-    }
+    section(&mut out, "may want (nothing is granted by itself)", info.wants().iter().map(want_text));
     // The names and texts are the module's own words.
     printable(&out)
 }
@@ -66,7 +62,7 @@ fn kind(info: &ModuleInfo) -> String {
 }
 
 fn task_text(task: &TaskInfo) -> String {
-    let mut out = format!("  {}\n", signature(task));
+    let mut out = format!("  {}\n", task.signature());
     for line in task.doc.lines() {
         out.push_str(format!("      {line}").trim_end());
         out.push('\n');
@@ -106,8 +102,27 @@ fn is_task(info: &ModuleInfo, export: &str) -> bool {
     info.tasks.iter().any(|task| task.export == export)
 }
 
-fn grants(info: &ModuleInfo) -> impl Iterator<Item = &str> {
-    info.imports.iter().filter_map(|import| import.needs_grant.as_deref())
+/// `files: --dir HOST or --file HOST   (wasi:filesystem/types@0.2.6)`; without an option, what there is.
+fn want_text((want, because): &(Want, Vec<String>)) -> String {
+    let how = want.option().unwrap_or_else(|| want.without());
+    let shown = because.len().min(REASONS_MAX);
+    let more = match because.len() - shown {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("  {}: {how}   ({}{more})\n", want.label(), because[..shown].join(", "))
+}
+
+/// Reasons for one want that a person is shown.
+const REASONS_MAX: usize = 3;
+
+fn want_json((want, because): (Want, Vec<String>)) -> Value {
+    json!({ "what": want.label(), "option": want.option(), "without": want.without(), "because": because })
+}
+
+/// The options that grant what the module may want, each once.
+fn options(info: &ModuleInfo) -> Vec<&'static str> {
+    info.wants().iter().filter_map(|(want, _)| want.option()).collect()
 }
 
 /// The description for a program, as one JSON object. Fields are added, never renamed.
@@ -134,7 +149,8 @@ pub fn json(module: Inspected<'_>) -> Value {
             "needs_grant": import.needs_grant,
             "known": import.known,
         })).collect::<Vec<_>>(),
-        "must_be_granted": grants(info).collect::<Vec<_>>(),
+        "wants": info.wants().into_iter().map(want_json).collect::<Vec<_>>(),
+        "options": options(info),
     })
 }
 
@@ -208,7 +224,7 @@ mod tests {
             ],
             imports: vec![
                 import("wasi:cli/stdout@0.2.6", None, true),
-                import("wasi:filesystem/preopens@0.2.6", Some("--dir HOST"), true),
+                import("wasi:filesystem/preopens@0.2.6", Some("--dir HOST or --file HOST"), true),
                 import("acme:thing/x", None, false),
             ],
         }
@@ -240,8 +256,8 @@ imports
   wasi:filesystem/preopens@0.2.6: interface
   acme:thing/x: interface   (there is nothing by that name: the module cannot run)
 
-must be granted
-  --dir HOST
+may want (nothing is granted by itself)
+  files: --dir HOST or --file HOST   (wasi:filesystem/preopens@0.2.6)
 "
         );
     }
@@ -252,7 +268,9 @@ must be granted
         let json = json(Inspected { name: "primes.wasm", digest: "ab12", info: &info });
         assert_eq!(json["tasks"][0]["params"][1]["default"], "100");
         assert_eq!(json["tasks"][0]["result"], "raw");
-        assert_eq!(json["must_be_granted"], json!(["--dir HOST"]));
+        assert_eq!(json["options"], json!(["--dir HOST or --file HOST"]));
+        assert_eq!(json["wants"][0]["what"], "files");
+        assert_eq!(json["wants"][0]["because"], json!(["wasi:filesystem/preopens@0.2.6"]));
         assert_eq!(json["imports"][2]["known"], false);
         assert_eq!(json["kind"], "component");
     }

@@ -24,7 +24,7 @@ pub fn line(tally: &Tally, elapsed: Duration) -> String {
         Some(Interruption::Halted) => "halted: ",
         Some(Interruption::Interrupted) => "interrupted: ",
         Some(Interruption::Terminated) => "terminated: ",
-        Some(Interruption::InputLost) => "incomplete: ",
+        Some(Interruption::InputLost | Interruption::ResultLost) => "incomplete: ",
         Some(Interruption::OutputClosed) | None => "",
     };
     format!("{why}{total} {inputs} in {}: {}", seconds(elapsed), parts.join(", "))

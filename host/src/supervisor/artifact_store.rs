@@ -22,6 +22,7 @@ use std::sync::{Arc, OnceLock};
 use sha2::{Digest as _, Sha256};
 
 use self::folder::Folder;
+use crate::feature::Features;
 use crate::limits::ARTIFACT_BYTES_MAX;
 use crate::module_info::ModuleInfo;
 use crate::os::memory_file::{self, SealedFile};
@@ -47,11 +48,12 @@ impl std::fmt::Debug for Digest {
     }
 }
 
-/// Names an artifact: the module, and whether its code counts fuel.
+/// Names an artifact: the module, whether its code counts fuel, and which features it may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ArtifactKey {
     pub(super) module: Digest,
     pub(super) fuel: bool,
+    pub(super) features: Features,
 }
 
 /// An artifact at hand: sealed, with its description read.
@@ -162,8 +164,9 @@ impl ArtifactStore {
 
     fn name(&self, key: ArtifactKey) -> Option<String> {
         let fuel = if key.fuel { "-fuel" } else { "" };
+        let features: String = key.features.iter().map(|feature| format!("-{feature}")).collect();
         let build = self.0.build.as_ref()?;
-        Some(format!("{}-{}{fuel}-{build}", key.module.to_hex(), env!("CARGO_PKG_VERSION")))
+        Some(format!("{}-{}{fuel}{features}-{build}", key.module.to_hex(), env!("CARGO_PKG_VERSION")))
     }
 }
 
@@ -247,7 +250,7 @@ mod tests {
     }
 
     fn key(byte: u8) -> ArtifactKey {
-        ArtifactKey { module: Digest([byte; 32]), fuel: false }
+        ArtifactKey { module: Digest([byte; 32]), fuel: false, features: Features::NONE }
     }
 
     fn store(folder: &Path) -> ArtifactStore {
@@ -266,6 +269,17 @@ mod tests {
         assert!(store.get(key(2)).is_none());
         let mode = std::fs::metadata(folder.path().join("cache")).unwrap().mode();
         assert_eq!(mode & 0o777, 0o700);
+    }
+
+    #[test]
+    fn an_artifact_for_other_features_is_another_entry() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        store.put(key(1), &artifact(b"code"));
+        let features = Features::NONE.with(crate::feature::Feature::Memory64);
+        assert!(store.get(ArtifactKey { features, ..key(1) }).is_none());
+        let name = store.name(ArtifactKey { features, ..key(1) }).unwrap();
+        assert!(name.contains("-memory64-"), "{name}");
     }
 
     #[test]

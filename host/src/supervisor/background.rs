@@ -6,6 +6,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
 
 type Work = Box<dyn FnOnce() + Send>;
 
@@ -43,6 +44,18 @@ impl WorkThread {
             Some(queue) => drop(queue.send(work)),
             // No thread could be started: late is worse than here.
             None => run_one(work),
+        }
+    }
+
+    /// Waits until everything that was given before has run, for at most this long.
+    pub(super) fn finish(&self, time_max: Duration) {
+        if self.queue.get().is_some() {
+            let (sender, receiver) = channel();
+            self.run(move || {
+                // Nobody may be waiting any more.
+                let _ = sender.send(());
+            });
+            let _ = receiver.recv_timeout(time_max);
         }
     }
 }

@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::directory::GrantedDir;
 use crate::limits::{INLINE_BYTES_MAX, Limits};
+use crate::net::GrantedNet;
 use crate::os::memory_file::SealedFile;
 use crate::outcome::{CancelledBy, Outcome, Record};
 use crate::policy::Policy;
@@ -37,6 +38,8 @@ pub(super) struct CallShape {
     pub(super) policy: Policy,
     /// The directories that they may use, in order of their guest paths, each once.
     pub(super) dirs: Vec<GrantedDir>,
+    /// The addresses that they may use, in order, each once.
+    pub(super) nets: Vec<GrantedNet>,
     pub(super) start_method: StartMethod,
     pub(super) argv: Vec<String>,
     pub(super) env: Vec<(String, String)>,

@@ -7,10 +7,13 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use crate::feature::Features;
+use crate::limits::Limits;
 use crate::os::child::Child;
 use crate::os::memory_file::SealedFile;
 use crate::outcome::{CancelledBy, StartFailed};
 use crate::policy::Layer;
+use crate::protocol::fork_server::EngineSettings;
 use crate::supervisor::artifact_store::{Artifact, ArtifactKey};
 use crate::supervisor::call::Assignment;
 use crate::supervisor::pool::PoolSettings;
@@ -95,7 +98,22 @@ pub(super) enum Command {
 pub(crate) struct ModuleSourceBytes {
     pub(super) name: String,
     pub(super) digest: super::artifact_store::Digest,
+    /// What it may use besides what every module may.
+    pub(super) features: Features,
     pub(super) file: SealedFile,
+}
+
+impl ModuleSourceBytes {
+    /// What its engine is made with.
+    pub(super) fn engine_settings(&self, limits: &Limits) -> EngineSettings {
+        let (fuel, stack_bytes) = (limits.fuel.is_some(), limits.stack_bytes);
+        EngineSettings { fuel, features: self.features, stack_bytes }
+    }
+
+    /// Names its artifact, with or without fuel.
+    pub(super) fn artifact_key(&self, fuel: bool) -> ArtifactKey {
+        ArtifactKey { module: self.digest, fuel, features: self.features }
+    }
 }
 
 /// A live worker that runs a task.

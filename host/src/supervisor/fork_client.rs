@@ -10,7 +10,7 @@ use crate::directory::GrantedDir;
 use crate::os::child::Child;
 use crate::os::socket::PacketSocket;
 use crate::outcome::StartFailed;
-use crate::policy::{DirRule, Layer, Policy};
+use crate::policy::{DirRule, Layer, NetRule, Policy};
 use crate::protocol::fork_server::EngineSettings;
 use crate::supervisor::artifact_store::{Artifact, ArtifactKey};
 use crate::supervisor::cgroup::PoolGroup;
@@ -27,6 +27,7 @@ pub(super) struct ServerKey {
     pub(super) engine: EngineSettings,
     pub(super) policy: Policy,
     pub(super) dirs: Vec<DirRule>,
+    pub(super) nets: Vec<NetRule>,
     pub(super) start_method: StartMethod,
     /// The pool whose cgroup its processes are in; `None`: they are in none, and serve every such pool.
     pub(super) enclosed: Option<PoolId>,
@@ -80,6 +81,8 @@ pub(super) enum Purpose {
         key: ArtifactKey,
         output: std::fs::File,
         verdict: Option<Result<(), StartFailed>>,
+        /// It was killed for its wall-clock time.
+        timed_out: bool,
     },
     Doctor,
 }

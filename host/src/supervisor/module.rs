@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::feature::{Feature, Features};
 use crate::limits::MODULE_BYTES_MAX;
 use crate::module_info::{ModuleInfo, TaskInfo};
 use crate::os::memory_file::SealedFile;
@@ -25,6 +26,13 @@ pub enum ModuleSource {
         name: String,
         /// The module: binary, or text format.
         bytes: Vec<u8>,
+    },
+    /// Another source, whose module may use features that are off unless asked for.
+    Featured {
+        /// The other one.
+        source: Box<Self>,
+        /// Those features.
+        features: Features,
     },
 }
 
@@ -53,8 +61,36 @@ impl ModuleSource {
         Self::Bytes { name: "text".to_owned(), bytes: text.as_bytes().to_vec() }
     }
 
+    /// Turns on a feature that is off unless asked for. May be repeated.
+    ///
+    /// ```no_run
+    /// use wasmpool::{Feature, Module, ModuleSource};
+    ///
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// let source = ModuleSource::from("large.wasm").feature(Feature::Memory64);
+    /// let module = Module::load(source).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn feature(self, feature: Feature) -> Self {
+        match self {
+            Self::Featured { source, features } => {
+                Self::Featured { source, features: features.with(feature) }
+            }
+            other => Self::Featured { source: Box::new(other), features: Features::NONE.with(feature) },
+        }
+    }
+
     pub(super) fn read(self) -> Result<Arc<ModuleSourceBytes>, LoadError> {
+        self.read_with(Features::NONE)
+    }
+
+    fn read_with(self, features: Features) -> Result<Arc<ModuleSourceBytes>, LoadError> {
         let (name, bytes) = match self {
+            Self::Featured { source, features: more } => {
+                return source.read_with(features.iter().chain(more.iter()).collect());
+            }
             Self::Bytes { name, bytes } => (name, bytes),
             Self::Path(path) => {
                 let bytes = read_file(&path)?;
@@ -70,7 +106,7 @@ impl ModuleSource {
         let digest = Digest::of(&bytes);
         let file = SealedFile::from_bytes("wasmpool-module", &bytes)
             .map_err(|error| LoadError::new(&name, StartFailure::Worker, error.to_string()))?;
-        Ok(Arc::new(ModuleSourceBytes { name, digest, file }))
+        Ok(Arc::new(ModuleSourceBytes { name, digest, features, file }))
     }
 }
 
@@ -162,7 +198,8 @@ impl Module {
         &self.artifact.info
     }
 
-    /// A function by name: one that was marked as a task, or any other export.
+    /// A function by name: one that was marked as a task, or any other export. [`ModuleInfo::export`] says how a
+    /// function of an exported interface is called.
     ///
     /// # Errors
     ///
@@ -172,8 +209,7 @@ impl Module {
         if let Some(task) = tasks.iter().find(|task| task.name == name || task.export == name) {
             return Ok(self.sdk_target(task));
         }
-        let export = self.info().exports.iter().find(|export| export.name == name);
-        let export = export.ok_or_else(|| self.not_found(name))?;
+        let export = self.info().export(name).ok_or_else(|| self.not_found(name))?;
         Ok(self.target(&export.name, Entry::Export { name: export.name.clone() }, None))
     }
 
@@ -199,18 +235,34 @@ impl Module {
         }
     }
 
-    /// A call as text: `add(1, 2)`, in WAVE syntax for components, with numbers for core modules.
+    /// A call as text: `add(1, 2)`, in WAVE syntax for components, with numbers for core modules. The result is what the
+    /// function returned, as JSON; the error of a function that returns a `result` is the task's failure.
+    ///
+    /// ```no_run
+    /// use wasmpool::blocking;
+    /// use wasmpool::{Outcome, Process, Task};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # wasmpool::init();
+    /// let shapes = blocking::load("shapes.wasm")?;
+    /// let area = shapes.invoke("acme:shapes/plane.area({x: 2, y: 3.5}, some(\"cm\"))")?;
+    /// let record = blocking::join(&Process::new(Task::new(&area)).start()?);
+    /// if let Outcome::Succeeded(value) = &record.outcome {
+    ///     println!("{}", value.to::<f64>()?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
     /// When the module has no export of that name.
     pub fn invoke(&self, expression: &str) -> Result<Target, TargetError> {
-        let name = expression.split('(').next().unwrap_or(expression).trim();
-        let known = |export: &&crate::module_info::ExportInfo| {
-            export.name == name || export.name.rsplit('#').next() == Some(name)
-        };
-        let export = self.info().exports.iter().find(known).ok_or_else(|| self.not_found(name))?;
-        let expression = expression.to_owned();
+        let (name, arguments) = expression.split_at(expression.find('(').unwrap_or(expression.len()));
+        let name = name.trim();
+        let export = self.info().export(name).ok_or_else(|| self.not_found(name))?;
+        // The worker is told the whole name.
+        let expression = format!("{}{arguments}", export.name);
         Ok(self.target(&export.name, Entry::Invoke { expression }, None))
     }
 
@@ -225,13 +277,15 @@ impl Module {
     }
 
     fn not_found(&self, name: &str) -> TargetError {
-        let tasks: Vec<String> = self.info().tasks.iter().map(|task| task.name.clone()).collect();
+        let tasks: Vec<String> = self.info().tasks.iter().map(TaskInfo::signature).collect();
         let marked = |export: &&crate::module_info::ExportInfo| {
             !self.info().tasks.iter().any(|task| task.export == export.name)
         };
-        let exports = self.info().exports.iter().filter(marked);
-        let exports = exports.map(|export| format!("{}: {}", export.name, export.signature)).collect();
-        TargetError { module: self.name().to_owned(), name: name.to_owned(), tasks, exports }
+        let shown =
+            |export: &crate::module_info::ExportInfo| format!("{}: {}", export.name, export.signature);
+        let exports = self.info().exports.iter().filter(marked).map(shown).collect();
+        let several = self.info().exports_called(name).into_iter().map(shown).collect();
+        TargetError { module: self.name().to_owned(), name: name.to_owned(), several, tasks, exports }
     }
 
     pub(super) fn artifact(&self) -> &Arc<Artifact> {
@@ -252,6 +306,8 @@ fn unsupervised(error: &SupervisorError) -> LoadError {
 pub struct TargetError {
     module: String,
     name: String,
+    /// What it could mean.
+    several: Vec<String>,
     tasks: Vec<String>,
     exports: Vec<String>,
 }
@@ -268,11 +324,27 @@ impl std::error::Error for TargetError {}
 
 impl std::fmt::Display for TargetError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if !self.several.is_empty() {
+            let several = self.several.join("; ");
+            return write!(
+                f,
+                "`{}` has several exports that `{}` could mean: {several}",
+                self.module, self.name
+            );
+        }
         write!(f, "`{}` has no task or export `{}`", self.module, self.name)?;
         match (self.tasks.as_slice(), self.exports.as_slice()) {
             ([], []) => f.write_str("; it exports no function"),
             ([], exports) => write!(f, "; its exports are {}", exports.join("; ")),
-            (tasks, _) => write!(f, "; its tasks are {}", tasks.join(", ")),
+            (tasks, []) => write!(f, "; its tasks are {}", tasks.join("; ")),
+            (tasks, exports) => {
+                write!(
+                    f,
+                    "; its tasks are {}; its other exports are {}",
+                    tasks.join("; "),
+                    exports.join("; ")
+                )
+            }
         }
     }
 }

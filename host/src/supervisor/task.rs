@@ -7,9 +7,10 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 
-use crate::directory::{self, GrantedDir};
+use crate::directory::{self, GrantedDir, GrantedFile};
 use crate::environment::{self, EnvironmentError};
 use crate::limits::{Limits, NAME_BYTES_MAX};
+use crate::net::{self, GrantedNet};
 use crate::outcome::{NotRun, Outcome};
 use crate::policy::Policy;
 use crate::protocol::worker::{Entry, Initializer};
@@ -31,6 +32,7 @@ pub struct TaskError(#[from] Misfit);
 #[error(transparent)]
 enum Misfit {
     Dirs(#[from] directory::GrantError),
+    Nets(#[from] net::GrantError),
     Environment(#[from] EnvironmentError),
     Objects(#[from] GrantError),
 }
@@ -44,6 +46,7 @@ pub struct Task {
     limits: Limits,
     policy: Policy,
     dirs: Vec<GrantedDir>,
+    nets: Vec<GrantedNet>,
     argv: Vec<String>,
     env: Vec<(String, String)>,
     stdin: Stdin,
@@ -65,6 +68,7 @@ impl Task {
             limits: Limits::default(),
             policy: Policy::default(),
             dirs: Vec::new(),
+            nets: Vec::new(),
             argv: vec![target.module().name().to_owned()],
             env: Vec::new(),
             stdin: Stdin::Empty,
@@ -80,6 +84,13 @@ impl Task {
     #[must_use]
     pub fn args(mut self, args: Args) -> Self {
         self.args = args;
+        self
+    }
+
+    /// Another function, with everything else as it is, the name too.
+    #[must_use]
+    pub fn target(mut self, target: &Target) -> Self {
+        self.target = target.clone();
         self
     }
 
@@ -113,7 +124,26 @@ impl Task {
     #[must_use]
     pub fn dir(mut self, dir: GrantedDir) -> Self {
         self.dirs.push(dir);
-        self.dirs.sort_by(|one, other| one.rule().guest.cmp(&other.rule().guest));
+        let place = |dir: &GrantedDir| (dir.rule().guest.clone(), dir.rule().file.clone());
+        self.dirs.sort_by_key(place);
+        self
+    }
+
+    /// Lets it use a single file: `task.file(GrantedFile::open("app.toml", "/etc/app.toml", DirAccess::ReadOnly)?)`. The
+    /// guest sees a directory that holds this file and others that are granted so. Counted and checked with the
+    /// directories; besides, it takes the layer `empty-root`.
+    #[must_use]
+    pub fn file(self, file: GrantedFile) -> Self {
+        self.dir(file.into_grant())
+    }
+
+    /// Lets it use an address of the network: `task.net(GrantedNet::open(NetAccess::TcpConnect, "example.com", 443)?)`.
+    /// None by default. At most 32, whose names have at most 256 addresses together; otherwise the task is not run.
+    #[must_use]
+    pub fn net(mut self, net: GrantedNet) -> Self {
+        if let Err(place) = self.nets.binary_search(&net) {
+            self.nets.insert(place, net);
+        }
         self
     }
 
@@ -184,7 +214,7 @@ impl Task {
         self
     }
 
-    /// Whether it can be given its directories, environment and shared objects. A task that cannot is not run, and its
+    /// Whether it can be given its directories, addresses, environment and shared objects. A task that cannot is not run, and its
     /// record says the same as this: ask before there are many of them.
     ///
     /// # Errors
@@ -194,6 +224,7 @@ impl Task {
         let fits = || -> Result<(), Misfit> {
             self.grants()?;
             directory::check(&self.dirs)?;
+            net::check(&self.nets)?;
             environment::check(&self.env)?;
             Ok(())
         };
@@ -249,6 +280,7 @@ impl Task {
             limits: self.limits.clone(),
             policy: self.policy.clone(),
             dirs: self.dirs.clone(),
+            nets: self.nets.clone(),
             start_method,
             argv: self.argv.clone(),
             env: self.env.clone(),
@@ -297,6 +329,7 @@ impl Task {
             && self.limits == other.limits
             && self.policy == other.policy
             && self.dirs == other.dirs
+            && self.nets == other.nets
             && self.priority == other.priority
             && matches!((&self.stdin, &other.stdin), (Stdin::Empty, Stdin::Empty))
             && self.argv == other.argv

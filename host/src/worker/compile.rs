@@ -8,9 +8,9 @@
 #![forbid(unsafe_code)]
 
 mod describe;
+mod features;
 mod identify;
 mod records;
-mod wit_types;
 
 use std::fs::File;
 use std::io;
@@ -19,6 +19,7 @@ use std::os::unix::fs::FileExt;
 use wasmtime::component::Component;
 use wasmtime::{Engine, Module};
 
+use crate::feature::Features;
 use crate::limits::MODULE_INFO_BYTES_MAX;
 use crate::module_info::{ModuleInfo, ModuleKind};
 use crate::os::hardening;
@@ -107,7 +108,7 @@ fn compile(
     let here = |error: &dyn ToString| Refusal::compilation(error.to_string());
     let bytes = module.map().map_err(|error| here(&error))?;
     let engine = engine::engine(request.engine, Purpose::Compile).map_err(|error| unexplained(&error))?;
-    let (info, program) = program(&engine, &bytes)?;
+    let (info, program) = program(&engine, request.engine.features, &bytes)?;
     let code = program.serialize().map_err(|error| unexplained(&error))?;
     drop(program);
     let info = encode_info(&info).map_err(|error| here(&error))?;
@@ -121,19 +122,25 @@ fn compile(
     write(artifact, &info, &code).map_err(|error| here(&format!("the artifact cannot be written: {error}")))
 }
 
-/// Compiles and describes the module in these bytes.
-pub(super) fn program(engine: &Engine, bytes: &[u8]) -> Result<(ModuleInfo, Program), Refusal> {
+/// Compiles and describes the module in these bytes. `features` are those that the engine has on because they were asked for.
+pub(super) fn program(
+    engine: &Engine,
+    features: Features,
+    bytes: &[u8],
+) -> Result<(ModuleInfo, Program), Refusal> {
     let (kind, wasm) = identify::module(bytes).map_err(Refusal::invalid)?;
     match kind {
         ModuleKind::Component => {
-            let component = Component::from_binary(engine, &wasm).map_err(|error| refused(&wasm, &error))?;
+            let component =
+                Component::from_binary(engine, &wasm).map_err(|error| refused(features, &wasm, &error))?;
             let tasks = records::read(&wasm).map_err(Refusal::invalid)?;
             drop(wasm);
             let info = describe::component(&component, tasks).map_err(|error| unexplained(&error))?;
             Ok((info, Program::Component(component)))
         }
         ModuleKind::CoreModule => {
-            let module = Module::from_binary(engine, &wasm).map_err(|error| refused(&wasm, &error))?;
+            let module =
+                Module::from_binary(engine, &wasm).map_err(|error| refused(features, &wasm, &error))?;
             drop(wasm);
             let info = describe::module(&module).map_err(|error| unexplained(&error))?;
             Ok((info, Program::Core(module)))
@@ -146,13 +153,17 @@ fn unexplained(error: &wasmtime::Error) -> Refusal {
 }
 
 /// Whether the module is to blame, which validation says, or the compiler.
-fn refused(wasm: &[u8], error: &wasmtime::Error) -> Refusal {
+fn refused(on: Features, wasm: &[u8], error: &wasmtime::Error) -> Refusal {
     if let Some(detail) = identify::damage(wasm) {
         return Refusal::invalid(detail);
     }
     let detail = trap::describe(error);
     let valid = detail.contains("Implementation limit exceeded") || detail.contains("Compilation error");
-    if valid { Refusal::compilation(detail) } else { Refusal::invalid(format!("invalid module: {detail}")) }
+    if valid {
+        return Refusal::compilation(detail);
+    }
+    let hint = features::hint(wasm, on).map_or(String::new(), |hint| format!("; {hint}"));
+    Refusal::invalid(format!("invalid module: {detail}{hint}"))
 }
 
 /// Writes an artifact file: header, description, and the code from a page's border on.
@@ -175,7 +186,7 @@ mod tests {
     fn request(module_bytes: u64) -> Compile {
         Compile {
             module_bytes,
-            engine: EngineSettings { fuel: false, stack_bytes: 512 * 1024 },
+            engine: EngineSettings { fuel: false, features: Features::NONE, stack_bytes: 512 * 1024 },
             limits: CompileLimits::for_module(module_bytes),
             sandbox: SandboxMode::Off,
         }
@@ -184,7 +195,7 @@ mod tests {
 
     fn compiled(wat: &str) -> Result<ModuleInfo, Refusal> {
         let engine = engine::engine(request(0).engine, Purpose::Compile).unwrap();
-        let (info, program) = program(&engine, wat.as_bytes())?;
+        let (info, program) = program(&engine, Features::NONE, wat.as_bytes())?;
         let code = program.serialize().unwrap();
         let artifact = tempfile::tempfile().unwrap();
         let encoded = encode_info(&info).unwrap();

@@ -85,25 +85,17 @@ fn component_arguments(component: &Component, call: Call<'_>) -> Result<(Place, 
     }
 }
 
-/// Finds `function`, `interface#function`, or a function that only one exported interface has.
+/// Finds `function` or `interface#function`: the supervisor knows which one a shorter name means.
 fn find(component: &Component, name: &str) -> Option<(Place, ComponentFunc)> {
     let engine = component.engine();
     let ty = component.component_type();
     if let Some(ComponentItem::ComponentFunc(ty)) = ty.get_export(engine, name).map(|item| item.ty) {
         return Some((Place { interface: None, function: name.to_owned() }, ty));
     }
-    let (wanted, function) = match name.split_once('#') {
-        Some((interface, function)) => (Some(interface), function),
-        None => (None, name),
-    };
-    let mut found = ty.exports(engine).filter_map(|(interface, item)| {
-        let ComponentItem::ComponentInstance(exports) = item.ty else { return None };
-        let ComponentItem::ComponentFunc(ty) = exports.get_export(engine, function)?.ty else { return None };
-        let wanted = wanted.is_none_or(|wanted| wanted == interface);
-        let place = Place { interface: Some(interface.to_owned()), function: function.to_owned() };
-        wanted.then_some((place, ty))
-    });
-    found.next().filter(|_| found.next().is_none())
+    let (interface, function) = name.split_once('#')?;
+    let ComponentItem::ComponentInstance(exports) = ty.get_export(engine, interface)?.ty else { return None };
+    let ComponentItem::ComponentFunc(ty) = exports.get_export(engine, function)?.ty else { return None };
+    Some((Place { interface: Some(interface.to_owned()), function: function.to_owned() }, ty))
 }
 
 fn core_arguments(

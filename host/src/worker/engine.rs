@@ -19,6 +19,7 @@ use rustix::mm::MprotectFlags;
 use wasmtime::component::{Component, ComponentType, Lift, Lower, Resource};
 use wasmtime::{Config, CustomCodeMemory, Engine, Module, WasmBacktraceDetails};
 
+use crate::feature::{Feature, Features};
 use crate::limits::BACKTRACE_FRAMES_MAX;
 use crate::os::memory_file::Mapping;
 use crate::protocol::fork_server::EngineSettings;
@@ -58,7 +59,7 @@ pub(crate) fn engine(settings: EngineSettings, purpose: Purpose) -> wasmtime::Re
         .native_unwind_info(false)
         .memory_init_cow(true)
         .with_custom_code_memory(Some(Arc::new(Executable)));
-    choose_features(&mut config);
+    choose_features(&mut config, settings.features);
     match purpose {
         Purpose::Compile => config.parallel_compilation(true),
         Purpose::Run => config.enable_compiler(false),
@@ -68,7 +69,7 @@ pub(crate) fn engine(settings: EngineSettings, purpose: Purpose) -> wasmtime::Re
 
 /// Says of every feature of the language whether it is on. wasmtime's own choice is not relied on: it turns
 /// features on when they are finished, which is not when they have been attacked for long enough.
-fn choose_features(config: &mut Config) {
+fn choose_features(config: &mut Config, asked_for: Features) {
     // What compilers emit. wasmtime calls these tier 1, and fuzzes them all the time.
     config
         .wasm_reference_types(true)
@@ -83,13 +84,15 @@ fn choose_features(config: &mut Config) {
         // The heap of these two counts as linear memory: see `limiter`.
         .wasm_gc(true)
         .wasm_exceptions(true);
-    // What needs a 64-bit bounds check on every access; shared memory, which needs threads; and what is younger.
+    // What needs a 64-bit bounds check on every access, and what is younger: for those who ask for it.
     config
-        .wasm_memory64(false)
+        .wasm_memory64(asked_for.contains(Feature::Memory64))
+        .wasm_custom_page_sizes(asked_for.contains(Feature::CustomPageSizes))
+        .wasm_wide_arithmetic(asked_for.contains(Feature::WideArithmetic));
+    // Shared memory, which needs threads, that a worker cannot have; and what is not finished.
+    config
         .shared_memory(false)
         .wasm_shared_everything_threads(false)
-        .wasm_custom_page_sizes(false)
-        .wasm_wide_arithmetic(false)
         .wasm_stack_switching(false)
         .wasm_component_model_error_context(false)
         .wasm_component_model_gc(false)
@@ -97,7 +100,7 @@ fn choose_features(config: &mut Config) {
         .wasm_component_model_memory64(false)
         .wasm_component_model_fixed_length_lists(false)
         .wasm_component_model_implements(false);
-    // Threads and the component model's async are not even built in.
+    // Threads and the component model's async are not even built in. `compile/features.rs` knows this list.
 }
 
 /// Makes `engine` the one whose epoch [`interrupt`] increments.
@@ -177,6 +180,16 @@ pub(crate) enum TaskError {
     InvalidArguments(String),
     #[component(name = "other")]
     Other(String),
+}
+
+/// `wasi:io/streams.stream-error`.
+#[derive(Debug, ComponentType, Lower)]
+#[component(variant)]
+pub(crate) enum ReadError {
+    #[component(name = "last-operation-failed")]
+    LastOperationFailed(Resource<wasmtime::Error>),
+    #[component(name = "closed")]
+    Closed,
 }
 
 /// `wasmpool:task/pool.failure`.

@@ -112,6 +112,8 @@ pub(crate) fn point_of_task(name: &str, task: u64, send: impl Fn(&[u8])) {
         #[cfg(test)]
         "open-everything" => crate::os::test_hostile::open_until_refused(),
         #[cfg(test)]
+        "sockets" => crate::worker::tests::sockets::attack(task, send),
+        #[cfg(test)]
         "escape" => crate::worker::tests::walls::escape(send),
         "panic" => panic!("the fault kit asked for a panic at {name}"),
         other => {

@@ -8,7 +8,6 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
 
 use rustix::process::Resource;
 
@@ -24,10 +23,10 @@ use crate::protocol::fork_server::{FromForkServer, Load, ToForkServer};
 use crate::worker::child::{stay_with_parent, take_descriptor};
 use crate::worker::control::Control;
 use crate::worker::engine::{self, Purpose};
-use crate::worker::imports::GrantedDir;
+use crate::worker::imports::{GrantedDir, Outside};
 use crate::worker::instance::{LoadError, Loaded};
 use crate::worker::link::Link;
-use crate::worker::sandbox::{self, Directories, Profile};
+use crate::worker::sandbox::{self, Granted, Profile};
 use crate::worker::{fault, run, trap};
 
 /// What a request to fork does.
@@ -96,7 +95,7 @@ fn join(doors: Vec<OwnedFd>) -> Result<(), LoadError> {
 /// Everything that a worker begins with.
 struct Prepared {
     loaded: Loaded,
-    dirs: Arc<[GrantedDir]>,
+    outside: Outside,
 }
 
 /// Enters the sandbox, then loads the artifact.
@@ -114,13 +113,13 @@ fn load(
     if dirs.len() != request.dirs.len() {
         return Err(failed(io::ErrorKind::InvalidData.into()));
     }
-    let walls = Directories { rules: &request.dirs, descriptors: &dirs };
-    let entered = sandbox::enter(request.policy.sandbox, &Profile::Run(key, walls))
+    let granted = Granted { dirs: &request.dirs, descriptors: &dirs, nets: &request.nets };
+    let entered = sandbox::enter(request.policy.sandbox, &Profile::Run(key, granted))
         .map_err(|error| unwalled(error.to_string()))?;
     stay_with_parent(control);
     // Before the artifact is loaded: the host's descriptors of what has a path now are closed.
-    let dirs = request.dirs.into_iter().zip(entered.reach).zip(dirs);
-    let dirs = dirs.map(|((rule, reach), descriptor)| GrantedDir::new(rule, reach, descriptor)).collect();
+    let dirs = GrantedDir::all(request.dirs, entered.reach, dirs);
+    let outside = Outside { dirs, nets: request.nets.into() };
     fault::point("before-ready", |bytes| control.send_garbage(bytes));
     let artifact = SealedFile::seal(artifact).map_err(failed)?;
     let code = artifact.map_private(request.offset, request.length).map_err(failed)?;
@@ -136,7 +135,7 @@ fn load(
     }
     // Its signal stack and thread-local state are then there in every worker.
     wasmtime::Engine::tls_eager_initialize();
-    Ok((Prepared { loaded, dirs }, entered.layers))
+    Ok((Prepared { loaded, outside }, entered.layers))
 }
 
 /// Is the worker from here on.
@@ -148,5 +147,5 @@ fn become_worker(task_socket: OwnedFd, buffer: Vec<u8>, prepared: &Prepared) -> 
     }
     // The filter and its key forbid it already. This limit binds every user but root.
     let _ = hardening::limit(Resource::Nproc, 0);
-    run::serve(Link::with_buffer(socket, buffer), &prepared.loaded, &prepared.dirs)
+    run::serve(Link::with_buffer(socket, buffer), &prepared.loaded, &prepared.outside)
 }

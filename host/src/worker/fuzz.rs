@@ -20,6 +20,7 @@ pub use self::{
 
 use wasmtime::Engine;
 
+use crate::feature::Features;
 use crate::protocol::fork_server::EngineSettings;
 use crate::protocol::worker::{Claim, WorkerLimits};
 use crate::worker::engine::{self, Purpose};
@@ -39,7 +40,7 @@ const LIMITS: WorkerLimits = WorkerLimits {
 
 /// An engine with a compiler, which signals interrupt.
 fn engine(fuel: bool) -> Engine {
-    let settings = EngineSettings { fuel, stack_bytes: 512 * 1024 };
+    let settings = EngineSettings { fuel, features: Features::NONE, stack_bytes: 512 * 1024 };
     let engine = engine::engine(settings, Purpose::Compile).expect("the settings are those of every worker");
     if cfg!(fuzzing) {
         engine::make_interruptible(&engine);

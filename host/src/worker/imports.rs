@@ -9,14 +9,17 @@
 
 #![forbid(unsafe_code)]
 
+mod cross_device;
 mod dirs;
 mod file_stream;
+mod net;
 mod poll_oneoff;
 mod random;
 mod stdin;
 mod stdout;
 mod sync;
 mod task;
+mod turn;
 
 #[cfg(test)]
 mod tests;
@@ -32,6 +35,7 @@ pub(crate) use self::dirs::GrantedDir;
 pub(crate) use self::sync::{Grants, Shared};
 use crate::limits::{RANDOM_BYTES_MAX, RESOURCES_MAX};
 use crate::outcome::Panic;
+use crate::policy::NetRule;
 use crate::protocol::worker::{LogLevel, Stream};
 use crate::worker::limiter::Limiter;
 use crate::worker::link::Link;
@@ -39,6 +43,13 @@ use crate::worker::link::Link;
 /// The core modules that offer WASI preview 1 and its forerunner.
 const PREVIEW_1: &str = "wasi_snapshot_preview1";
 const PREVIEW_0: &str = "wasi_unstable";
+
+/// What of the host every guest of this process may use.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Outside {
+    pub(crate) dirs: Arc<[GrantedDir]>,
+    pub(crate) nets: Arc<[NetRule]>,
+}
 
 /// What one fresh instance is given.
 #[derive(Debug)]
@@ -52,7 +63,7 @@ pub(crate) struct HostConfig {
     pub(crate) env: Vec<(String, String)>,
     /// Standard input; without it, it is empty.
     pub(crate) stdin: Option<OwnedFd>,
-    pub(crate) dirs: Arc<[GrantedDir]>,
+    pub(crate) outside: Outside,
     /// The lowest level of log records that the host wants; `None` when it wants none.
     pub(crate) log_level: Option<LogLevel>,
     pub(crate) shared: Shared,
@@ -68,6 +79,8 @@ pub(crate) struct HostState {
     stdin: stdin::Stdin,
     task: task::TaskContext,
     shared: sync::Session,
+    /// The addresses that it was granted, for their names.
+    nets: Arc<[NetRule]>,
     panic: Option<Panic>,
     pub(crate) limiter: Limiter,
 }
@@ -99,12 +112,10 @@ impl HostState {
             .stdout(stdout::Output::new(Stream::Stdout, config.link.clone()))
             .stderr(stdout::Output::new(Stream::Stderr, config.link.clone()))
             .allow_blocking_current_thread(true)
-            .allow_tcp(false)
-            .allow_udp(false)
-            .allow_ip_name_lookup(false)
             .max_random_size(RANDOM_BYTES_MAX);
         random::seed(&mut builder)?;
-        config.dirs.iter().try_for_each(|dir| dir.open(&mut builder))?;
+        net::grant(&mut builder, &config.outside.nets);
+        config.outside.dirs.iter().try_for_each(|dir| dir.open(&mut builder))?;
         let mut wasi = builder.build_p1();
         wasi.ctx().table.set_max_capacity(RESOURCES_MAX);
         let result_bytes = config.limiter.limits().result_bytes;
@@ -117,7 +128,8 @@ impl HostState {
             log_level: config.log_level,
             link: config.link,
         };
-        Ok(Self { wasi, stdin, task, shared, panic: None, limiter: config.limiter })
+        let (nets, limiter) = (config.outside.nets, config.limiter);
+        Ok(Self { wasi, stdin, task, shared, nets, panic: None, limiter })
     }
 
     /// Interrupts until now were for earlier assignments. Call it after the epoch's deadline was set: an
@@ -153,6 +165,9 @@ pub(crate) fn link_component(linker: &mut wasmtime::component::Linker<HostState>
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     linker.allow_shadowing(true);
     file_stream::link(linker)?;
+    net::link(linker)?;
+    turn::link(linker)?;
+    cross_device::link_component(linker)?;
     linker.allow_shadowing(false);
     task::link(linker)?;
     sync::link_component(linker)
@@ -164,6 +179,7 @@ pub(crate) fn link_core(linker: &mut wasmtime::Linker<HostState>) -> wasmtime::R
     wasmtime_wasi::p0::add_to_linker_async(linker, |state| &mut state.wasi)?;
     linker.allow_shadowing(true);
     poll_oneoff::link(linker)?;
+    cross_device::link_core(linker)?;
     for module in [PREVIEW_1, PREVIEW_0] {
         // wasmtime-wasi turns codes over 125 into a trap that forgets the number.
         linker

@@ -63,8 +63,15 @@ impl Loaded {
     fn core(engine: &Engine, module: &Module) -> Result<Self, LoadError> {
         let linker = core_linker(engine).map_err(|error| not_linked(&error))?;
         let pre = linker.instantiate_pre(module);
-        pre.map(Self::Core)
-            .map_err(|error| unsatisfied(missing::in_module(&linker, module).unwrap_or_default(), &error))
+        pre.map(Self::Core).map_err(|error| {
+            let mut error = unsatisfied(missing::in_module(&linker, module).unwrap_or_default(), &error);
+            // No core module imports from an interface, but what is made for being wrapped into a component does.
+            if module.imports().any(|import| import.module().contains([':', '$'])) {
+                error.detail +=
+                    "; it is the inside of a component: `wasm-tools component new` makes the component of it";
+            }
+            error
+        })
     }
 
     /// The engine it was loaded into.

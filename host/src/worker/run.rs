@@ -20,7 +20,7 @@ use crate::os::memory_file::{self, SealedFile};
 use crate::outcome::{Encoding, LimitKind, StartFailure};
 use crate::protocol::worker::{Body, Claim, FromWorker, Initializer, Start, ToWorker};
 use crate::sync::Token;
-use crate::worker::imports::{GrantedDir, Grants, HostConfig, HostState, Shared};
+use crate::worker::imports::{Grants, HostConfig, HostState, Outside, Shared};
 use crate::worker::instance::{self, Ended, Live, Loaded};
 use crate::worker::limiter::Limiter;
 use crate::worker::link::Link;
@@ -35,13 +35,10 @@ const HOST_DATA_BYTES: u64 = 1 << 30;
 const NONSENSE: i32 = 71;
 
 /// Runs assignments until the last one; never returns.
-pub(crate) fn serve(link: Link, loaded: &Loaded, dirs: &Arc<[GrantedDir]>) -> ! {
+pub(crate) fn serve(link: Link, loaded: &Loaded, outside: &Outside) -> ! {
     panics::remember();
     let link = Arc::new(link);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .expect("a runtime without input and output needs nothing that can fail");
+    let runtime = runtime(outside);
     let mut is_cpu_time_limited = false;
     loop {
         let (message, descriptors) = link.receive();
@@ -55,7 +52,7 @@ pub(crate) fn serve(link: Link, loaded: &Loaded, dirs: &Arc<[GrantedDir]>) -> ! 
             is_cpu_time_limited = start.limits.cpu_time.is_some();
             let _ = hardening::limit_cpu_time(start.limits.cpu_time);
         }
-        let Some(assignment) = Assignment::new(link.clone(), *start, descriptors, dirs.clone()) else {
+        let Some(assignment) = Assignment::new(link.clone(), *start, descriptors, outside.clone()) else {
             exit_now(NONSENSE)
         };
         let ran = catch_unwind(AssertUnwindSafe(|| runtime.block_on(assignment.run(loaded))));
@@ -67,10 +64,22 @@ pub(crate) fn serve(link: Link, loaded: &Loaded, dirs: &Arc<[GrantedDir]>) -> ! 
     }
 }
 
+/// Waits for time, and for sockets where there can be some.
+fn runtime(outside: &Outside) -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_time();
+    if !outside.nets.is_empty() {
+        builder.enable_io();
+    }
+    builder
+        .build()
+        .expect("a new process has descriptors, and the filter allows what waiting for sockets takes")
+}
+
 /// One assignment in this very process; `None` when the parts of its start do not fit together.
 #[cfg(any(test, fuzzing))]
 pub(super) fn assigned(link: Arc<Link>, start: Start, loaded: &Loaded) -> Option<impl Future<Output = ()>> {
-    let assignment = Assignment::new(link, start, Vec::new(), Arc::default())?;
+    let assignment = Assignment::new(link, start, Vec::new(), Outside::default())?;
     Some(async move { assignment.run(loaded).await })
 }
 
@@ -81,7 +90,7 @@ struct Assignment {
     inputs: InputBytes,
     stdin: std::cell::Cell<Option<OwnedFd>>,
     shared: std::cell::Cell<Option<Shared>>,
-    dirs: Arc<[GrantedDir]>,
+    outside: Outside,
     /// The call that runs.
     index: AtomicU32,
 }
@@ -105,12 +114,7 @@ impl Deref for InputBytes {
 
 impl Assignment {
     /// Takes a start frame apart; `None` when its parts do not fit together.
-    fn new(
-        link: Arc<Link>,
-        mut start: Start,
-        descriptors: Vec<OwnedFd>,
-        dirs: Arc<[GrantedDir]>,
-    ) -> Option<Self> {
+    fn new(link: Arc<Link>, mut start: Start, descriptors: Vec<OwnedFd>, outside: Outside) -> Option<Self> {
         let mut descriptors = descriptors.into_iter();
         let body = std::mem::replace(&mut start.inputs.body, Body::Inline(Vec::new()));
         let inputs = match body {
@@ -130,7 +134,7 @@ impl Assignment {
             inputs,
             stdin: std::cell::Cell::new(stdin),
             shared: std::cell::Cell::new(Some(shared)),
-            dirs,
+            outside,
             index: AtomicU32::new(0),
         })
     }
@@ -192,7 +196,7 @@ impl Assignment {
             argv: start.argv.clone(),
             env: start.env.clone(),
             stdin: self.stdin.take(),
-            dirs: self.dirs.clone(),
+            outside: self.outside.clone(),
             log_level: start.log_level,
             shared: self.shared.take().expect("an assignment makes one instance"),
             limiter: Limiter::new(start.limits),

@@ -12,6 +12,7 @@
 
 mod judge;
 mod landlock;
+mod net_rules;
 mod place;
 pub(crate) mod probe;
 mod root;
@@ -28,7 +29,7 @@ use rustix::process::Resource;
 use crate::limits::{ARTIFACT_BYTES_MAX, CompileLimits, KEPT_DESCRIPTORS, PROCESS_DESCRIPTORS_MAX};
 use crate::os::fork::ForkKey;
 use crate::os::hardening;
-use crate::policy::{DirAccess, DirRule, Layer, SandboxMode};
+use crate::policy::{DirAccess, DirRule, Layer, NetAccess, NetRule, SandboxMode};
 use crate::worker::fault;
 
 pub(crate) use judge::SandboxError;
@@ -37,17 +38,19 @@ pub(crate) use seccomp::freeze_code;
 /// What a process must still be able to do.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Profile<'a> {
-    /// Run artifacts that use these directories; with a key, fork workers that do.
-    Run(Option<&'a ForkKey>, Directories<'a>),
+    /// Run artifacts that use what was granted; with a key, fork workers that do.
+    Run(Option<&'a ForkKey>, Granted<'a>),
     /// Compile, with threads, within these limits.
     Compile(CompileLimits),
 }
 
-/// Granted directories, and a descriptor of each that the host opened.
+/// What must be left within reach.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Directories<'a> {
-    pub(crate) rules: &'a [DirRule],
+pub(crate) struct Granted<'a> {
+    pub(crate) dirs: &'a [DirRule],
+    /// A descriptor of each directory, that the host opened.
     pub(crate) descriptors: &'a [OwnedFd],
+    pub(crate) nets: &'a [NetRule],
 }
 
 /// How a granted directory is reached from inside.
@@ -108,18 +111,23 @@ impl From<Errno> for Cause {
 }
 
 impl Profile<'_> {
-    fn dirs(&self) -> Directories<'_> {
+    fn granted(&self) -> Granted<'_> {
         match self {
-            Self::Run(_, dirs) => *dirs,
-            Self::Compile(_) => Directories::default(),
+            Self::Run(_, granted) => *granted,
+            Self::Compile(_) => Granted::default(),
         }
     }
 }
 
-impl Directories<'_> {
-    /// The widest access to any of them.
-    fn access(&self) -> Option<DirAccess> {
-        self.rules.iter().map(|rule| rule.access).max()
+impl Granted<'_> {
+    /// The widest access to any of the directories.
+    fn dir_access(&self) -> Option<DirAccess> {
+        self.dirs.iter().map(|rule| rule.access).max()
+    }
+
+    /// Whether there is an address for this.
+    fn has_net(&self, access: NetAccess) -> bool {
+        self.nets.iter().any(|rule| rule.access == access)
     }
 }
 
@@ -138,11 +146,20 @@ pub(crate) fn enter(mode: SandboxMode, profile: &Profile<'_>) -> Result<Entered,
         SandboxMode::Off => FROM_THE_BEGINNING.to_vec(),
         SandboxMode::BestEffort | SandboxMode::Required => judge::judge(mode, &try_all(profile, |_| Ok(())))?,
     };
-    let reach = |index| match layers.contains(&Layer::EmptyRoot) {
-        true => Reach::Path(root::place(index)),
+    let rules = profile.granted().dirs;
+    let has_root = layers.contains(&Layer::EmptyRoot);
+    if let Some(file) = rules.iter().find(|rule| rule.file.is_some() && !has_root) {
+        let path = file.host.display();
+        let cause = format!(
+            "without it the file `{path}` cannot be granted alone; put it into a folder of its own and grant that"
+        );
+        return Err(SandboxError::new(Layer::EmptyRoot, cause));
+    }
+    let reach = |index| match has_root {
+        true => Reach::Path(root::place(DirRule::begins_at(rules, index))),
         false => Reach::Descriptor,
     };
-    let reach = (0..profile.dirs().rules.len()).map(reach).collect();
+    let reach = (0..rules.len()).map(reach).collect();
     Ok(Entered { layers, reach })
 }
 
@@ -153,7 +170,7 @@ fn try_all(profile: &Profile<'_>, proof: fn(Layer) -> Result<(), String>) -> Vec
         (layer, fault::layer(layer).map_err(Cause::Missing).and(entered).and_then(|()| holds()))
     };
     let mut tried: Vec<Tried> = FROM_THE_BEGINNING.map(|layer| proven((layer, Ok(())))).into();
-    tried.extend(place::enter(profile.dirs().rules).layers.map(proven));
+    tried.extend(place::enter(profile.granted()).layers.map(proven));
     for layer in
         [Layer::NotDumpable, Layer::ResourceLimits, Layer::NoNewPrivileges, Layer::Landlock, Layer::Seccomp]
     {
@@ -171,7 +188,7 @@ fn enter_layer(layer: Layer, profile: &Profile<'_>, has_root: bool) -> Result<()
         Layer::NotDumpable => Ok(hardening::forbid_dumps()?),
         Layer::ResourceLimits => Ok(limit_resources()?),
         Layer::NoNewPrivileges => Ok(hardening::forbid_new_privileges()?),
-        Layer::Landlock => landlock::enter(profile.dirs()).map_err(Cause::Missing),
+        Layer::Landlock => landlock::enter(profile.granted()).map_err(Cause::Missing),
         Layer::Seccomp => seccomp::enter(profile, has_root).map_err(Cause::Missing),
         // They stand already: `place` entered them, or the start of the process.
         _ => Ok(()),

@@ -3,10 +3,12 @@
 #![forbid(unsafe_code)]
 
 mod endings;
+mod files;
 mod harness;
 pub(super) mod hostile;
 mod loading;
 mod signals;
+pub(super) mod sockets;
 mod sync;
 mod tasks;
 pub(super) mod walls;

@@ -10,6 +10,7 @@ mod ending;
 mod files;
 mod logging;
 mod memory;
+mod net;
 mod output;
 mod outside;
 mod secret;

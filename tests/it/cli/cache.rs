@@ -218,3 +218,16 @@ impl Drop for FullDisk {
         assert!(unmounted.is_ok_and(|status| status.success()), "{} stays mounted", self.0.display());
     }
 }
+
+/// What was compiled lies in the cache when the program ends, however long it takes to write.
+#[test]
+fn a_program_that_ends_has_filled_the_cache() {
+    let place = Place::new();
+    let path = place.0.path().join("large.wat");
+    let data = "0123456789abcdef".repeat(1 << 20);
+    std::fs::write(&path, format!(r#"(module (memory 300) (data (i32.const 0) "{data}"))"#)).expect("a file");
+    let cache = place.0.path().display().to_string();
+    let ended =
+        wasmpool(["compile".as_ref(), path.as_os_str()]).env("XDG_CACHE_HOME", &cache).run().expect(0);
+    assert!(place.entry().metadata().expect("an entry").len() > 16 << 20, "{}", ended.stderr);
+}

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::support::program::Finished;
-use crate::support::{build, guests, wasmpool};
+use crate::support::{build, guests, mebibyte, wasmpool};
 
 /// A folder with a file `a` in a folder `data`.
 fn folder() -> tempfile::TempDir {
@@ -92,6 +92,32 @@ fn variables_are_given_by_value_or_by_name() {
     assert_eq!(wasmpool(mapped).run().expect(0).lines(), [r#"{"HERE":"x"}"#; 2]);
 }
 
+/// In both steps of `run`, and for every task of `map`.
+#[test]
+fn an_address_is_granted_and_inspect_says_what_needs_one() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let _ = stream.and_then(|mut stream| std::io::copy(&mut stream.try_clone()?, &mut stream));
+        }
+    });
+    let ask = ["tcp_ask", &address, "hello"];
+    let before = [&["run", "--net", &address, guests(), "-t"], &ask[..]].concat();
+    let after = [&["run", guests(), "-t"], &ask[..], &["--net", &address]].concat();
+    for args in [before, after] {
+        assert_eq!(wasmpool(args).run().expect(0).stdout, "\"hello\"\n");
+    }
+    let ended = wasmpool([&["run", guests(), "-t"], &ask[..]].concat()).run().expect(1);
+    assert!(ended.stderr.contains("ermission denied"), "{}", ended.stderr);
+    let inputs = format!(r#"["{address}", "x"]"#);
+    let mapped = ["map", "--net", &address, guests(), "-t", "tcp_ask", "--starmap", &inputs, &inputs];
+    assert_eq!(wasmpool(mapped).run().expect(0).lines(), [r#""x""#; 2]);
+    let inspected = wasmpool(["inspect", guests()]).run().expect(0).stdout;
+    let needed = inspected.split("must be granted\n").nth(1).expect("a section");
+    assert!(needed.contains("--net HOST:PORT\n") && needed.contains("--net udp:HOST:PORT\n"), "{inspected}");
+}
+
 /// One line that names what is wrong; 246 from `run`, 2 from `map`.
 #[test]
 fn what_cannot_be_granted_is_a_usage_error() {
@@ -101,9 +127,11 @@ fn what_cannot_be_granted_is_a_usage_error() {
         (&["--dir", "missing"][..], "`missing` cannot be granted: No such file"),
         (&["--dir", "data/a"], "`data/a` cannot be granted: Not a directory"),
         (&["--dir", "data:/data"], "HOST and GUEST have two colons between them"),
-        (&["--dir", "data", "--dir", "data/::/data"], "two directories are granted at the guest's path"),
+        (&["--dir", "data", "--dir", "data/::/data"], "is granted twice"),
         (&["--dir", ".", "--dir", "data::/x:ro"], "cannot be granted read-only beside"),
         (&["--dir", "/"], "`/` holds the process file system"),
+        (&["--net", "no_such_host.invalid:80"], "--net: the host `no_such_host.invalid` cannot be looked up"),
+        (&["--net", "127.1:80"], "--net: `127.1` is no host"),
         (&["--env", "NO_SUCH_VARIABLE"], "NO_SUCH_VARIABLE: there is no such variable here"),
         (&["--env", &large], "the environment has 40007 bytes, more than the limit of 32768"),
     ] {
@@ -115,9 +143,10 @@ fn what_cannot_be_granted_is_a_usage_error() {
         }
     }
     for (option, says) in [
-        ("--dir=data:rw", "`:rw` is unknown: `:ro` lets a directory only be read"),
+        ("--dir=data:rw", "`:rw` is unknown: `:ro` lets it only be read"),
         ("--dir=data::ro", "write data:ro to let it only be read"),
         ("--dir=", "HOST is empty"),
+        ("--net=example.com", "PORT is missing: write HOST:PORT"),
         ("--env==1", "NAME is empty"),
         ("--cpu-time=1", "write a time with its unit"),
     ] {
@@ -146,25 +175,10 @@ fn help_has_a_section_for_grants() {
         assert_eq!(help.matches("What a task may touch:").count(), 1, "{help}");
         let section = help.split("What a task may touch:").nth(1).expect("a section");
         assert!(section.contains("--dir <HOST[::GUEST][:ro]>"), "{section}");
+        assert!(section.contains("--net <[udp:|tcp-listen:]HOST:PORT>"), "{section}");
         assert!(section.contains("--env <NAME[=VALUE]>"), "{section}");
         assert!(help.contains("--cpu-time <TIME>"), "{help}");
     }
-}
-
-/// A folder of 1 MiB, full or not, in which a program runs: a file system in memory, in a mount namespace that
-/// vanishes with the program. An ordinary user needs a user namespace besides.
-fn in_a_mebibyte(folder: &Path, fill: bool, args: &[&str]) -> Finished {
-    let script = format!(
-        "mount -t tmpfs -o size=1m none \"$0\" && {} exec \"$@\"",
-        if fill { "{ cat /dev/zero >\"$0/fill\" 2>/dev/null; true; } &&" } else { "" }
-    );
-    let is_root =
-        std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
-    let user: &[&str] = if is_root { &[] } else { &["--user", "--map-root-user"] };
-    let mut command = Command::new("unshare");
-    command.args(user).args(["--mount", "sh", "-c", &script]).arg(folder).arg(build::program()).args(args);
-    command.env("XDG_CACHE_HOME", if fill { folder.to_owned() } else { build::cache() });
-    crate::support::program::Run::new(command).run()
 }
 
 /// A full disk is the error of the guest that writes to it, and of nobody else.
@@ -173,7 +187,7 @@ fn a_full_granted_directory_is_an_error_to_the_guest() {
     let folder = tempfile::tempdir().expect("a folder");
     let dir = format!("{}::/data", folder.path().display());
     let args = ["run", "--dir", &dir, guests(), "-t", "write_without_end", "/data/a"];
-    let ended = in_a_mebibyte(folder.path(), false, &args).expect(0);
+    let ended = mebibyte::run_in(folder.path(), false, &args).expect(0);
     let (bytes, error): (u64, String) = serde_json::from_str(&ended.stdout).expect("a value");
     assert!((900_000..=1 << 20).contains(&bytes), "{bytes} bytes went in: {error}");
     // The C library of WASI says no more than that it was an error of the system.
@@ -185,7 +199,7 @@ fn a_full_granted_directory_is_an_error_to_the_guest() {
 fn a_full_cache_costs_no_result() {
     let folder = tempfile::tempdir().expect("a folder");
     let args = ["map", guests(), "-t", "echo_json", "1", "2", "3"];
-    let ended = in_a_mebibyte(folder.path(), true, &args).expect(0);
+    let ended = mebibyte::run_in(folder.path(), true, &args).expect(0);
     assert_eq!(ended.lines(), ["1", "2", "3"]);
 }
 

@@ -55,6 +55,21 @@ fn a_compile_worker_that_dies_is_code_243() {
     }
 }
 
+/// One that stands still is ended, and told apart from one that somebody killed.
+#[test]
+fn a_compile_worker_that_stands_still_is_code_243() {
+    let module = json!({ "wat": "(module (func (export \"_start\")))", "command": true });
+    let records = plan(
+        &json!({ "fault": "compile-before-done:hang", "cache": false, "compile_ms": 250, "tasks": [module] }),
+    );
+    assert_eq!(codes(&records), [243], "{records:#?}");
+    let text = records[0]["text"].as_str().expect("a text");
+    assert!(
+        text.contains("had not ended after 11 s (limit: 250ms of CPU time, --compile-time raises both)"),
+        "{text}"
+    );
+}
+
 /// T11: one module cannot start, another goes on, and the first recovers when the cause is gone.
 #[test]
 fn a_module_that_cannot_start_holds_up_no_other_and_recovers() {

@@ -106,6 +106,58 @@ const ON: &[Row] = &[
     ),
 ];
 
+/// Off unless asked for: modules that the option lets run, with the task that shows it.
+const ASKED_FOR: &[(&str, &str)] = &[
+    ("memory64", "(module (memory i64 1) (func (export \"_start\") (drop (i64.load (i64.const 9)))))"),
+    (
+        "memory64",
+        "(module (table i64 1 funcref) (func (export \"_start\") (drop (table.get (i64.const 0)))))",
+    ),
+    (
+        "custom-page-sizes",
+        "(module (memory 10 (pagesize 1)) (func (export \"_start\") (drop (memory.size))))",
+    ),
+    (
+        "wide-arithmetic",
+        "(module (func (export \"_start\")
+            (i64.add128 (i64.const 1) (i64.const 1) (i64.const 1) (i64.const 1)) (drop) (drop)))",
+    ),
+];
+
+/// In a program, by `ModuleSource::feature`; without it, the refusal names the option.
+#[test]
+fn features_run_where_they_are_asked_for_and_nowhere_else() {
+    for (feature, module) in ASKED_FOR {
+        let tasks = json!([
+            { "wat": module, "command": true },
+            { "wat": module, "command": true, "feature": feature },
+            { "wat": module, "command": true },
+        ]);
+        let answers = plan(&json!({ "workers": 1, "tasks": tasks }));
+        let codes: Vec<_> = answers.iter().map(|answer| answer["code"].as_u64().expect("a code")).collect();
+        // What is refused is told first.
+        assert_eq!(codes, [126, 126, 0], "{feature}: {answers:#?}");
+        let text = answers[0]["text"].as_str().expect("a text");
+        assert!(text.contains(&format!("`--wasm-feature {feature}` allows it")), "{text}");
+        assert_eq!(text.lines().count(), 1, "{text}");
+    }
+}
+
+/// What would be valid elsewhere is told as what it is.
+#[test]
+fn features_that_are_not_here_are_told_as_that() {
+    for ((name, ..), answer) in OFF.iter().zip(loaded(OFF)) {
+        let text = answer["text"].as_str().expect("a text");
+        if *name == "collected values in the canonical ABI" {
+            // It would need more to be valid anywhere.
+            continue;
+        }
+        let is_offered = ["memory64", "64-bit tables", "custom page sizes", "wide arithmetic"].contains(name);
+        assert_eq!(text.contains("--wasm-feature"), is_offered, "{name}: {text}");
+        assert_eq!(text.contains("which wasmpool does not have"), !is_offered, "{name}: {text}");
+    }
+}
+
 fn loaded(rows: &[Row]) -> Vec<Value> {
     let tasks = rows.iter().map(|(_, module, _)| json!({ "wat": module, "command": true }));
     // One plan for each, because what is refused is told before what runs.

@@ -398,3 +398,31 @@ fn a_spawned_worker_has_the_same_directories() {
     let records = plan(&json!({ "workers": 1, "spawn": true, "tasks": tasks }));
     assert_eq!((&records[0]["value"], &records[1]["code"]), (&json!("data/a"), &json!(1)), "{records:#?}");
 }
+
+/// Whatever the start method: the file, nothing beside it, and what its mode says.
+#[test]
+fn a_single_file_is_granted_alone() {
+    for spawn in [false, true] {
+        let folders = Folders::with(&["data/a", "data/beside"]);
+        let file = |mode: &str| json!([folders.grant("data/a", "/etc/config", mode)]);
+        let (read, write) = (file("ro"), file("rw"));
+        let row =
+            |task: &str, args: Value, files: &Value| json!({ "task": task, "args": args, "files": files });
+        let tasks = [
+            row("read_file", json!(["/etc/config"]), &read),
+            row("list_dir", json!(["/etc"]), &read),
+            row("read_file", json!(["/etc/../beside"]), &read),
+            row("write_file", json!(["/etc/config", "x"]), &read),
+            row("append_file", json!(["/etc/config", "!"]), &write),
+            row("remove_file", json!(["/etc/config"]), &write),
+            row("write_file", json!(["/etc/beside", "x"]), &write),
+            row("read_file", json!(["/etc/config"]), &json!([])),
+        ];
+        let records = plan(&json!({ "workers": 1, "spawn": spawn, "tasks": tasks }));
+        let codes: Vec<_> = records.iter().map(|record| record["code"].as_u64().expect("a code")).collect();
+        assert_eq!(codes, [0, 0, 1, 1, 0, 1, 1, 1], "{records:#?}");
+        assert_eq!((&records[0]["value"], &records[1]["value"]), (&json!("data/a"), &json!(["config"])));
+        assert_eq!(folders.text("data/a"), "data/a!");
+        assert_eq!(folders.all().len(), 3, "nothing was made");
+    }
+}

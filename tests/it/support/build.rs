@@ -84,26 +84,65 @@ pub fn scenario() -> PathBuf {
     ordinary::folder().map_or_else(|| env!("CARGO_BIN_EXE_scenario").into(), |folder| folder.join("scenario"))
 }
 
-fn ensure_target() {
+/// The targets of guests.
+const COMPONENT: &str = "wasm32-wasip2";
+const CORE: &str = "wasm32-wasip1";
+
+fn ensure_targets() {
     static ENSURED: OnceLock<()> = OnceLock::new();
     ENSURED.get_or_init(|| {
         let installed = Command::new("rustup").args(["target", "list", "--installed"]).output();
-        let has =
-            installed.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("wasm32-wasip2"));
-        if !has {
-            succeed(Command::new("rustup").args(["target", "add", "wasm32-wasip2"]), "the target is added");
+        let installed =
+            installed.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+        for target in [COMPONENT, CORE] {
+            if !installed.lines().any(|line| line == target) {
+                succeed(Command::new("rustup").args(["target", "add", target]), "the target is added");
+            }
         }
     });
 }
 
 /// Builds the guest crate in this folder and gives its module.
 fn guest(folder: &str, name: &str) -> PathBuf {
-    ensure_target();
+    guest_for(COMPONENT, folder, name)
+}
+
+fn guest_for(triple: &str, folder: &str, name: &str) -> PathBuf {
+    ensure_targets();
     let target = target_dir().join("guests");
     let mut build = cargo();
-    build.current_dir(root().join(folder)).args(["build", "--release", "--target", "wasm32-wasip2"]);
+    build.current_dir(root().join(folder)).args(["build", "--release", "--target", triple]);
     succeed(build.arg("--target-dir").arg(&target), &format!("{folder} is built"));
-    target.join(format!("wasm32-wasip2/release/{name}.wasm"))
+    target.join(format!("{triple}/release/{name}.wasm"))
+}
+
+/// What the command of `tests/commands` is built as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    Core,
+    Component,
+}
+
+/// The command of `tests/commands`.
+pub fn command(form: Form) -> String {
+    static COMMANDS: [OnceLock<String>; 2] = [OnceLock::new(), OnceLock::new()];
+    let (index, triple) = match form {
+        Form::Core => (0, CORE),
+        Form::Component => (1, COMPONENT),
+    };
+    let built = || match ordinary::folder() {
+        Some(folder) => folder.join(command_copy(form)),
+        None => guest_for(triple, "tests/commands", "commands"),
+    };
+    COMMANDS[index].get_or_init(|| built().display().to_string()).clone()
+}
+
+/// What it is called in an ordinary user's folder.
+pub fn command_copy(form: Form) -> &'static str {
+    match form {
+        Form::Core => "command-core.wasm",
+        Form::Component => "command-component.wasm",
+    }
 }
 
 /// The module of `tests/guests`: one task a behaviour.

@@ -54,6 +54,9 @@ fn stage() -> tempfile::TempDir {
     copy(build::program(), "wasmpool");
     copy(Path::new(env!("CARGO_BIN_EXE_scenario")), "scenario");
     copy(Path::new(build::guests()), "guests.wasm");
+    for form in [build::Form::Core, build::Form::Component] {
+        copy(Path::new(&build::command(form)), build::command_copy(form));
+    }
     std::fs::create_dir(stage.path().join("wat")).expect("our own folder");
     for entry in std::fs::read_dir(build::root().join("tests/wat")).expect("tests/wat").flatten() {
         copy(&entry.path(), &format!("wat/{}", entry.file_name().to_string_lossy()));

@@ -43,6 +43,7 @@ pub struct Run {
     stdin: Option<Vec<u8>>,
     /// Must be empty at the end.
     folder: Option<tempfile::TempDir>,
+    patience: Duration,
 }
 
 /// The `wasmpool` program with these arguments, and an artifact cache that all tests share.
@@ -79,7 +80,7 @@ impl Run {
         processes::adopt_orphans();
         ordinary::dress(&mut command);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Self { command, stdin: None, folder: None }
+        Self { command, stdin: None, folder: None, patience: PATIENCE }
     }
 
     /// Standard input.
@@ -89,9 +90,21 @@ impl Run {
         self
     }
 
+    /// Something that is open as standard input.
+    pub fn stdin_from(mut self, stdin: impl Into<Stdio>) -> Self {
+        self.command.stdin(stdin);
+        self
+    }
+
     /// An environment variable.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.command.env(name, value);
+        self
+    }
+
+    /// How long it may take before the test fails.
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
         self
     }
 
@@ -152,9 +165,9 @@ impl Run {
     /// Runs it to its end, and sees that it left no process behind.
     pub fn run(mut self) -> Finished {
         let begun = Instant::now();
-        let folder = self.folder.take();
+        let (folder, patience) = (self.folder.take(), self.patience);
         let child = self.start();
-        let finished = finish(child, begun);
+        let finished = finish_within(child, begun, patience);
         if let Some(folder) = folder {
             let left = std::fs::read_dir(folder.path()).expect("its folder").count();
             assert_eq!(left, 0, "it left files: {}", finished.stderr);
@@ -165,10 +178,14 @@ impl Run {
 
 /// Waits for a program that was started, and sees that it left no process behind.
 pub fn finish(child: Child, begun: Instant) -> Finished {
+    finish_within(child, begun, PATIENCE)
+}
+
+fn finish_within(child: Child, begun: Instant, patience: Duration) -> Finished {
     let pid = child.id();
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || sender.send(child.wait_with_output()));
-    let Ok(output) = receiver.recv_timeout(PATIENCE) else {
+    let Ok(output) = receiver.recv_timeout(patience) else {
         processes::kill(pid);
         panic!("the program hangs");
     };

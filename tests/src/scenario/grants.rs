@@ -121,7 +121,7 @@ pub fn refused(args: &[String]) {
         let pool = support::pool(&supervisor, 1).build().expect("a pool");
         let task = || call(&module, "environment", ());
         for (task, says) in [
-            (task().dir(open("/a", write)).dir(open("a/", write)), "two directories are granted"),
+            (task().dir(open("/a", write)).dir(open("a/", write)), "is granted twice"),
             (task().dir(open("/a", read)).dir(open("/b", write)), "cannot be granted read-only beside"),
             (task().env(variable("", "1")), "is no name for an environment variable"),
             (task().env(variable("A=B", "1")), "is no name for an environment variable"),

@@ -24,6 +24,7 @@ mod oracle;
 mod plan;
 mod pool;
 mod process;
+mod programs;
 mod queues;
 mod soak;
 mod starting;
@@ -82,6 +83,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("modules", pool::modules),
     ("randomness", pool::randomness),
     ("one-thread", pool::one_thread),
+    ("programs", programs::run),
     ("process", process::life),
     ("scopes", process::scopes),
     ("blocking", process::blocking),

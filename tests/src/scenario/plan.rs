@@ -3,10 +3,11 @@
 //! ```json
 //! { "fault": "after-started:kill", "cache": false, "program": "/missing", "servers": 2,
 //!   "workers": 2, "per_worker": 1, "spawn": false, "initializer": ["init_if", [true]],
-//!   "tasks": [ { "module": "tests/wat/spin.wat", "wat": "(module)", "task": "add", "args": [1, "$i"],
+//!   "tasks": [ { "module": "tests/wat/spin.wat", "wat": "(module)", "feature": "memory64", "task": "add", "args": [1, "$i"],
 //!     "lock": true, "queue": 4, "command": true, "invoke": "add(1)", "count": 2, "name": "n", "priority": 1, "retries": 0,
 //!     "limits": { "timeout_ms": 100 }, "argv": [], "env": { "A": "1" }, "stdin": "text",
-//!     "dirs": [["/host/path", "/guest/path", "ro"]],
+//!     "dirs": [["/host/path", "/guest/path", "ro"]], "files": [["/host/file", "/guest/file", "rw"]],
+//!     "nets": [["connect" | "listen" | "udp", "127.0.0.1", 80]],
 //!     "signal": 9, "stop": "cancel" | "terminate" | "kill" } ] }
 //! ```
 //!
@@ -22,8 +23,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use wasmpool::sync::{Lock, Queue};
 use wasmpool::{
-    Args, DirAccess, GrantedDir, Limits, LoadError, Module, ModuleSource, Pool, StartMethod, Stdin,
-    Supervisor, Target, Task, TaskHandle,
+    Args, DirAccess, GrantedDir, GrantedFile, Limits, LoadError, Module, ModuleSource, Pool, StartMethod,
+    Stdin, Supervisor, Target, Task, TaskHandle,
 };
 
 use crate::support::{self, Ends};
@@ -123,7 +124,13 @@ pub async fn tasks(supervisor: &Supervisor, spec: &Value, held: &mut Held) -> Re
 
 async fn module(supervisor: &Supervisor, spec: &Value) -> Result<Module, LoadError> {
     if let Some(text) = spec["wat"].as_str() {
-        return supervisor.load(ModuleSource::wat(text)).await;
+        let source = ModuleSource::wat(text);
+        return supervisor
+            .load(match spec["feature"].as_str() {
+                Some(feature) => source.feature(feature.parse().expect("a feature")),
+                None => source,
+            })
+            .await;
     }
     match spec["module"].as_str() {
         Some(path) => supervisor.load(path).await,
@@ -167,6 +174,13 @@ fn task(target: &Target, spec: &Value, index: u64, held: &mut Held) -> Task {
     for dir in spec["dirs"].as_array().into_iter().flatten() {
         task = task.dir(granted(dir));
     }
+    for file in spec["files"].as_array().into_iter().flatten() {
+        let text = |at: usize| file[at].as_str().expect("a text");
+        task = task.file(GrantedFile::open(text(0), text(1), access(text(2))).expect("a file"));
+    }
+    for net in spec["nets"].as_array().into_iter().flatten() {
+        task = task.net(support::granted_net(net));
+    }
     if let Some(text) = spec["stdin"].as_str() {
         task = task.stdin(Stdin::Bytes(text.to_owned().into()));
     }
@@ -197,8 +211,11 @@ fn objects(spec: &Value, held: &mut Held) -> Option<Args> {
 /// A directory: its path here, its path for the guest, and its mode.
 fn granted(dir: &Value) -> GrantedDir {
     let text = |at: usize| dir[at].as_str().expect("a text");
-    let access = if text(2) == "ro" { DirAccess::ReadOnly } else { DirAccess::ReadWrite };
-    GrantedDir::open(text(0), text(1), access).expect("a directory")
+    GrantedDir::open(text(0), text(1), access(text(2))).expect("a directory")
+}
+
+fn access(mode: &str) -> DirAccess {
+    if mode == "ro" { DirAccess::ReadOnly } else { DirAccess::ReadWrite }
 }
 
 fn limits(spec: &Value) -> Limits {

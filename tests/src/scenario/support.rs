@@ -10,7 +10,10 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal};
 use serde::Serialize;
 use serde_json::{Value, json};
-use wasmpool::{Args, Module, Outcome, Pool, PoolBuilder, Record, Supervisor, Target, Task, TaskHandle};
+use wasmpool::{
+    Args, GrantedNet, Module, NetAccess, Outcome, Pool, PoolBuilder, Record, Supervisor, Target, Task,
+    TaskHandle,
+};
 
 /// How long anything that a scenario waits for may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -54,6 +57,17 @@ pub fn target(module: &Module, name: &str) -> Target {
 /// A call with a tuple of arguments.
 pub fn call<A: Serialize>(module: &Module, name: &str, args: A) -> Task {
     Task::new(&target(module, name)).args(Args::of(&args).expect("arguments"))
+}
+
+/// An address: what may be done there, its host, and its port.
+pub fn granted_net(net: &Value) -> GrantedNet {
+    let access = match net[0].as_str() {
+        Some("listen") => NetAccess::TcpListen,
+        Some("udp") => NetAccess::Udp,
+        _ => NetAccess::TcpConnect,
+    };
+    let port = net[2].as_u64().and_then(|port| u16::try_from(port).ok()).expect("a port");
+    GrantedNet::open(access, net[1].as_str().expect("a host"), port).expect("an address")
 }
 
 /// Waits until this holds: looks again every millisecond.

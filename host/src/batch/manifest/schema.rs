@@ -87,12 +87,12 @@ fn batch() -> Vec<Key> {
 }
 
 fn settings() -> Vec<Key> {
-    let dir = json!({
+    let path = json!({
         "type": "object",
         "additionalProperties": false,
         "required": ["host", "mode"],
         "properties": {
-            "host": text("The directory, from the manifest's folder on."),
+            "host": text("The directory or file, from the manifest's folder on."),
             "guest": text("Where the guest sees it; by default as `host` is written."),
             "mode": json!({ "enum": ["ro", "rw"], "description": "Only read, or written too." }),
         },
@@ -114,7 +114,20 @@ fn settings() -> Vec<Key> {
         ("priority", json!({ "type": "integer", "description": "Higher starts first; by default 0." })),
         ("stdin", text("A file that the task reads as its standard input; may have places.")),
         ("argv0", text("What a WASI command sees as its own name.")),
-        ("dirs", json!({ "type": "array", "items": dir, "description": "Directories that a task may use." })),
+        (
+            "dirs",
+            json!({ "type": "array", "items": path.clone(), "description": "Directories that a task may use." }),
+        ),
+        (
+            "files",
+            json!({ "type": "array", "items": path, "description": "Single files that a task may use, each in a folder of its own." }),
+        ),
+        (
+            "nets",
+            texts(
+                "What a task may reach by the network: \"example.com:443\", \"udp:HOST:PORT\", \"tcp-listen:HOST:PORT\".",
+            ),
+        ),
         (
             "env",
             json!({

@@ -23,6 +23,10 @@ pub struct Settings {
     pub argv0: Option<String>,
     /// Directories.
     pub dirs: Vec<At<Dir>>,
+    /// Single files.
+    pub files: Vec<At<Dir>>,
+    /// What may be reached by the network, as `--net` takes it.
+    pub nets: Vec<At<String>>,
     /// Environment variables; without a value, the one that is here.
     pub env: Vec<(At<String>, Option<String>)>,
     /// Files of environment variables.
@@ -71,10 +75,10 @@ impl Bounds {
     }
 }
 
-/// A directory, before it is opened.
+/// A directory or a file, before it is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dir {
-    /// The directory, from the manifest's folder on.
+    /// Its path, from the manifest's folder on.
     pub host: String,
     /// Where the guest sees it.
     pub guest: String,
@@ -82,6 +86,7 @@ pub struct Dir {
     pub access: DirAccess,
 }
 
+const FILE: &str = "{ host = \"words.txt\", guest = \"/words.txt\", mode = \"ro\" }";
 const DIR: &str = "{ host = \"photos\", guest = \"/photos\", mode = \"ro\" }";
 
 /// Reads the keys that stand in `[defaults]` and in every task.
@@ -104,7 +109,9 @@ pub(super) fn read(reader: &mut Reader<'_, '_>) -> Settings {
         priority: priority.and_then(|priority| i32::try_from(priority).ok()),
         stdin: reader.string("stdin"),
         argv0: reader.string("argv0").map(|at| at.value),
-        dirs: dirs(reader),
+        dirs: paths(reader, "dirs", DIR),
+        files: paths(reader, "files", FILE),
+        nets: reader.strings("nets"),
         env: env(reader),
         env_files: reader.strings("env_files"),
         inherit_env: reader.boolean("inherit_env").is_some_and(|at| at.value),
@@ -124,12 +131,13 @@ fn retry_on(reader: &mut Reader<'_, '_>) -> Option<OutcomeClasses> {
     if words.is_empty() { None } else { words.join(",").parse().ok() }
 }
 
-fn dirs(reader: &mut Reader<'_, '_>) -> Vec<At<Dir>> {
-    let Some(list) = reader.list("dirs") else { return Vec::new() };
-    let mut dirs = Vec::new();
+/// Directories or files.
+fn paths(reader: &mut Reader<'_, '_>, key: &'static str, example: &str) -> Vec<At<Dir>> {
+    let Some(list) = reader.list(key) else { return Vec::new() };
+    let mut paths = Vec::new();
     for node in list.value {
         let Some(table) = node.get_ref().as_table() else {
-            reader.wrong(&node.span(), format!("a directory is a table such as {DIR}"));
+            reader.wrong(&node.span(), format!("each of `{key}` is a table such as {example}"));
             continue;
         };
         let mut inner = Reader::new(table, node.span(), reader.mistakes());
@@ -141,18 +149,21 @@ fn dirs(reader: &mut Reader<'_, '_>) -> Vec<At<Dir>> {
         };
         if access.is_none() {
             let span = mode.map_or(node.span(), |mode| mode.span);
-            inner.wrong(&span, format!("a directory says `mode = \"ro\"` (only read) or `\"rw\"`: {DIR}"));
+            inner.wrong(
+                &span,
+                format!("what is granted says `mode = \"ro\"` (only read) or `\"rw\"`: {example}"),
+            );
         }
         if host.is_none() {
-            inner.wrong(&node.span(), format!("the directory has no `host`: {DIR}"));
+            inner.wrong(&node.span(), format!("what is granted has a `host`: {example}"));
         }
         inner.finish(|_| None);
         if let (Some(host), Some(access)) = (host, access) {
             let guest = guest.map_or_else(|| host.value.clone(), |guest| guest.value);
-            dirs.push(At::new(Dir { host: host.value, guest, access }, node.span()));
+            paths.push(At::new(Dir { host: host.value, guest, access }, node.span()));
         }
     }
-    dirs
+    paths
 }
 
 fn env(reader: &mut Reader<'_, '_>) -> Vec<(At<String>, Option<String>)> {

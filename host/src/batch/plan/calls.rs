@@ -165,7 +165,7 @@ fn target<'a>(
     if let Some(info) = module.tasks.iter().find(is_meant) {
         return Some((info.name.clone(), Some(info)));
     }
-    if module.exports.iter().any(|export| export.name == name.value) {
+    if module.export(&name.value).is_some() {
         return Some((name.value.clone(), None));
     }
     let tasks = module.tasks.iter().map(|info| info.name.as_str());

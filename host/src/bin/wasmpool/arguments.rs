@@ -142,12 +142,16 @@ pub struct Map {
     /// The task to call for each input, by its name or by the name of an export
     #[arg(short = 't', long = "task", value_name = "TASK", help_heading = help::ENTRY)]
     pub task: Option<String>,
+    /// Call a plain export for each input, which stands in place of `{}` in EXPR: WAVE syntax for components, numbers
+    /// for core modules. Between quotes an input is text, elsewhere it is one value
+    #[arg(long, value_name = "EXPR", conflicts_with = "task", help_heading = help::ENTRY)]
+    pub invoke: Option<String>,
     /// Pass the same argument by name to every call; the value is read like an INPUT
     #[arg(short = 'k', value_name = "NAME=VALUE", value_parser = values::keyword)]
     #[arg(help_heading = help::ENTRY)]
     pub keywords: Vec<(String, String)>,
     /// Read the inputs from FILE (- is standard input), a line each, while they are needed: JSON Lines
-    /// with -t, raw text with `--`
+    /// with -t, raw text with `--` and --invoke
     #[arg(long, value_name = "FILE", conflicts_with = "inputs", help_heading = help::BATCH)]
     pub from: Option<PathBuf>,
     /// Spread each input, an array, over the task's parameters
@@ -159,6 +163,10 @@ pub struct Map {
     /// What is printed on standard output: values, or one full record for each input
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT", help_heading = help::BATCH)]
     pub format: MapFormat,
+    /// Keep what each command wrote and how it ended: DIR/SEQ/stdout, stderr and record.json for input number SEQ.
+    /// DIR is made, or must be empty
+    #[arg(long, value_name = "DIR", help_heading = help::BATCH)]
+    pub results: Option<PathBuf>,
     #[command(flatten)]
     pub batch: BatchOptions,
     #[command(flatten)]
@@ -219,14 +227,31 @@ pub struct Compile {
 
 #[derive(Debug, clap::Args)]
 pub struct New {
-    /// The crate's name; a path makes the folder there
+    /// The plugin's name; a path makes the folder there
     #[arg(value_name = "NAME")]
     pub path: PathBuf,
+    /// The language that it is written in
+    #[arg(long, value_enum, default_value_t, value_name = "LANGUAGE")]
+    pub lang: Language,
     /// The folder of the `wasmpool-guest` crate [default: the checkout this program was built from]
     #[arg(long, value_name = "PATH")]
     pub sdk: Option<PathBuf>,
     #[command(flatten)]
     pub common: CommonOptions,
+}
+
+/// What a plugin is written in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Language {
+    /// A crate with the SDK
+    #[default]
+    Rust,
+    /// A component by componentize-py
+    Python,
+    /// A component by componentize-js
+    Js,
+    /// A component by wit-bindgen and zig's clang
+    C,
 }
 
 #[derive(Debug, clap::Args)]

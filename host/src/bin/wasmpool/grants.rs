@@ -1,11 +1,13 @@
-//! What `--dir` and `--env` grant: directories that are opened, variables that have values.
+//! What `--dir`, `--file`, `--net` and `--env` grant: directories and files that are opened, names that are looked up,
+//! variables that have values.
 
 #![forbid(unsafe_code)]
 
 use std::ffi::OsString;
+use std::fs::Metadata;
 use std::os::unix::ffi::OsStrExt;
 
-use wasmpool::{DirGrantError, GrantedDir, Task};
+use wasmpool::{DirGrantError, GrantedDir, GrantedFile, GrantedNet, Task};
 
 use crate::arguments::GrantOptions;
 use crate::arguments::grants::{self, DirOption, EnvOption};
@@ -15,12 +17,19 @@ use crate::failure::{Failure, OrFailWith};
 ///
 /// # Errors
 ///
-/// Code `usage` for what is no directory, for a variable that is not there, and for what does not fit together.
+/// Code `usage` for what is no directory, for a host that has no address, for a variable that is not there, and for what does not fit together.
 pub fn grant_all(options: &GrantOptions, task: Task, usage: u8) -> Result<Task, Failure> {
     let dirs = options.dirs.iter().map(open).collect::<Result<Vec<_>, _>>();
     let dirs = dirs.map_err(|error| Failure::new(usage, format!("--dir: {error}")))?;
+    let files = options.files.iter().map(open_file).collect::<Result<Vec<_>, _>>();
+    let files = files.map_err(|error| Failure::new(usage, format!("--file: {error}")))?;
+    let nets = options.nets.iter().map(|net| GrantedNet::open(net.access, &net.host, net.port));
+    let nets = nets.collect::<Result<Vec<_>, _>>();
+    let nets = nets.map_err(|error| Failure::new(usage, format!("--net: {error}")))?;
     let env = environment(options).map_err(|error| Failure::new(usage, error))?;
     let task = dirs.into_iter().fold(task.env(env), Task::dir);
+    let task = nets.into_iter().fold(task, Task::net);
+    let task = files.into_iter().fold(task, Task::file);
     task.check().or_fail_with(usage)?;
     Ok(task)
 }
@@ -64,13 +73,26 @@ fn inherited(here: impl Iterator<Item = (OsString, OsString)>) -> Vec<(String, S
 }
 
 fn open(option: &DirOption) -> Result<GrantedDir, String> {
-    GrantedDir::open(&option.host, &option.guest, option.access).map_err(|error| {
-        let is_missing = matches!(error, DirGrantError::NotOpened { .. });
-        // `photos:/photos`, as other programs write it, is the name of one directory here.
-        let has_colon = option.host.as_os_str().as_bytes().contains(&b':');
-        let hint = if is_missing && has_colon { "; HOST and GUEST have two colons between them" } else { "" };
-        format!("{error}{hint}")
-    })
+    GrantedDir::open(&option.host, &option.guest, option.access)
+        .map_err(|error| told(option, &error, Metadata::is_file, "; --file grants a single file"))
+}
+
+fn open_file(option: &DirOption) -> Result<GrantedFile, String> {
+    GrantedFile::open(&option.host, &option.guest, option.access)
+        .map_err(|error| told(option, &error, Metadata::is_dir, "; --dir grants a directory"))
+}
+
+/// What is wrong, and what would be right for something that is there and of the `other` kind.
+fn told(option: &DirOption, error: &DirGrantError, is_other: fn(&Metadata) -> bool, other: &str) -> String {
+    let is_unopened = matches!(error, DirGrantError::NotOpened { .. } | DirGrantError::FileNotOpened { .. });
+    // `photos:/photos`, as other programs write it, is the name of one directory here.
+    let has_colon = option.host.as_os_str().as_bytes().contains(&b':');
+    let hint = match option.host.metadata() {
+        Ok(host) if is_unopened && is_other(&host) => other,
+        Err(_) if is_unopened && has_colon => "; HOST and GUEST have two colons between them",
+        _ => "",
+    };
+    format!("{error}{hint}")
 }
 
 fn look_up(option: &EnvOption, here: impl Fn(&str) -> Option<OsString>) -> Result<(String, String), String> {

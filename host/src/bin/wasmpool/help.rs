@@ -36,8 +36,12 @@ Examples:
   wasmpool run examples/squares -t divide 6 -k b=3
   # a program, stopped after 0.3 s with code 221
   wasmpool run --timeout 300ms loop.wat
+  # a program that sees one file of a folder, and cannot change it
+  wasmpool run --file app.toml::/etc/app.toml:ro serve.wasm
   # a program that reads one folder, writes another, and knows one variable
   wasmpool run --dir in:ro --dir out::/out --env LANG resize.wasm in /out
+  # a program that may reach one port of one host, and nothing else
+  wasmpool run --net api.example.com:443 fetch.wasm
   # a program with its own arguments and our standard streams
   wasmpool run tool.wasm --verbose in.txt <data
   # a plain export
@@ -46,6 +50,7 @@ Examples:
 pub const MAP_USAGE: &str = "\
 wasmpool map [OPTIONS] MODULE -t TASK [INPUT]...
        wasmpool map [OPTIONS] MODULE -t TASK --from FILE|-
+       wasmpool map [OPTIONS] MODULE --invoke EXPR [INPUT]...
        wasmpool map [OPTIONS] MODULE [INPUT]... -- ARG {} ARG";
 
 pub const MAP_EXAMPLES: &str = "\
@@ -58,6 +63,8 @@ Examples:
   seq 1000 | wasmpool map -j 8 squares.wasm -t square --from - --format jsonl
   # a WASI command over many inputs
   wasmpool map convert.wasm a.png b.png -- --width 100 {}
+  # a plain export, called with each input in place of {}
+  wasmpool map add.wasm --invoke 'add({}, 1)' 1 2 3
   # four tasks that share the lines of a file, and what they find
   wasmpool map finder.wasm -t find jobs jobs jobs jobs -k found=found \\
     --queue jobs:100 --feed jobs --queue found --drain found <lines.txt";
@@ -99,10 +106,14 @@ Example:
   wasmpool compile plugin.wasm";
 
 pub const NEW_EXAMPLES: &str = "\
-Example:
+Examples:
   wasmpool new demo && cd demo && cargo test && wasmpool run . 41
+  wasmpool new demo --lang python
 
-Until the SDK is published, the new crate points at its folder: at the checkout this program was built \
+In Python, JavaScript and C the functions that `wit/plugin.wit` exports are the tasks. What builds such a plugin and is not \
+installed is named, with the command that installs it; its README says how it is built.
+
+Until the SDK is published, a new crate points at its folder: at the checkout this program was built \
 from, or at --sdk PATH.";
 
 pub const DOCTOR_EXAMPLES: &str = "\
@@ -113,12 +124,13 @@ Our options stand before MODULE. Directly after MODULE comes `-t TASK` or `--inv
 of those our options may follow too. Otherwise everything after MODULE goes to the guest, unread.
 
 Each ARG of a task is JSON if it parses as JSON, otherwise a string; a task that takes raw bytes gets the \
-text as it is. The result is printed as one line of JSON, raw bytes as they are. With neither -t nor \
+text as it is. The result is printed as one line of JSON, raw bytes as they are. EXPR is a call such as \
+add(1, 2) or acme:math/ops.add(1, 2); `wasmpool inspect MODULE` lists exports with their types. With neither -t nor \
 --invoke, a WASI command is run with the ARGs and our standard streams, and a plugin with exactly one \
 task runs it.
 
 What a task itself prints goes to our standard error, in whole lines with the task's name in front. \
-Nothing is granted but what --dir and --env name: no environment, no files, no network, and of queues, locks and \
+Nothing is granted but what --dir, --file, --env and --net name: no environment, no files, no network, and of queues, locks and \
 the like only what --queue, --lock and so on name. A task that takes one of those as an argument takes its name.";
 
 const MAP_NOTES: &str = "\
@@ -128,13 +140,17 @@ or does not fit the task, is a failed input; the others run.
 
 With `-- ARG {} ARG`, MODULE is a WASI command that runs once for each input; its captured output is \
 printed whole. {} is the input, {.} the input without its extension, {/} its last part, {//} what comes before \
-it, {/.} the last part without its extension, and {#} its number. With neither -t nor `--`, a plugin with \
+it, {/.} the last part without its extension, and {#} its number. The same places stand in --invoke EXPR, where \
+an input between quotes is text and elsewhere one value. With neither -t nor `--`, a plugin with \
 exactly one task runs it.
 
 --queue, --lock and the like make objects that every task may open by their names; a task that takes one \
 as an argument takes its name. --feed puts lines of standard input into a queue as long as tasks run, and \
 waits while it is full. --drain prints what tasks put into a queue until it is closed, or all tasks have \
 ended and it is empty. Its lines and those of the results come in no order, but each stays whole.
+
+--results DIR keeps what each command wrote in DIR/SEQ/stdout and DIR/SEQ/stderr, and its record in \
+DIR/SEQ/record.json. DIR is made or is empty; what cannot be kept is told, and the code is 106.
 
 --format jsonl prints one object for each input, with the fields seq, name, outcome, exit_code, value or \
 error, attempt, pid, wall_ms, cpu_ms, peak_memory_bytes, layers, and stdout and stderr of a command.

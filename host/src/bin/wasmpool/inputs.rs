@@ -12,12 +12,12 @@ use std::sync::Arc;
 
 use futures_util::{Stream, stream};
 use tokio::sync::mpsc;
-use wasmpool::Task;
 use wasmpool::batch::BadInput;
 use wasmpool::batch::call::CallMaker;
 use wasmpool::batch::drive::Input;
 use wasmpool::batch::lines::{Line, Lines};
 use wasmpool::batch::template::Template;
+use wasmpool::{Module, Target, Task};
 
 use crate::console::Console;
 use crate::run::args;
@@ -28,6 +28,8 @@ use crate::streams;
 pub enum Call {
     /// A task, with the input as its arguments.
     Task(CallMaker),
+    /// A plain export, with the input in the expression that calls it.
+    Expression { module: Module, template: Template },
     /// A WASI command, with the input on its command line.
     Command { argv0: String, template: Template },
 }
@@ -51,6 +53,7 @@ impl TaskMaker {
     pub fn check(&self, input: &[u8]) -> Result<(), String> {
         match &self.call {
             Call::Task(maker) => maker.of_input(input).map(drop).map_err(|error| error.to_string()),
+            Call::Expression { .. } => self.expression(input).map(drop),
             Call::Command { .. } => utf8(input).map(drop),
         }
     }
@@ -59,7 +62,7 @@ impl TaskMaker {
         let place = format!("input {}", self.made + 1);
         let task = match &self.call {
             Call::Task(maker) => maker.of_input(input).map_err(|error| error.to_string()).map(Some),
-            Call::Command { .. } => Ok(None),
+            Call::Expression { .. } | Call::Command { .. } => Ok(None),
         };
         self.finish(place, task.map(|arguments| arguments.map(args)), input)
     }
@@ -72,7 +75,7 @@ impl TaskMaker {
         };
         let task = match &self.call {
             Call::Task(maker) => maker.of_line(text).map_err(|error| error.to_string()).map(Some),
-            Call::Command { .. } => Ok(None),
+            Call::Expression { .. } | Call::Command { .. } => Ok(None),
         };
         self.finish(place, task.map(|arguments| arguments.map(args)), text)
     }
@@ -86,10 +89,20 @@ impl TaskMaker {
         }
     }
 
+    /// The call of an expression with this input in its places; `None` for what is no expression.
+    fn expression(&self, input: &[u8]) -> Result<Option<Target>, String> {
+        let Call::Expression { module, template } = &self.call else { return Ok(None) };
+        let call = template.call(utf8(input)?, self.made.max(1)).map_err(|error| error.to_string())?;
+        module.invoke(&call).map(Some).map_err(|error| error.to_string())
+    }
+
     fn task(&self, args: Option<wasmpool::Args>, text: &[u8]) -> Result<Task, String> {
         let mut task = self.prototype.clone();
         if let Some(args) = args {
             task = task.args(args);
+        }
+        if let Some(target) = self.expression(text)? {
+            task = task.target(&target);
         }
         if let Call::Command { argv0, template } = &self.call {
             task = task.argv([vec![argv0.clone()], template.fill(utf8(text)?, self.made)].concat());
@@ -103,8 +116,7 @@ impl TaskMaker {
 }
 
 fn utf8(input: &[u8]) -> Result<&str, String> {
-    std::str::from_utf8(input)
-        .map_err(|_| "it is not UTF-8, as the arguments of a WASI command must be".to_owned())
+    std::str::from_utf8(input).map_err(|_| "it is not UTF-8, as command lines and calls must be".to_owned())
 }
 
 /// The inputs of the command line.

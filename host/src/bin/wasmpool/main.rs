@@ -19,6 +19,7 @@ mod logging;
 mod map;
 mod module_path;
 mod new;
+mod results;
 mod run;
 mod session;
 mod shared;

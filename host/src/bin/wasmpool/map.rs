@@ -29,6 +29,7 @@ use crate::grants;
 use crate::inputs::{self, Call, InputFile, TaskMaker};
 use crate::interrupt::{Signals, Wish};
 use crate::module_path::{self, ModulePath};
+use crate::results::Results;
 use crate::session::{self, not_set_up};
 use crate::shared::Shared;
 use crate::streams::{self, Pump, Shown};
@@ -49,17 +50,19 @@ pub fn map(map: &Map, console: &Arc<Console>) -> Result<u8, Failure> {
     session::block_on(async {
         let mut signals = Signals::listen().map_err(not_set_up)?;
         let supervisor = session::supervisor(&map.task_options.compile).map_err(not_set_up)?;
-        let module = session::load(&supervisor, &path, &mut signals).await.map_err(not_set_up)?;
+        let module = session::load(&supervisor, &map.task_options.compile, &path, &mut signals).await;
+        let module = module.map_err(not_set_up)?;
         let mut maker = resolve(map, &path, &module)?;
         maker.prototype = grants::grant_all(&map.grants, maker.prototype, batch::USAGE)?;
         let inputs = Inputs::open(map, &maker)?;
+        let results = results(map, &maker)?;
         let shared = Shared::make(&map.shared, batch::USAGE)?;
         let lost = Lost::default();
         let feeding = feeding(map, &shared, console, &lost)?;
         let mut drain = drain(map, &shared, console)?;
         maker.prototype = shared.grant_all(maker.prototype);
         let pump = match maker.call {
-            Call::Task(_) => {
+            Call::Task(_) | Call::Expression { .. } => {
                 let (sink, pump) = streams::pump(console, Shown::Prefixed).or_fail_with(batch::NOT_SET_UP)?;
                 maker.prototype = maker.prototype.output(Output::Stream(sink));
                 Some(pump)
@@ -72,8 +75,17 @@ pub fn map(map: &Map, console: &Arc<Console>) -> Result<u8, Failure> {
         let begin = Instant::now();
         let with_output = pump.is_none();
         let (total, drain_of_batch) = (inputs.count(), drain.as_mut());
-        let batch =
-            Batch { map, pool: &pool, console, with_output, total, feeding, lost, drain: drain_of_batch };
+        let batch = Batch {
+            map,
+            pool: &pool,
+            console,
+            with_output,
+            total,
+            results,
+            feeding,
+            lost,
+            drain: drain_of_batch,
+        };
         let (tally, written) = match inputs {
             Inputs::List(list) => batch.run(inputs::of_list(maker, list), &mut signals).await,
             Inputs::File(file) => {
@@ -103,6 +115,9 @@ pub fn map(map: &Map, console: &Arc<Console>) -> Result<u8, Failure> {
 
 /// Finds what is to be called and checks everything but the inputs against it.
 fn resolve(map: &Map, path: &ModulePath, module: &Module) -> Result<TaskMaker, Failure> {
+    if let Some(expression) = &map.invoke {
+        return resolve_expression(map, module, expression);
+    }
     let is_command = map.task.is_none() && !map.template.is_empty();
     if is_command {
         return resolve_command(map, path, module);
@@ -122,6 +137,19 @@ fn resolve(map: &Map, path: &ModulePath, module: &Module) -> Result<TaskMaker, F
     let maker =
         CallMaker::new(target.name(), target.info(), keywords, map.starmap).or_fail_with(batch::USAGE)?;
     Ok(task_maker(map, &target, Call::Task(maker), target.name().to_owned()))
+}
+
+fn resolve_expression(map: &Map, module: &Module, expression: &str) -> Result<TaskMaker, Failure> {
+    let argv0 = map.task_options.argv0.is_some();
+    let wrong = [("-k", !map.keywords.is_empty()), ("--starmap", map.starmap), ("--argv0", argv0)];
+    if let Some((option, _)) = wrong.iter().find(|(_, is_given)| *is_given) {
+        let message = format!("{option} does not go with --invoke: its arguments stand in the expression");
+        return Err(Failure::new(batch::USAGE, message));
+    }
+    let template = Template::expression(expression).or_fail_with(batch::USAGE)?;
+    let target = module.invoke(expression).or_fail_with(batch::NOT_SET_UP)?;
+    let call = Call::Expression { module: module.clone(), template };
+    Ok(task_maker(map, &target, call, target.name().to_owned()))
 }
 
 fn resolve_command(map: &Map, path: &ModulePath, module: &Module) -> Result<TaskMaker, Failure> {
@@ -193,8 +221,8 @@ impl Inputs {
                 )
             });
         }
-        // With -t, `--` only ends our options: what stands behind it are inputs that look like options.
-        let behind = if matches!(maker.call, Call::Task(_)) { map.template.as_slice() } else { &[] };
+        // With -t and --invoke, `--` only ends our options: what stands behind it are inputs that look like options.
+        let behind = if matches!(maker.call, Call::Command { .. }) { &[] } else { map.template.as_slice() };
         let list = [map.inputs.as_slice(), behind].concat();
         for (index, input) in list.iter().enumerate() {
             if let Err(reason) = maker.check(input.as_bytes()) {
@@ -219,6 +247,16 @@ impl Inputs {
             Self::File(_) => None,
         }
     }
+}
+
+/// `--results`: the folder, which is made when everything else is known to be right.
+fn results(map: &Map, maker: &TaskMaker) -> Result<Option<Results>, Failure> {
+    let Some(folder) = &map.results else { return Ok(None) };
+    if !matches!(maker.call, Call::Command { .. }) {
+        let message = "--results goes with the command line after `--`: a task's result is its value";
+        return Err(Failure::new(batch::USAGE, message));
+    }
+    Results::open(folder).map(Some).map_err(|error| Failure::new(batch::USAGE, error))
 }
 
 /// `--feed`: a future that fills the queue.
@@ -267,6 +305,8 @@ struct Batch<'a> {
     with_output: bool,
     /// How many inputs there are, where that is known.
     total: Option<u64>,
+    /// `--results`.
+    results: Option<Results>,
     feeding: Option<Feeding>,
     /// Whether the feed lost something.
     lost: Lost,
@@ -313,6 +353,9 @@ impl Batch<'_> {
         if self.lost.is_set() {
             tally.interrupt(Interruption::InputLost);
         }
+        if self.results.as_ref().is_some_and(Results::is_incomplete) {
+            tally.interrupt(Interruption::ResultLost);
+        }
         (tally, written)
     }
 
@@ -337,6 +380,7 @@ impl Batch<'_> {
             format: self.map.format,
             text: human::write,
             with_output: self.with_output,
+            results: self.results.clone(),
         };
         // A batch that has ended does not ask any more.
         std::thread::spawn(move || drop(report.send(writer.write_all(records))));

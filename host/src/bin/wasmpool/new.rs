@@ -1,6 +1,9 @@
-//! `wasmpool new`: writes a plugin crate that builds, runs and passes its tests as it is.
+//! `wasmpool new`: writes a plugin that builds and runs as it is: a crate that passes its tests, or a folder in another
+//! language (`language.rs`).
 
 #![forbid(unsafe_code)]
+
+mod language;
 
 use std::fs;
 use std::io;
@@ -37,8 +40,31 @@ const KEYWORDS: &[&str] = &[
 pub fn new(arguments: &New, console: &Console) -> Result<u8, Failure> {
     let name = arguments.path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
     check_name(&name).or_fail_with(batch::USAGE)?;
-    let sdk = find_sdk(arguments.sdk.as_deref()).or_fail_with(batch::USAGE)?;
-    let folder = &arguments.path;
+    let Some(recipe) = language::Recipe::of(arguments.lang) else {
+        let sdk = find_sdk(arguments.sdk.as_deref()).or_fail_with(batch::USAGE)?;
+        let files = FILES.iter().map(|(path, template)| (*path, fill(template, &name, &sdk))).collect();
+        write(&arguments.path, files)?;
+        let shown = arguments.path.display();
+        console.say(&format!(
+            "made the plugin crate `{name}` in `{shown}`; its SDK is the checkout at {}\n\
+             next: cd {shown} && cargo test && wasmpool run . 41",
+            sdk.display()
+        ));
+        return Ok(batch::SUCCESS);
+    };
+    write(&arguments.path, recipe.files(&name))?;
+    let shown = arguments.path.display();
+    console.say(&format!("made the plugin `{name}` in `{shown}`"));
+    for (program, install) in recipe.missing(|program| language::is_installed(program, &arguments.path)) {
+        console.say(&format!("`{program}` is not installed; in that folder, this installs it: {install}"));
+    }
+    let build = recipe.build_line();
+    console.say(&format!("next: cd {shown} && {build} && wasmpool run plugin.wasm -t answer 41"));
+    Ok(batch::SUCCESS)
+}
+
+/// Makes the folder and writes all files, or leaves nothing.
+fn write(folder: &Path, files: Vec<(&str, String)>) -> Result<(), Failure> {
     match fs::create_dir(folder) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -52,31 +78,24 @@ pub fn new(arguments: &New, console: &Console) -> Result<u8, Failure> {
             ));
         }
     }
-    write(folder, &name, &sdk).or_fail_with(batch::USAGE)?;
-    let shown = folder.display();
-    console.say(&format!(
-        "made the plugin crate `{name}` in `{shown}`; its SDK is the checkout at {}\n\
-         next: cd {shown} && cargo test && wasmpool run . 41",
-        sdk.display()
-    ));
-    Ok(batch::SUCCESS)
+    write_files(folder, files).or_fail_with(batch::USAGE)
 }
 
 fn check_name(name: &str) -> anyhow::Result<()> {
     const NAME_CHARS_MAX: usize = 64;
-    let right = "a crate's name has letters, digits, `-` and `_`, and begins with a letter";
+    let right = "a name has letters, digits, `-` and `_`, and begins with a letter";
     if !name.starts_with(|first: char| first.is_ascii_alphabetic()) {
-        bail!("`{name}` cannot be a crate's name: {right}");
+        bail!("`{name}` cannot be a plugin's name: {right}");
     }
     if let Some(wrong) = name.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))) {
-        bail!("`{name}` cannot be a crate's name because of {wrong:?}: {right}");
+        bail!("`{name}` cannot be a plugin's name because of {wrong:?}: {right}");
     }
     if name.len() > NAME_CHARS_MAX {
-        bail!("`{name}` cannot be a crate's name: it is longer than {NAME_CHARS_MAX} characters");
+        bail!("`{name}` cannot be a plugin's name: it is longer than {NAME_CHARS_MAX} characters");
     }
     let identifier = name.replace('-', "_");
     if KEYWORDS.contains(&identifier.as_str()) || RESERVED.contains(&identifier.as_str()) {
-        bail!("`{name}` cannot be a crate's name: the word is reserved");
+        bail!("`{name}` cannot be a plugin's name: the word is reserved");
     }
     Ok(())
 }
@@ -102,13 +121,13 @@ fn find_sdk(given: Option<&Path>) -> anyhow::Result<PathBuf> {
 }
 
 /// Writes all files, or leaves nothing.
-fn write(folder: &Path, name: &str, sdk: &Path) -> anyhow::Result<()> {
-    let written = FILES.iter().try_for_each(|(path, template)| {
+fn write_files(folder: &Path, files: Vec<(&str, String)>) -> anyhow::Result<()> {
+    let written = files.into_iter().try_for_each(|(path, text)| {
         let path = folder.join(path);
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)?;
         }
-        fs::write(&path, fill(template, name, sdk))
+        fs::write(&path, text)
     });
     written.map_err(|error| {
         // What cannot be removed either is left for the user to see.
@@ -141,7 +160,12 @@ mod tests {
     fn a_crate_is_written_whole_and_never_over_another() {
         let parent = tempfile::tempdir().unwrap();
         let console = Console::quiet();
-        let arguments = New { path: parent.path().join("demo"), sdk: None, common: Default::default() };
+        let arguments = New {
+            path: parent.path().join("demo"),
+            sdk: None,
+            lang: Default::default(),
+            common: Default::default(),
+        };
         new(&arguments, &console).unwrap();
         for (file, _) in FILES {
             let text = fs::read_to_string(arguments.path.join(file)).unwrap();

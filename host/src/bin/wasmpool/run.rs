@@ -33,7 +33,7 @@ pub fn run(run: &Run, console: &Arc<Console>) -> Result<u8, Failure> {
     session::block_on(async {
         let mut signals = Signals::listen()?;
         let supervisor = session::supervisor(&run.task.compile)?;
-        let module = session::load(&supervisor, &path, &mut signals).await?;
+        let module = session::load(&supervisor, &run.task.compile, &path, &mut signals).await?;
         let call = resolve(run, &path, &module)?;
         let (sink, pump) = streams::pump(console, call.shown).or_fail_with(exit_code::NOT_SET_UP)?;
         let name = call.task.get_name().to_owned();
@@ -127,7 +127,9 @@ fn command_line(run: &Run, path: &ModulePath, arguments: &[OsString]) -> Result<
 
 fn no_entry(path: &ModulePath, module: &Module) -> String {
     let tasks: Vec<&str> = module.info().tasks.iter().map(|task| task.name.as_str()).collect();
-    let exports: Vec<&str> = module.info().exports.iter().map(|export| export.name.as_str()).collect();
+    let exports = module.info().exports.iter();
+    let exports: Vec<String> =
+        exports.map(|export| format!("{}: {}", export.name, export.signature)).collect();
     let shown = &path.typed;
     let message = match (tasks.as_slice(), exports.as_slice()) {
         ([], []) => {
@@ -135,7 +137,7 @@ fn no_entry(path: &ModulePath, module: &Module) -> String {
         }
         ([], exports) => format!(
             "`{shown}` is no WASI command: call one of its exports with -t NAME or --invoke EXPR: {}",
-            exports.join(", ")
+            exports.join("; ")
         ),
         (tasks, _) => format!("`{shown}` has several tasks: say which with -t TASK: {}", tasks.join(", ")),
     };

@@ -5,7 +5,9 @@
 use std::future::Future;
 
 use wasmpool::report::terminal;
-use wasmpool::{Limits, LoadError, Module, Policy, Pool, SandboxMode, StartMethod, Supervisor, exit_code};
+use wasmpool::{
+    Limits, LoadError, Module, ModuleSource, Policy, Pool, SandboxMode, StartMethod, Supervisor, exit_code,
+};
 
 use crate::arguments::{BatchOptions, CompileOptions, Sandbox, StartMethodName, TaskOptions};
 use crate::failure::{Failure, OrFailWith};
@@ -42,11 +44,14 @@ pub fn supervisor(compile: &CompileOptions) -> Result<Supervisor, Failure> {
 /// Loads a module; a signal ends the wait, and with the supervisor the compiler.
 pub async fn load(
     supervisor: &Supervisor,
+    compile: &CompileOptions,
     path: &ModulePath,
     signals: &mut Signals,
 ) -> Result<Module, Failure> {
+    let source = ModuleSource::from(path.file.as_path());
+    let source = compile.wasm_features.iter().fold(source, |source, feature| source.feature(*feature));
     tokio::select! {
-        module = supervisor.load(path.file.as_path()) => module.map_err(|error| load_failure(path, &error)),
+        module = supervisor.load(source) => module.map_err(|error| load_failure(path, &error)),
         signal = signals.next() => {
             Err(Failure::new(signal.exit_code(), format!("{signal} while `{}` was compiled", path.typed)))
         }
@@ -68,6 +73,7 @@ pub fn limits(options: &TaskOptions) -> Limits {
         cpu_time: options.cpu_time,
         fuel: options.fuel,
         memory_bytes: options.max_memory.unwrap_or(default.memory_bytes),
+        stack_bytes: options.max_stack.unwrap_or(default.stack_bytes),
         output_bytes: options.max_output.unwrap_or(default.output_bytes),
         streamed_output_bytes: options.max_output,
         ..default

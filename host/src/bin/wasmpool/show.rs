@@ -38,7 +38,7 @@ fn load(typed: &Path, quiet: bool, compile: &CompileOptions) -> Result<Module, F
     session::block_on(async {
         let mut signals = Signals::listen()?;
         let supervisor = session::supervisor(compile)?;
-        session::load(&supervisor, &path, &mut signals).await
+        session::load(&supervisor, compile, &path, &mut signals).await
     })
 }
 

@@ -13,6 +13,7 @@ use wasmpool::report::terminal::TerminalFilter;
 
 use crate::arguments::MapFormat;
 use crate::console::Console;
+use crate::results::Results;
 
 /// Writes the records of a batch.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub struct Writer {
     pub text: fn(&Ended, Terminals, &mut Written),
     /// Whether records carry captured output.
     pub with_output: bool,
+    /// Where results are kept besides.
+    pub results: Option<Results>,
 }
 
 impl Writer {
@@ -43,6 +46,9 @@ impl Writer {
                 count += 1;
                 failed += u64::from(!ended.is_success());
                 self.write(&ended, &mut written);
+                if let Some(Err(error)) = self.results.as_ref().map(|results| results.keep(&ended)) {
+                    self.console.error(&error);
+                }
                 let has_room = written.stdout.len() + written.stderr.len() < Self::PIECE_BYTES;
                 next = if has_room { records.try_recv().ok() } else { None };
             }

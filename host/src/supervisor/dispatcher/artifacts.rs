@@ -50,7 +50,7 @@ impl Artifacts {
 
 impl Dispatcher {
     pub(super) fn load(&mut self, module: Arc<ModuleSourceBytes>, reply: LoadReply) {
-        let key = ArtifactKey { module: module.digest, fuel: false };
+        let key = module.artifact_key(false);
         match self.artifacts.at_hand(key) {
             Some(artifact) => drop(reply.send(Ok(artifact))),
             None => {
@@ -111,8 +111,10 @@ impl Dispatcher {
     }
 
     fn start_compile_worker(&mut self, key: ArtifactKey) -> std::io::Result<()> {
+        let name = self.artifacts.wanted.get(&key).map_or("", |wanted| wanted.module.name.as_str());
+        tracing::debug!(module = name, fuel = key.fuel, features = %key.features, "a module is compiled");
         let output = memory_file::create("wasmpool-artifact")?;
-        let purpose = Purpose::Compile { key, output, verdict: None };
+        let purpose = Purpose::Compile { key, output, verdict: None, timed_out: false };
         self.spawn_process(purpose, "compile")
     }
 
@@ -135,6 +137,7 @@ impl Dispatcher {
             module_bytes: wanted.module.file.len(),
             engine: EngineSettings {
                 fuel: key.fuel,
+                features: key.features,
                 stack_bytes: crate::limits::Limits::default().stack_bytes,
             },
             limits,
@@ -154,8 +157,8 @@ impl Dispatcher {
         self.artifacts.compiling -= 1;
         let socket = &process.socket;
         let unread = read_last_word(socket, &mut self.buffer);
-        let Purpose::Compile { key, output, verdict } = &mut process.purpose else { return };
-        let (key, verdict) = (*key, verdict.take().or(unread));
+        let Purpose::Compile { key, output, verdict, timed_out } = &mut process.purpose else { return };
+        let (key, verdict, timed_out) = (*key, verdict.take().or(unread), *timed_out);
         let settled = match verdict {
             Some(Ok(())) => output
                 .try_clone()
@@ -168,7 +171,7 @@ impl Dispatcher {
                     detail: format!("the compile worker wrote no artifact: {reason}"),
                 }),
             Some(Err(refused)) => Err(refused),
-            None => Err(self.compile_death(key, status)),
+            None => Err(self.compile_death(key, status, timed_out)),
         };
         if let Ok(artifact) = &settled {
             let (store, artifact) = (self.settings.store.clone(), Arc::clone(artifact));
@@ -178,9 +181,13 @@ impl Dispatcher {
         self.compile_next();
     }
 
-    fn compile_death(&self, key: ArtifactKey, status: ExitStatus) -> StartFailed {
+    fn compile_death(&self, key: ArtifactKey, status: ExitStatus, timed_out: bool) -> StartFailed {
         let limits = self.artifacts.wanted.get(&key).map(|wanted| self.compile_limits(&wanted.module));
-        StartFailed { kind: StartFailure::Compilation, detail: cause_of_death(status, limits) }
+        let detail = match limits {
+            Some(limits) if timed_out => outlasted(&limits),
+            limits => cause_of_death(status, limits),
+        };
+        StartFailed { kind: StartFailure::Compilation, detail }
     }
 
     fn artifact_settled(&mut self, key: ArtifactKey, settled: Result<Arc<Artifact>, StartFailed>) {
@@ -195,6 +202,14 @@ impl Dispatcher {
         }
         self.serve_artifact(key, settled);
     }
+}
+
+/// What is said of a compile worker that was ended for its wall-clock time.
+fn outlasted(limits: &CompileLimits) -> String {
+    let (all, time) = (limits.wall_time().as_secs(), limits.cpu_time);
+    format!(
+        "the compile worker had not ended after {all} s (limit: {time:?} of CPU time, --compile-time raises both)"
+    )
 }
 
 /// What a compile worker died of, and what raises the limit that it met.

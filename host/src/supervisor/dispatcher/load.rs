@@ -29,6 +29,7 @@ impl Dispatcher {
             engine: server.key.engine,
             policy: server.key.policy.clone(),
             dirs: server.key.dirs.clone(),
+            nets: server.key.nets.clone(),
             offset: artifact.header.code_offset(),
             length: artifact.header.code_bytes,
         });

@@ -299,6 +299,7 @@ fn nested_shape(parent: &CallShape, entry: Entry) -> CallShape {
         limits: parent.limits.clone(),
         policy: parent.policy.clone(),
         dirs: parent.dirs.clone(),
+        nets: parent.nets.clone(),
         start_method: parent.start_method,
         argv: parent.argv.clone(),
         env: parent.env.clone(),

@@ -94,11 +94,14 @@ impl Dispatcher {
     }
 
     pub(super) fn process_timed_out(&mut self, process: ProcessId, phase: u64) {
-        if let Some(entry) = self.processes.get(&process)
+        if let Some(entry) = self.processes.get_mut(&process)
             && entry.phase == phase
             && let Some(child) = &entry.child
         {
             child.kill();
+            if let Purpose::Compile { timed_out, .. } = &mut entry.purpose {
+                *timed_out = true;
+            }
         }
     }
 

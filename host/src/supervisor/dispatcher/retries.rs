@@ -68,7 +68,7 @@ impl Dispatcher {
         let task = call.task;
         self.places.insert(task, Place::Resting);
         self.resting.insert(task, Resting { pool, shape, call });
-        self.timers.set(Instant::now() + after, Timer::Retry { task });
+        self.timers.set_after(Instant::now(), after, Timer::Retry { task });
     }
 
     /// Its last attempt stays what it was; that there is no other one is the task's outcome.

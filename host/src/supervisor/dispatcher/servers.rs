@@ -39,13 +39,11 @@ impl Dispatcher {
     pub(super) fn server_for(&mut self, pool: PoolId, shape: &CallShape) -> ServerId {
         let group = self.group_of(pool, shape.policy.sandbox);
         let key = ServerKey {
-            artifact: ArtifactKey { module: shape.module.digest, fuel: shape.limits.fuel.is_some() },
-            engine: crate::protocol::fork_server::EngineSettings {
-                fuel: shape.limits.fuel.is_some(),
-                stack_bytes: shape.limits.stack_bytes,
-            },
+            artifact: shape.module.artifact_key(shape.limits.fuel.is_some()),
+            engine: shape.module.engine_settings(&shape.limits),
             policy: shape.policy.clone(),
             dirs: shape.dirs.iter().map(|dir| dir.rule().clone()).collect(),
+            nets: shape.nets.iter().map(|net| net.rule().clone()).collect(),
             start_method: shape.start_method,
             enclosed: (!matches!(group, Ok(None))).then_some(pool),
         };

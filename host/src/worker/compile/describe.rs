@@ -6,10 +6,10 @@ use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::{ExternType, FuncType, Module};
 
-use super::wit_types;
-use crate::module_info::{ExportInfo, ImportInfo, ModuleInfo, ModuleKind, TaskInfo};
+use crate::module_info::{ExportInfo, ImportInfo, ModuleInfo, ModuleKind, TaskInfo, Want};
 use crate::worker::instance;
 use crate::worker::missing::{self, Missing};
+use crate::worker::wit_types;
 
 /// Describes a component. `tasks` are the records that were found in it.
 pub(super) fn component(component: &Component, tasks: Vec<TaskInfo>) -> wasmtime::Result<ModuleInfo> {
@@ -90,7 +90,8 @@ fn is_entry(export: Option<ExternType>) -> bool {
 
 fn import(name: String, signature: String, missing: &[Missing]) -> ImportInfo {
     let known = missing.iter().all(|missing| missing.name != name);
-    ImportInfo { name, signature, needs_grant: None, known }
+    let option = Want::of_import(&name).and_then(Want::option);
+    ImportInfo { name, signature, needs_grant: option.map(str::to_owned), known }
 }
 
 /// `func (i32, i64) -> f32`.

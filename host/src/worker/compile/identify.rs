@@ -14,33 +14,41 @@ const MAGIC_AND_VERSION_BYTES: usize = 8;
 /// Bytes of something unknown that are shown.
 const SHOWN_BYTES: usize = 8;
 
-/// Other kinds of files, by their first bytes.
-const OTHERS: &[(&[u8], &str)] = &[
-    (b"\x7fELF", "an ELF file (a native program or library, or a module compiled by wasmtime)"),
-    (b"MZ", "a Windows program"),
-    (b"\xcf\xfa\xed\xfe", "a macOS program"),
-    (b"\xca\xfe\xba\xbe", "a macOS program or a Java class"),
-    (b"!<arch>\n", "a library archive"),
-    (b"BC\xc0\xde", "LLVM bitcode"),
-    (b"#!", "a script"),
-    (b"PK\x03\x04", "a ZIP archive"),
-    (b"\x1f\x8b", "a gzip file"),
-    (b"\xfd7zXZ", "an xz file"),
-    (b"\x28\xb5\x2f\xfd", "a zstd file"),
-    (b"%PDF", "a PDF file"),
-    (b"wpart\0", "an artifact of wasmpool's own cache"),
+/// What to do with a program for another machine.
+const BUILD: &str = "build it for a target such as wasm32-wasip2";
+/// What to do with a file that holds another one.
+const UNPACK: &str = "unpack it and give the module in it";
+/// What to do with something else altogether.
+const GIVE: &str = "give a .wasm or .wat file";
+
+/// Other kinds of files, by their first bytes, and what would be right.
+const OTHERS: &[(&[u8], &str, &str)] = &[
+    (b"\x7fELF", "an ELF file (a native program or library, or a module compiled by wasmtime)", BUILD),
+    (b"MZ", "a Windows program", BUILD),
+    (b"\xcf\xfa\xed\xfe", "a macOS program", BUILD),
+    (b"\xca\xfe\xba\xbe", "a macOS program or a Java class", BUILD),
+    (b"!<arch>\n", "a library archive", BUILD),
+    (b"BC\xc0\xde", "LLVM bitcode", BUILD),
+    (b"#!", "a script", GIVE),
+    (b"PK\x03\x04", "a ZIP archive", UNPACK),
+    (b"\x1f\x8b", "a gzip file", UNPACK),
+    (b"\xfd7zXZ", "an xz file", UNPACK),
+    (b"\x28\xb5\x2f\xfd", "a zstd file", UNPACK),
+    (b"BZh", "a bzip2 file", UNPACK),
+    (b"%PDF", "a PDF file", GIVE),
+    (b"wpart\0", "an artifact of wasmpool's own cache", "give the module that it was made from"),
 ];
 
 /// The module in `bytes`, in the binary format, or one line that says what they are instead.
 pub(super) fn module(bytes: &[u8]) -> Result<(ModuleKind, Cow<'_, [u8]>), String> {
     if bytes.is_empty() {
-        return Err("the file is empty".to_owned());
+        return Err(format!("the file is empty: {GIVE}"));
     }
     if bytes.starts_with(WASM_MAGIC) || WASM_MAGIC.starts_with(bytes) {
         return Ok((binary_kind(bytes)?, Cow::Borrowed(bytes)));
     }
-    if let Some((_, what)) = OTHERS.iter().find(|(magic, _)| bytes.starts_with(magic)) {
-        return Err(format!("not a WebAssembly module but {what}"));
+    if let Some((_, what, right)) = OTHERS.iter().find(|(magic, ..)| bytes.starts_with(magic)) {
+        return Err(format!("not a WebAssembly module but {what}: {right}"));
     }
     let Ok(text) = std::str::from_utf8(bytes) else {
         let shown = &bytes[..bytes.len().min(SHOWN_BYTES)];

@@ -5,12 +5,15 @@
 
 use wasmtime::FuncType;
 use wasmtime::component::types::ComponentFunc;
+use wasmtime::component::wasm_wave::ast::Node;
+use wasmtime::component::wasm_wave::parser::ParserError;
 use wasmtime::component::wasm_wave::untyped::UntypedFuncCall;
 use wasmtime::component::{Type, Val};
 
-use super::describe::{quoted, wanted};
+use super::describe::quoted;
 use super::numbers;
 use crate::limits::EXPRESSION_BYTES_MAX;
+use crate::worker::wit_types;
 
 /// Why a text is no call of this module.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,23 +33,50 @@ pub(crate) fn component_call(
     lookup: impl FnOnce(&str) -> Option<ComponentFunc>,
 ) -> Result<(String, Vec<Val>), CallError> {
     bounded(expression)?;
-    let call = UntypedFuncCall::parse(expression).map_err(|error| invalid(expression, &error))?;
-    let name = call.name().to_owned();
-    let function = lookup(&name).ok_or_else(|| CallError::NotFound(name.clone()))?;
-    let types: Vec<Type> = function.params().map(|(_, ty)| ty).collect();
-    let values = call.to_wasm_params(&types).map_err(|error| {
-        let takes = function.params().map(|(name, ty)| format!("{name}: {}", wanted(&ty)));
-        let takes = takes.collect::<Vec<_>>().join(", ");
-        CallError::Invalid(format!("{}; `{name}` takes ({takes})", invalid(expression, &error)))
-    })?;
-    Ok((name, values))
+    let Some((name, arguments)) = expression.split_once('(') else {
+        return Err(CallError::Invalid(format!("{} is no call like `add(1, 2)`", quoted(expression))));
+    };
+    let name = name.trim();
+    let function = lookup(name).ok_or_else(|| CallError::NotFound(name.to_owned()))?;
+    // WAVE knows no names such as `acme:math/ops#add`.
+    let call = format!("f({arguments}");
+    let wrong = |problem: String| {
+        CallError::Invalid(format!("{problem}; `{name}` is {}", wit_types::function(&function)))
+    };
+    let parsed = UntypedFuncCall::parse(&call).map_err(|error| wrong(invalid(&call, call.len(), &error)))?;
+    let nodes: Vec<&Node> = match parsed.params_node() {
+        Some(params) => {
+            params.as_tuple().map_err(|error| wrong(invalid(&call, call.len(), &error)))?.collect()
+        }
+        None => Vec::new(),
+    };
+    let params: Vec<(&str, Type)> = function.params().collect();
+    if nodes.len() > params.len() {
+        return Err(wrong(format!("{} arguments are given, and {} taken", nodes.len(), params.len())));
+    }
+    let mut nodes = nodes.into_iter();
+    let value = |(param, ty): &(&str, Type)| match nodes.next() {
+        Some(node) => node.to_wasm_value(ty, &call).map_err(|error| {
+            let problem = invalid(&call, node.span().end, &error);
+            wrong(format!("parameter `{param}` takes {}: {problem}", wit_types::type_name(ty)))
+        }),
+        None if matches!(ty, Type::Option(_)) => Ok(Val::Option(None)),
+        None => Err(wrong(format!("parameter `{param}` ({}) is missing", wit_types::type_name(ty)))),
+    };
+    let values = params.iter().map(value).collect::<Result<_, _>>()?;
+    Ok((name.to_owned(), values))
 }
 
-fn invalid(expression: &str, error: &wasmtime::component::wasm_wave::parser::ParserError) -> CallError {
-    let place = expression.get(error.span()).filter(|place| !place.is_empty());
+/// What is wrong, and where: the text that it is about, as far as `end`.
+fn invalid(call: &str, end: usize, error: &ParserError) -> String {
+    let span = error.span();
+    let place = call.get(span.start..span.end.min(end).max(span.start)).filter(|place| !place.is_empty());
     let place = place.map_or_else(|| "the end".to_owned(), quoted);
-    let detail = error.detail().map_or_else(String::new, |detail| format!(" ({detail})"));
-    CallError::Invalid(format!("{} at {place}{detail}", error.kind()))
+    // What a value cannot become is in the cause.
+    let cause = || std::error::Error::source(error).map(ToString::to_string);
+    let detail = error.detail().map(ToString::to_string).or_else(cause);
+    let detail = detail.map_or_else(String::new, |detail| format!(" ({detail})"));
+    format!("{} at {place}{detail}", error.kind())
 }
 
 /// Reads a call of a core function; `lookup` finds its type by its name.

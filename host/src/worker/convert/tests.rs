@@ -14,7 +14,11 @@ use crate::protocol::fork_server::EngineSettings;
 use crate::worker::engine::{Purpose, engine};
 
 fn compiler() -> Engine {
-    engine(EngineSettings { fuel: false, stack_bytes: 65_536 }, Purpose::Compile).unwrap()
+    engine(
+        EngineSettings { fuel: false, features: crate::feature::Features::NONE, stack_bytes: 65_536 },
+        Purpose::Compile,
+    )
+    .unwrap()
 }
 
 /// A function of these WIT parameters, as the engine describes an import. `types` are named types before it.
@@ -322,10 +326,13 @@ fn a_typed_call_is_read_by_the_types_of_its_function() {
         assert!(matches!(call(text), Err(CallError::Invalid(_))), "{text}");
     }
     let refusal = call("move-to({x: 256})").unwrap_err().to_string();
-    assert!(
-        refusal.ends_with("`move-to` takes (to: an object with `x`, `y`, speed: null or a number (f32))"),
-        "{refusal}"
+    assert_eq!(
+        refusal,
+        "parameter `to` takes record { x: u8, y: option<s8> }: invalid value at \"256\"; \
+         `move-to` is func(to: record { x: u8, y: option<s8> }, speed: option<f32>)"
     );
+    let refusal = call("move-to()").unwrap_err().to_string();
+    assert!(refusal.starts_with("parameter `to` (record { x: u8, y: option<s8> }) is missing"), "{refusal}");
     let deep = format!("move-to({}", "(".repeat(10_000));
     assert!(matches!(call(&deep), Err(CallError::Invalid(_))));
     assert!(matches!(call(&"(".repeat(100_000)), Err(CallError::Invalid(_))));

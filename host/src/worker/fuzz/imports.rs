@@ -15,7 +15,7 @@ use super::{LIMITS, supervisor};
 use crate::protocol::frame;
 use crate::protocol::worker::{Claim, FromWorker, GrantedObject, LogLevel};
 use crate::sync::{ElementType, QueueSpec, SharedObject, Spec, Token};
-use crate::worker::imports::{Grants, HostConfig, HostState, Shared};
+use crate::worker::imports::{Grants, HostConfig, HostState, Outside, Shared};
 use crate::worker::limiter::Limiter;
 use crate::worker::link::Link;
 use crate::worker::{instance, trap};
@@ -86,7 +86,7 @@ fn store(engine: &Engine, link: Arc<Link>, grants: Grants) -> Store<HostState> {
         argv: vec!["guest".to_owned(), "argument".to_owned()],
         env: vec![("NAME".to_owned(), "value".to_owned())],
         stdin: None,
-        dirs: Arc::default(),
+        outside: Outside::default(),
         log_level: Some(LogLevel::Debug),
         shared: Shared { who: Token::new(9).expect("nine is a token"), grants },
         link,

@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use wasmtime::Engine;
 
 use super::{FUEL, LIMITS, supervisor};
+use crate::feature::Features;
 use crate::module_info::ModuleInfo;
 use crate::outcome::StartFailure;
 use crate::protocol::compile::{decode_info, encode_info};
@@ -34,7 +35,7 @@ fn machine() -> &'static Machine {
 /// One input: bytes, and whether they are a valid module of the features that are on. Returns, whatever they are.
 pub fn fuzz_module(bytes: &[u8], is_valid: bool) {
     let engine = &machine().engine;
-    let (info, program) = match compile::program(engine, bytes) {
+    let (info, program) = match compile::program(engine, Features::NONE, bytes) {
         Ok(compiled) => compiled,
         Err(refusal) => {
             let (kind, detail) = refusal.told();

@@ -4,6 +4,7 @@
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use wasmtime::error::Context as _;
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
@@ -28,12 +29,28 @@ enum Place {
 impl GrantedDir {
     /// One that the sandbox left within reach. Where a path leads to it, the host's descriptor is closed: the
     /// host's own mounts could be walked from it.
-    pub(crate) fn new(rule: DirRule, reach: Reach, descriptor: OwnedFd) -> Self {
+    fn new(rule: DirRule, reach: Reach, descriptor: OwnedFd) -> Self {
         let place = match reach {
             Reach::Path(path) => Place::Path(path),
             Reach::Descriptor => Place::Descriptor(descriptor),
         };
         Self { place, guest: rule.guest, access: rule.access }
+    }
+
+    /// Everything that was granted. Files of one directory are that directory, in which the kernel knows which of them may
+    /// be written.
+    pub(crate) fn all(rules: Vec<DirRule>, reach: Vec<Reach>, descriptors: Vec<OwnedFd>) -> Arc<[Self]> {
+        let is_first = |index: usize| DirRule::begins_at(&rules, index) == index;
+        let access = |index: usize| {
+            let beside = (0..rules.len()).filter(|other| DirRule::begins_at(&rules, *other) == index);
+            beside.map(|other| rules[other].access).max().unwrap_or(DirAccess::ReadOnly)
+        };
+        let kept: Vec<_> = (0..rules.len()).map(|index| is_first(index).then(|| access(index))).collect();
+        let granted = rules.into_iter().zip(reach).zip(descriptors).zip(kept);
+        let granted = granted.filter_map(|(((rule, reach), descriptor), access)| {
+            Some(Self::new(DirRule { access: access?, ..rule }, reach, descriptor))
+        });
+        granted.collect()
     }
 
     #[cfg(test)]

@@ -26,7 +26,7 @@ use super::HostState;
 use crate::limits::STREAM_BYTES_MAX;
 
 /// The interface as wasmtime-wasi 48.0.8 links it. A test would start a thread, and die, with another.
-const INTERFACE: &str = "wasi:filesystem/types@0.2.12";
+pub(super) const INTERFACE: &str = "wasi:filesystem/types@0.2.12";
 
 /// Puts the three functions in the place of wasmtime-wasi's. Shadowing must be allowed.
 pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {

@@ -79,7 +79,7 @@ fn without_threads(
     let (mut config, socket) = config();
     let (stdin, _open) = pipe_with(b"input\n");
     config.stdin = Some(stdin);
-    config.dirs = [GrantedDir::at(dir.path(), "/d", DirAccess::ReadWrite)].into();
+    config.outside.dirs = [GrantedDir::at(dir.path(), "/d", DirAccess::ReadWrite)].into();
     let before = threads();
     // libtest's main thread, which waits, and this one.
     assert_eq!(before.len(), 2);
@@ -257,7 +257,7 @@ fn a_preview_0_guest_polls_with_its_own_layout() {
 fn a_read_only_directory_and_a_missing_standard_input_are_just_that() {
     let dir = tempfile::tempdir().unwrap();
     let (mut config, _socket) = config();
-    config.dirs = [GrantedDir::at(dir.path(), "/d", DirAccess::ReadOnly)].into();
+    config.outside.dirs = [GrantedDir::at(dir.path(), "/d", DirAccess::ReadOnly)].into();
     let guest = r#"(module
         (import "wasi_snapshot_preview1" "path_open"
             (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketType};
 use rustix::process::{DumpableBehavior, Resource};
 
-use super::{Directories, Profile};
+use super::{Granted, Profile};
 use crate::os::fork::ForkKey;
 use crate::os::hardening;
 use crate::os::socket::PacketSocket;
@@ -20,7 +20,7 @@ use crate::worker::control::Control;
 pub(crate) fn run(socket: PacketSocket) -> io::Result<()> {
     let control = Control::new(socket);
     let key = ForkKey::new()?;
-    let tried = super::try_all(&Profile::Run(Some(&key), Directories::default()), proof);
+    let tried = super::try_all(&Profile::Run(Some(&key), Granted::default()), proof);
     let layers = tried
         .into_iter()
         .map(|(layer, result)| (layer, result.err().map(|cause| cause.text().to_owned())))
@@ -44,7 +44,8 @@ fn proof(layer: Layer) -> Result<(), String> {
         ),
         Layer::Identity => (!rustix::process::geteuid().is_root(), "it is root"),
         // Its interfaces would have other indices than the loopback's, which is the first of every namespace.
-        Layer::Namespaces => {
+        // They were entered in one call, of which this is the sign.
+        Layer::Namespaces | Layer::Network => {
             (hardening::sees_loopback_only().map_err(|error| error.to_string())?, "it sees interfaces")
         }
         Layer::EmptyRoot => {

@@ -1,8 +1,9 @@
-//! An empty root: a read-only file system in memory, in which nothing stands but the granted directories.
+//! An empty root: a read-only file system in memory, in which nothing stands but the granted directories and files.
 //!
 //! A granted directory is mounted as `/0`, `/1`, and so on. It is found by its path, because a descriptor from
 //! the host belongs to the host's mounts, and compared with the one that was granted. Its mount is read-only
-//! for the kernel too if it was granted so: this covers what Landlock does not, times and modes of files.
+//! for the kernel too if it was granted so: this covers what Landlock does not, times and modes of files. A granted
+//! file is mounted in a directory of the root itself, `/N` of the first file of that directory.
 
 #![forbid(unsafe_code)]
 
@@ -10,7 +11,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use rustix::fs::{CWD, Mode};
+use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
     UnmountFlags,
@@ -36,8 +37,7 @@ pub(super) fn enter(dirs: &[DirRule]) -> Result<(), Cause> {
     let root = memory_root()?;
     hook(&root)?;
     for (index, tree) in trees.iter().enumerate() {
-        let name = index.to_string();
-        rustix::fs::mkdirat(&root, &name, Mode::from_raw_mode(0o555))?;
+        let name = mount_point(&root, dirs, index)?;
         rustix::mount::move_mount(tree, "", &root, &name, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
     }
     restrict_mount(&root, Restrictions { read_only: true, recursive: false })?;
@@ -48,6 +48,19 @@ pub(super) fn enter(dirs: &[DirRule]) -> Result<(), Cause> {
     Ok(rustix::process::chdir("/")?)
 }
 
+/// Makes what this grant is mounted on.
+fn mount_point(root: &OwnedFd, dirs: &[DirRule], index: usize) -> io::Result<String> {
+    let directory = DirRule::begins_at(dirs, index);
+    if directory == index {
+        rustix::fs::mkdirat(root, index.to_string(), Mode::from_raw_mode(0o755))?;
+    }
+    let Some(name) = &dirs[index].file else { return Ok(index.to_string()) };
+    let path = format!("{directory}/{name}");
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+    rustix::fs::openat(root, &path, flags, Mode::from_raw_mode(0o444))?;
+    Ok(path)
+}
+
 /// A copy of the mounts from a granted directory on, with its restrictions.
 fn tree(rule: &DirRule) -> Result<OwnedFd, Cause> {
     let flags =
@@ -56,7 +69,8 @@ fn tree(rule: &DirRule) -> Result<OwnedFd, Cause> {
     let found = rustix::fs::fstat(&tree)?;
     if (found.st_dev, found.st_ino) != rule.identity {
         let path = rule.host.display();
-        return Err(Cause::Failed(format!("another directory stands at `{path}` since it was granted")));
+        let what = if rule.file.is_some() { "file" } else { "directory" };
+        return Err(Cause::Failed(format!("another {what} stands at `{path}` since it was granted")));
     }
     let read_only = rule.access == DirAccess::ReadOnly;
     restrict_mount(&tree, Restrictions { read_only, recursive: true })?;
@@ -66,7 +80,7 @@ fn tree(rule: &DirRule) -> Result<OwnedFd, Cause> {
 /// A file system in memory that is mounted nowhere yet.
 fn memory_root() -> io::Result<OwnedFd> {
     let context = rustix::mount::fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    for (key, value) in [("mode", "0755"), ("size", "64k"), ("nr_inodes", "64")] {
+    for (key, value) in [("mode", "0755"), ("size", "64k"), ("nr_inodes", "128")] {
         rustix::mount::fsconfig_set_string(&context, key, value)?;
     }
     rustix::mount::fsconfig_create(&context)?;

@@ -8,8 +8,8 @@ pub(super) enum When {
     Always,
     /// An argument, by its index, has one of these values.
     Argument(u8, &'static [u64]),
-    /// The first two arguments are these.
-    FirstAndSecond(u64, u64),
+    /// Each of these arguments, by its index, has its value.
+    All(&'static [(u8, u64)]),
     /// The first argument is this one, a C `int`, and the third this one.
     FirstAndThird(i32, u64),
     /// Of these bits of the third argument, exactly those are set.
@@ -33,6 +33,8 @@ macro_rules! rules {
     (@when) => { When::Always };
     (@when $when:expr) => { $when };
 }
+
+pub(super) use rules;
 
 const fn commands<const N: usize>(numbers: [i32; N]) -> [u64; N] {
     let mut wide = [0; N];
@@ -60,6 +62,8 @@ const FCNTL_FILES: &[u64] = &commands([libc::F_SETFL]);
 const DIRECTORY: u64 = (libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC) as u64;
 const LISTING: u64 = libc::O_DIRECTORY as u64;
 const LISTING_OR_PATH: u64 = LISTING | libc::O_PATH as u64;
+/// Flags of a frame. Not MSG_FASTOPEN, which connects a TCP socket past Landlock.
+const SEND: &[u64] = &commands([libc::MSG_NOSIGNAL, libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT]);
 /// Options of `prctl`. Not PR_SET_PDEATHSIG with any signal, PR_SET_DUMPABLE, PR_SET_PTRACER, PR_SET_MM, PR_SET_CHILD_SUBREAPER.
 const PRCTL: &[u64] = &commands([
     libc::PR_GET_TID_ADDRESS,
@@ -95,7 +99,7 @@ pub(super) const EVERY_PROCESS: &[Rule] = rules! {
     SYS_pread64, "artifact and module files";
     SYS_pwrite64, "the artifact's parts";
     SYS_recvmsg, "frames and descriptors";
-    SYS_sendmsg, "frames and descriptors";
+    SYS_sendmsg if When::Argument(2, SEND), "frames and descriptors";
     SYS_poll, "hang-up of the supervisor";
     SYS_ppoll, "the same";
     SYS_close, "descriptors";
@@ -134,7 +138,7 @@ pub(super) const EVERY_PROCESS: &[Rule] = rules! {
     SYS_exit, "end of a thread";
     SYS_exit_group, "end";
     SYS_prctl if When::Argument(0, PRCTL), "names, the thread id's address";
-    SYS_prctl if When::FirstAndSecond(DEATH_SIGNAL, KILL), "asking for the parent-death signal; nobody gives it up";
+    SYS_prctl if When::All(&[(0, DEATH_SIGNAL), (1, KILL)]), "asking for the parent-death signal; nobody gives it up";
     SYS_unshare if When::Argument(0, UNSHARE), "asking whether there is a second thread";
 };
 
@@ -143,11 +147,6 @@ pub(super) const EVERY_PROCESS: &[Rule] = rules! {
 pub(super) const WORKER: &[Rule] = rules! {
     SYS_mprotect, "code of the artifact, linear memories that grow";
     SYS_openat2, "files in granted directories";
-    SYS_epoll_create1, "the executor, should it ever wait for descriptors";
-    SYS_epoll_ctl, "the same";
-    SYS_epoll_wait, "the same";
-    SYS_epoll_pwait, "the same";
-    SYS_eventfd2, "the same";
 };
 
 /// What reading granted directories needs besides. `openat` below a descriptor is allowed for listing a directory

@@ -18,10 +18,10 @@ use seccompiler::{
     sock_filter,
 };
 
-use super::Profile;
 use super::rules::{COMPILE, EVERY_PROCESS, FORK_SERVER, READ_DIRS, Rule, WORKER, WRITE_DIRS, When};
+use super::{Granted, Profile, net_rules};
 use crate::os::fork::{FORK_FLAGS, FORK_KEY_ARGUMENT, ForkKey};
-use crate::policy::DirAccess;
+use crate::policy::{DirAccess, NetAccess};
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
@@ -33,19 +33,14 @@ const EPERM: SeccompAction = SeccompAction::Errno(libc::EPERM as u32);
 pub(super) fn enter(profile: &Profile<'_>, has_root: bool) -> Result<(), String> {
     let mut rules = table(EVERY_PROCESS)?;
     match profile {
-        Profile::Run(key, dirs) => {
-            merge(&mut rules, table(WORKER)?);
-            merge(&mut rules, table(FORK_SERVER)?);
-            if dirs.access().is_some() {
-                merge(&mut rules, table(READ_DIRS)?);
+        Profile::Run(key, granted) => {
+            for part in worker_tables(*granted) {
+                merge(&mut rules, table(part)?);
             }
-            if dirs.access() == Some(DirAccess::ReadWrite) {
-                merge(&mut rules, table(WRITE_DIRS)?);
-                if !has_root {
-                    // Landlock lets anybody set the times of any file by its path. Of an open file they can be set.
-                    let no_path = all_of([equal(1, SeccompCmpArgLen::Qword, 0)?])?;
-                    rules.insert(libc::SYS_utimensat, vec![no_path]);
-                }
+            if granted.dir_access() == Some(DirAccess::ReadWrite) && !has_root {
+                // Landlock lets anybody set the times of any file by its path. Of an open file they can be set.
+                let no_path = all_of([equal(1, SeccompCmpArgLen::Qword, 0)?])?;
+                rules.insert(libc::SYS_utimensat, vec![no_path]);
             }
             if key.is_some() {
                 merge(&mut rules, BTreeMap::from([(libc::SYS_clone, vec![fork_rule()?])]));
@@ -87,6 +82,38 @@ pub(crate) fn freeze_code() -> Result<(), String> {
     seccompiler::apply_filter(&program).map_err(text)
 }
 
+/// The tables for a worker that was granted this, and for its fork server.
+fn worker_tables(granted: Granted<'_>) -> Vec<&'static [Rule]> {
+    let mut tables = vec![WORKER, FORK_SERVER];
+    if granted.dir_access().is_some() {
+        tables.push(READ_DIRS);
+    }
+    if granted.dir_access() == Some(DirAccess::ReadWrite) {
+        tables.push(WRITE_DIRS);
+    }
+    let [connect, listen, udp] =
+        [NetAccess::TcpConnect, NetAccess::TcpListen, NetAccess::Udp].map(|access| granted.has_net(access));
+    if !granted.nets.is_empty() {
+        tables.push(net_rules::ANY);
+    }
+    if connect || listen {
+        tables.push(net_rules::TCP);
+    }
+    if connect || udp {
+        tables.push(net_rules::CONNECT);
+    }
+    if listen || udp {
+        tables.push(net_rules::BIND);
+    }
+    if listen {
+        tables.push(net_rules::LISTEN);
+    }
+    if udp {
+        tables.push(net_rules::UDP);
+    }
+    tables
+}
+
 fn table(rows: &[Rule]) -> Result<Rules, String> {
     let mut rules = Rules::new();
     for row in rows {
@@ -98,9 +125,12 @@ fn table(rows: &[Rule]) -> Result<Rules, String> {
                     chain.push(all_of([equal(index, SeccompCmpArgLen::Qword, *value)?])?);
                 }
             }
-            When::FirstAndSecond(first, second) => {
-                let first = equal(0, SeccompCmpArgLen::Qword, first)?;
-                chain.push(all_of([first, equal(1, SeccompCmpArgLen::Qword, second)?])?);
+            When::All(arguments) => {
+                let conditions = arguments
+                    .iter()
+                    .map(|(index, value)| equal(*index, SeccompCmpArgLen::Qword, *value))
+                    .collect::<Result<Vec<_>, _>>()?;
+                chain.push(SeccompRule::new(conditions).map_err(text)?);
             }
             When::FirstAndThird(first, third) => {
                 // The kernel looks at the lower half of an `int`, and what the upper one holds is not fixed.

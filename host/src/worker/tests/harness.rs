@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use crate::directory::GrantedDir;
 use crate::limits::{CompileLimits, FRAME_BYTES_MAX, Limits};
 use crate::module_info::ModuleInfo;
+use crate::net::GrantedNet;
 use crate::os::memory_file::{self, SealedFile};
 use crate::os::socket::{PacketSocket, Received};
 use crate::outcome::Encoding;
@@ -20,7 +21,8 @@ use crate::protocol::worker::{
     Body, Claim, Entry, FromWorker, Inputs, Start, Stream, ToWorker, WorkerLimits,
 };
 
-pub(super) const ENGINE: EngineSettings = EngineSettings { fuel: false, stack_bytes: 512 * 1024 };
+pub(super) const ENGINE: EngineSettings =
+    EngineSettings { fuel: false, features: crate::feature::Features::NONE, stack_bytes: 512 * 1024 };
 pub(super) const WITH_FUEL: EngineSettings = EngineSettings { fuel: true, ..ENGINE };
 
 /// Whose process it is.
@@ -139,6 +141,7 @@ pub(super) fn load_message(artifact: &Artifact, engine: EngineSettings) -> ToFor
         engine,
         policy: Policy { sandbox: SandboxMode::Required },
         dirs: Vec::new(),
+        nets: Vec::new(),
         offset: artifact.header.code_offset(),
         length: artifact.header.code_bytes,
     })
@@ -159,8 +162,19 @@ pub(super) fn serve_dirs(
     dirs: &[GrantedDir],
     fault: Option<&str>,
 ) -> (Process, Result<Vec<Layer>, String>) {
+    serve_granted(user, artifact, (dirs, &[]), fault)
+}
+
+/// The same for directories and addresses.
+pub(super) fn serve_granted(
+    user: User,
+    artifact: &Artifact,
+    (dirs, nets): (&[GrantedDir], &[GrantedNet]),
+    fault: Option<&str>,
+) -> (Process, Result<Vec<Layer>, String>) {
     let server = Process::start_as(user, "fork-server", fault);
     let ToForkServer::Load(mut load) = load_message(artifact, ENGINE) else { panic!("it is a load") };
+    load.nets = nets.iter().map(|net| net.rule().clone()).collect();
     load.dirs = dirs.iter().map(|dir| dir.rule().clone()).collect();
     let mut descriptors: Vec<&dyn AsFd> = vec![&artifact.file];
     descriptors.extend(dirs.iter().map(|dir| dir as &dyn AsFd));

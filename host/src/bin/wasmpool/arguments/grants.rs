@@ -1,4 +1,4 @@
-//! How `--dir` and `--env` are read, before anything is opened or looked up.
+//! How `--dir`, `--file`, `--env` and `--net` are read, before anything is opened or looked up.
 //!
 //! A colon may be part of a path, so whatever could mean something else is refused with what would be right, and nothing
 //! is granted for writing that was perhaps meant to be read-only.
@@ -6,15 +6,16 @@
 #![forbid(unsafe_code)]
 
 use std::ffi::{OsStr, OsString};
+use std::net::Ipv6Addr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
-use wasmpool::DirAccess;
+use wasmpool::{DirAccess, NetAccess};
 
-/// `--dir`, taken apart.
+/// `--dir` or `--file`, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DirOption {
-    /// The directory, as it was typed.
+    /// The directory or file, as it was typed.
     pub host: PathBuf,
     /// Where the guest sees it.
     pub guest: String,
@@ -29,6 +30,17 @@ pub struct EnvOption {
     pub name: String,
     /// Its value; `None` is the value that it has here.
     pub value: Option<String>,
+}
+
+/// `--net`, taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetOption {
+    /// What may be done there.
+    pub access: NetAccess,
+    /// A name, an address without brackets, or `*`.
+    pub host: String,
+    /// 0 only where it is listened on.
+    pub port: u16,
 }
 
 const FORM: &str = "write HOST, HOST::GUEST or HOST::GUEST:ro, such as photos::/photos:ro";
@@ -86,7 +98,7 @@ fn mode(text: &[u8]) -> Result<(&[u8], DirAccess), String> {
         b"ro" => Ok((&text[..colon], DirAccess::ReadOnly)),
         // `:rw` of other programs, and `:RO`, which must not be granted for writing.
         other if is_mode(other) => Err(format!(
-            "`:{}` is unknown: `:ro` lets a directory only be read, without it a directory may be written",
+            "`:{}` is unknown: `:ro` lets it only be read, without it it may be written",
             String::from_utf8_lossy(other)
         )),
         _ => Ok((text, DirAccess::ReadWrite)),
@@ -108,6 +120,72 @@ pub fn variable(text: &str) -> Result<EnvOption, String> {
         return Err("NAME is empty: write NAME or NAME=VALUE".to_owned());
     }
     Ok(EnvOption { name: name.to_owned(), value })
+}
+
+const NET_FORM: &str = "write HOST:PORT, udp:HOST:PORT or tcp-listen:HOST:PORT, such as example.com:443";
+
+/// `HOST:PORT`, `tcp:HOST:PORT`, `udp:HOST:PORT` or `tcp-listen:HOST:PORT`.
+pub fn network(text: &str) -> Result<NetOption, String> {
+    let (access, place) = net_access(text)?;
+    let (host, port) = host_and_port(place)?;
+    let is_number = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    let number = if is_number { port.parse::<u16>().ok() } else { None };
+    match number {
+        Some(port) if port > 0 || access == NetAccess::TcpListen => {
+            Ok(NetOption { access, host: host.to_owned(), port })
+        }
+        Some(_) => {
+            Err("nobody has port 0: it stands for one that the system chooses, after `tcp-listen:`"
+                .to_owned())
+        }
+        None => Err(format!("`{port}` is no PORT, which is a number from 1 to 65535: {NET_FORM}")),
+    }
+}
+
+/// Takes what stands before HOST off.
+fn net_access(text: &str) -> Result<(NetAccess, &str), String> {
+    let Some((word, rest)) = text.split_once(':') else {
+        return Err(format!("PORT is missing: {NET_FORM}"));
+    };
+    let access = match word {
+        "tcp" => NetAccess::TcpConnect,
+        "udp" => NetAccess::Udp,
+        "tcp-listen" => NetAccess::TcpListen,
+        _ => return Ok((NetAccess::TcpConnect, text)),
+    };
+    if rest.contains(':') {
+        return Ok((access, rest));
+    }
+    Err(match access {
+        NetAccess::TcpListen => format!(
+            "HOST or PORT is missing: write tcp-listen:127.0.0.1:{rest} for this machine alone, or tcp-listen:*:{rest} for \
+             everybody"
+        ),
+        _ => format!(
+            "HOST or PORT is missing after `{word}:`; for a host of that name, write tcp:{word}:{rest}"
+        ),
+    })
+}
+
+fn host_and_port(place: &str) -> Result<(&str, &str), String> {
+    if let Some(inside) = place.strip_prefix('[') {
+        let (host, port) = inside
+            .split_once("]:")
+            .ok_or_else(|| format!("an IPv6 address is written [ADDRESS]:PORT: {NET_FORM}"))?;
+        return match host.parse::<Ipv6Addr>() {
+            Ok(_) => Ok((host, port)),
+            Err(_) => Err(format!("`{host}` in brackets is no IPv6 address")),
+        };
+    }
+    let (host, port) = place.rsplit_once(':').ok_or_else(|| format!("PORT is missing: {NET_FORM}"))?;
+    if place.parse::<Ipv6Addr>().is_ok() || host.parse::<Ipv6Addr>().is_ok() {
+        return Err(format!("an IPv6 address stands in brackets, before its PORT: {NET_FORM}"));
+    }
+    match host.split_once(':') {
+        Some((word, _)) => Err(format!("`{word}:` before a host is unknown: {NET_FORM}")),
+        None if host.is_empty() => Err(format!("HOST is empty; `*` is every address: {NET_FORM}")),
+        None => Ok((host, port)),
+    }
 }
 
 #[cfg(test)]
@@ -168,6 +246,69 @@ mod tests {
             ("data::/data:ro:ro", "`:ro` stands once, at the end"),
         ] {
             let error = directory(text.as_ref()).unwrap_err();
+            assert!(error.contains(says), "{text}: {error}");
+            assert_eq!(error.lines().count(), 1, "{error}");
+        }
+    }
+
+    #[test]
+    fn an_address_has_a_port_and_perhaps_a_way_to_use_it() {
+        let (connect, listen, udp) = (NetAccess::TcpConnect, NetAccess::TcpListen, NetAccess::Udp);
+        for (text, access, host, port) in [
+            ("example.com:443", connect, "example.com", 443),
+            ("tcp:example.com:443", connect, "example.com", 443),
+            ("10.0.0.1:1", connect, "10.0.0.1", 1),
+            ("[::1]:65535", connect, "::1", 65_535),
+            ("*:443", connect, "*", 443),
+            ("udp:[2001:db8::1]:53", udp, "2001:db8::1", 53),
+            ("udp:ns.example:53", udp, "ns.example", 53),
+            ("tcp-listen:127.0.0.1:8080", listen, "127.0.0.1", 8080),
+            ("tcp-listen:*:0", listen, "*", 0),
+            ("tcp-listen:[::]:80", listen, "::", 80),
+            // A host whose name is a word of ours.
+            ("tcp:udp:53", connect, "udp", 53),
+        ] {
+            let option = NetOption { access, host: host.to_owned(), port };
+            assert_eq!(network(text), Ok(option), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_with_a_port_is_refused_with_what_would_be_right() {
+        for (text, says) in [
+            ("", "PORT is missing"),
+            ("example.com", "PORT is missing"),
+            ("*", "PORT is missing"),
+            ("example.com:", "`` is no PORT"),
+            ("example.com:http", "`http` is no PORT"),
+            ("example.com:+80", "`+80` is no PORT"),
+            ("example.com:65536", "`65536` is no PORT"),
+            ("example.com:80-90", "`80-90` is no PORT"),
+            ("example.com:*", "`*` is no PORT"),
+            ("example.com:443/path", "`443/path` is no PORT"),
+            ("example.com:0", "nobody has port 0"),
+            ("udp:*:0", "nobody has port 0"),
+            (":80", "HOST is empty"),
+            ("tcp::80", "HOST is empty"),
+            ("udp:53", "for a host of that name, write tcp:udp:53"),
+            ("tcp:80", "write tcp:tcp:80"),
+            (
+                "tcp-listen:8080",
+                "write tcp-listen:127.0.0.1:8080 for this machine alone, or tcp-listen:*:8080",
+            ),
+            ("http://example.com", "`//example.com` is no PORT"),
+            ("http://example.com:80", "`http:` before a host is unknown"),
+            ("UDP:example.com:53", "`UDP:` before a host is unknown"),
+            ("udp-listen:*:53", "`udp-listen:` before a host is unknown"),
+            ("::1", "an IPv6 address stands in brackets"),
+            ("::1:80", "an IPv6 address stands in brackets"),
+            ("udp:2001:db8::1:53", "an IPv6 address stands in brackets"),
+            ("[::1]", "[ADDRESS]:PORT"),
+            ("[::1]80", "[ADDRESS]:PORT"),
+            ("[localhost]:80", "`localhost` in brackets is no IPv6 address"),
+            ("[fe80::1%lo]:80", "`fe80::1%lo` in brackets is no IPv6 address"),
+        ] {
+            let error = network(text).unwrap_err();
             assert!(error.contains(says), "{text}: {error}");
             assert_eq!(error.lines().count(), 1, "{error}");
         }

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgAction, ColorChoice, ValueEnum};
+use wasmpool::Feature;
 use wasmpool::batch::halt::Halt;
 
-use super::grants::{self, DirOption, EnvOption};
+use super::grants::{self, DirOption, EnvOption, NetOption};
 use super::values;
 use crate::help;
 
@@ -30,6 +31,9 @@ pub struct TaskOptions {
     /// Linear memory of a task [default: 1GiB]
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
     pub max_memory: Option<u64>,
+    /// WebAssembly stack of a task [default: 512KiB]
+    #[arg(long, value_name = "SIZE", value_parser = values::stack)]
+    pub max_stack: Option<u32>,
     /// Standard output and error of a task together [default: 64MiB when captured, else none]
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
     pub max_output: Option<u64>,
@@ -55,6 +59,15 @@ pub struct GrantOptions {
     #[arg(long = "dir", value_name = "HOST[::GUEST][:ro]")]
     #[arg(value_parser = OsStringValueParser::new().try_map(|text| grants::directory(&text)))]
     pub dirs: Vec<DirOption>,
+    /// Let a task use the single file HOST, at the path GUEST [default: HOST as it is typed], in a folder that holds
+    /// nothing else; with `:ro`, it is only read
+    #[arg(long = "file", value_name = "HOST[::GUEST][:ro]")]
+    #[arg(value_parser = OsStringValueParser::new().try_map(|text| grants::directory(&text)))]
+    pub files: Vec<DirOption>,
+    /// Let a task connect to PORT of HOST by TCP: a name, an address, `[IPv6]`, or `*` for every address. With `udp:` in
+    /// front, exchange datagrams with it; with `tcp-listen:`, listen on it, an address of this machine. May be repeated
+    #[arg(long = "net", value_name = "[udp:|tcp-listen:]HOST:PORT", value_parser = grants::network)]
+    pub nets: Vec<NetOption>,
     /// Give a task an environment variable; without VALUE, with the value that it has here
     #[arg(long = "env", value_name = "NAME[=VALUE]", value_parser = grants::variable)]
     pub env: Vec<EnvOption>,
@@ -69,7 +82,7 @@ pub struct GrantOptions {
 
 /// What compiling a module may cost, how many are kept, and the walls around
 /// whoever compiles or runs it.
-#[derive(Clone, Copy, Debug, Default, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub struct CompileOptions {
     /// CPU time for compiling the module [default: 30s, and 2s for each MiB of module]
     #[arg(long, value_name = "TIME", value_parser = values::time)]
@@ -77,6 +90,10 @@ pub struct CompileOptions {
     /// Memory for compiling the module [default: 1GiB, and 32MiB for each MiB of module]
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
     pub compile_memory: Option<u64>,
+    /// Let the module use a feature of the language that is off unless asked for: memory64, custom-page-sizes or
+    /// wide-arithmetic. May be repeated
+    #[arg(long = "wasm-feature", value_name = "NAME")]
+    pub wasm_features: Vec<Feature>,
     /// How much of the sandbox must be there
     #[arg(long, value_enum, default_value_t, value_name = "MODE")]
     pub sandbox: Sandbox,

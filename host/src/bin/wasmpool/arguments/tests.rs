@@ -121,13 +121,18 @@ fn shared_objects_are_named_as_often_as_one_likes() {
 fn grants_are_named_as_often_as_one_likes() {
     let hosts = |grants: &GrantOptions| {
         let names = grants.dirs.iter().map(|dir| dir.host.display().to_string());
-        names.chain(grants.env.iter().map(|variable| variable.name.clone())).collect::<Vec<_>>()
+        let names = names.chain(grants.env.iter().map(|variable| variable.name.clone()));
+        names.chain(grants.nets.iter().map(|net| net.host.clone())).collect::<Vec<_>>()
     };
-    let run =
-        run(&["run", "--dir", "a", "--env", "X=1", "m", "-t", "x", "--dir", "b:ro", "--env", "Y"]).unwrap();
-    assert_eq!(hosts(&run.grants), ["a", "b", "X", "Y"]);
-    let map = map(&["map", "--dir", "a", "m", "-t", "x", "1", "--dir", "b::/b", "--cpu-time", "2s"]).unwrap();
-    assert_eq!(hosts(&map.grants), ["a", "b"]);
+    let words = [
+        "run", "--dir", "a", "--env", "X=1", "--net", "c:1", "m", "-t", "x", "--dir", "b:ro", "--env", "Y",
+        "--net", "*:2",
+    ];
+    assert_eq!(hosts(&run(&words).unwrap().grants), ["a", "b", "X", "Y", "c", "*"]);
+    let words =
+        ["map", "--dir", "a", "m", "-t", "x", "1", "--dir", "b::/b", "--cpu-time", "2s", "--net=udp:[::1]:5"];
+    let map = map(&words).unwrap();
+    assert_eq!(hosts(&map.grants), ["a", "b", "::1"]);
     assert_eq!(map.task_options.cpu_time, Some(std::time::Duration::from_secs(2)));
 }
 

@@ -7,6 +7,14 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 pub use wasmpool::batch::units::{size, time};
 
+/// A stack's size, which is kept in 32 bits and takes address space for each instance.
+pub fn stack(text: &str) -> Result<u32, String> {
+    const STACK_BYTES: std::ops::RangeInclusive<u64> = 16 << 10..=1 << 30;
+    let bytes = size(text)?;
+    let fits = u32::try_from(bytes).ok().filter(|_| STACK_BYTES.contains(&bytes));
+    fits.ok_or_else(|| "a stack has from 16KiB to 1GiB".to_owned())
+}
+
 /// A number of CPUs, parts of one included.
 pub fn cpus(text: &str) -> Result<f64, String> {
     let cpus = text.parse().ok().filter(|cpus: &f64| cpus.is_finite() && *cpus > 0.0);

@@ -23,14 +23,14 @@ use crate::protocol::frame;
 use crate::protocol::worker::{FromWorker, Stream, WorkerLimits};
 use crate::sync::Token;
 use crate::worker::engine::{Purpose, engine};
-use crate::worker::imports::{Grants, HostConfig, Shared};
+use crate::worker::imports::{Grants, HostConfig, Outside, Shared};
 use crate::worker::limiter::Limiter;
 use crate::worker::link::Link;
 
 const ARTIFACT: &str = "WASMPOOL_TEST_ARTIFACT";
 
 pub(super) fn settings() -> EngineSettings {
-    EngineSettings { fuel: false, stack_bytes: 512 * 1024 }
+    EngineSettings { fuel: false, features: crate::feature::Features::NONE, stack_bytes: 512 * 1024 }
 }
 
 pub(in crate::worker::imports) fn compiling_engine() -> Engine {
@@ -56,7 +56,7 @@ pub(in crate::worker::imports) fn config() -> (HostConfig, PacketSocket) {
         argv: vec!["guest".to_owned()],
         env: Vec::new(),
         stdin: None,
-        dirs: Arc::default(),
+        outside: Outside::default(),
         log_level: None,
         shared: Shared { who: Token::new(9).unwrap(), grants: Grants::default() },
         link: Arc::new(Link::new(theirs)),

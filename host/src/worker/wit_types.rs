@@ -14,7 +14,7 @@ use crate::worker::trap::cut;
 const SIGNATURE_BYTES_MAX: usize = 4096;
 
 /// `func(a: u32, b: list<string>) -> result<u8, string>`.
-pub(super) fn function(function: &ComponentFunc) -> String {
+pub(crate) fn function(function: &ComponentFunc) -> String {
     let params = function.params().map(|(name, ty)| format!("{name}: {}", type_name(&ty)));
     let mut text = format!("func({})", params.collect::<Vec<_>>().join(", "));
     if let Some(result) = function.results().next() {
@@ -24,7 +24,7 @@ pub(super) fn function(function: &ComponentFunc) -> String {
 }
 
 /// The name of a type, cut when it is very long: types can be nested deeply.
-fn type_name(ty: &Type) -> String {
+pub(crate) fn type_name(ty: &Type) -> String {
     let mut text = String::new();
     write_type(&mut text, ty);
     text

@@ -1,0 +1,57 @@
+//! `host/BENCHMARKS.md`: an introduction, and one section for each part of the benchmark, which is measured and
+//! replaced by itself.
+
+#![forbid(unsafe_code)]
+
+/// A part of the benchmark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Synchronisation,
+    Sandbox,
+    Overhead,
+}
+
+impl Part {
+    /// In the order of the page.
+    pub const ALL: [Self; 3] = [Self::Synchronisation, Self::Sandbox, Self::Overhead];
+
+    /// As it is asked for.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Synchronisation => "sync",
+            Self::Sandbox => "sandbox",
+            Self::Overhead => "overhead",
+        }
+    }
+
+    const fn heading(self) -> &'static str {
+        match self {
+            Self::Synchronisation => "Synchronisation between workers",
+            Self::Sandbox => "What the sandbox costs",
+            Self::Overhead => "Beside `wasmtime run`",
+        }
+    }
+}
+
+const INTRODUCTION: &str = "# Benchmarks\n\n\
+    Written by `cargo bench -p wasmpool-tests`. Each section is measured in one run on one machine, in which what is \
+    compared takes turns; `cargo bench -p wasmpool-tests -- sync`, `sandbox` and `overhead` measure one section each and \
+    leave the others as they are. Shown is the median over the rounds, with the least and the greatest behind it. \
+    Machines differ; the ratios are what counts. wasmtime is the one of `Cargo.lock`.\n";
+
+/// The page with these sections instead of those that it had.
+pub fn with(page: &str, measured: &[(Part, String)]) -> String {
+    let mut text = INTRODUCTION.to_owned();
+    for part in Part::ALL {
+        let measured = measured.iter().find(|(other, _)| *other == part).map(|(_, body)| body.as_str());
+        let body = measured.or_else(|| body(page, part)).unwrap_or("Not measured yet.");
+        text += &format!("\n## {}\n\n{}\n", part.heading(), body.trim());
+    }
+    text
+}
+
+/// What stands under the heading of a part.
+fn body(page: &str, part: Part) -> Option<&str> {
+    let (_, rest) = page.split_once(&format!("\n## {}\n", part.heading()))?;
+    Some(rest.split("\n## ").next().unwrap_or(rest))
+}

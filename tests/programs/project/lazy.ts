@@ -1,0 +1,4 @@
+import { table } from "./table";
+
+export const shout = (text: string): string => text.toUpperCase();
+export const empty = () => table([]);

@@ -1,0 +1,4 @@
+import { missing } from "./nowhere";
+import { absent } from "./table";
+
+console.log(missing, absent);
