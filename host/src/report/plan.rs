@@ -19,6 +19,10 @@ pub const TASKS_SHOWN_MAX: u64 = 10;
 pub struct Grants {
     /// Directories.
     pub dirs: Vec<DirShown>,
+    /// Single files.
+    pub files: Vec<DirShown>,
+    /// What may be reached by the network.
+    pub nets: Vec<String>,
     /// Environment variables, `NAME=VALUE`, or `NAME` with the value that it has here.
     pub env: Vec<String>,
     /// Files of more of them.
@@ -29,10 +33,10 @@ pub struct Grants {
     pub objects: Vec<String>,
 }
 
-/// A granted directory, as it is shown.
+/// A granted directory or file, as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DirShown {
-    /// The directory.
+    /// Its path.
     pub host: String,
     /// Where the guest sees it.
     pub guest: String,
@@ -121,11 +125,13 @@ fn limits_text(limits: &Limits) -> String {
 }
 
 fn grants_text(grants: &Grants) -> String {
-    let dir = |dir: &DirShown| {
-        let mode = if dir.is_read_only { "read only" } else { "read and write" };
-        format!("directory {} as {} ({mode})", dir.host, dir.guest)
+    let path = |what: &str, path: &DirShown| {
+        let mode = if path.is_read_only { "read only" } else { "read and write" };
+        format!("{what} {} as {} ({mode})", path.host, path.guest)
     };
-    let mut texts: Vec<String> = grants.dirs.iter().map(dir).collect();
+    let mut texts: Vec<String> = grants.dirs.iter().map(|dir| path("directory", dir)).collect();
+    texts.extend(grants.files.iter().map(|file| path("file", file)));
+    texts.extend(grants.nets.iter().map(|net| format!("network {net}")));
     if grants.inherit_env {
         texts.push("every environment variable".to_owned());
     }
@@ -200,6 +206,8 @@ fn grants_json(grants: &Grants) -> Value {
     let dir = |dir: &DirShown| json!({ "host": dir.host, "guest": dir.guest, "mode": if dir.is_read_only { "ro" } else { "rw" } });
     json!({
         "dirs": grants.dirs.iter().map(dir).collect::<Vec<_>>(),
+        "files": grants.files.iter().map(dir).collect::<Vec<_>>(),
+        "nets": grants.nets,
         "env": grants.env,
         "env_files": grants.env_files,
         "inherit_env": grants.inherit_env,

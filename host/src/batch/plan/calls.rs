@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::inputs::Inputs;
 use super::{World, places};
-use crate::batch::call::{CallMaker, JsonText, signature};
+use crate::batch::call::{CallMaker, JsonText};
 use crate::batch::manifest::mistake::{At, Mistake, did_you_mean};
 use crate::batch::manifest::settings::Settings;
 use crate::batch::manifest::task::{CallEntry, TaskEntry};
@@ -184,7 +184,7 @@ const LISTED_MAX: usize = 12;
 
 /// What can be called of a module.
 fn offered(module: &ModuleInfo) -> String {
-    let tasks: Vec<String> = module.tasks.iter().take(LISTED_MAX).map(signature).collect();
+    let tasks: Vec<String> = module.tasks.iter().take(LISTED_MAX).map(TaskInfo::signature).collect();
     let exports: Vec<&str> =
         module.exports.iter().take(LISTED_MAX).map(|export| export.name.as_str()).collect();
     match (tasks.as_slice(), exports.as_slice()) {

@@ -93,10 +93,8 @@ fn once(args: &Batch, source: &Source<'_>, console: &Arc<Console>) -> Result<u8,
         let mut signals = Signals::listen().map_err(session::not_set_up)?;
         let supervisor = session::supervisor(&args.task_options.compile).map_err(session::not_set_up)?;
         let mut world = World::new(source.folder());
-        let unloaded = world
-            .load(&manifest, &supervisor, args.common.quiet, &mut signals)
-            .await
-            .map_err(session::not_set_up)?;
+        let unloaded =
+            world.load(&manifest, &supervisor, args, &mut signals).await.map_err(session::not_set_up)?;
         let planned = plan::resolve(&manifest, &world, bounds(args));
         if !unloaded.is_empty() {
             // What is wrong besides is told with it.

@@ -48,14 +48,18 @@ pub async fn load(
     path: &ModulePath,
     signals: &mut Signals,
 ) -> Result<Module, Failure> {
-    let source = ModuleSource::from(path.file.as_path());
-    let source = compile.wasm_features.iter().fold(source, |source, feature| source.feature(*feature));
     tokio::select! {
-        module = supervisor.load(source) => module.map_err(|error| load_failure(path, &error)),
+        module = supervisor.load(source(path, compile)) => module.map_err(|error| load_failure(path, &error)),
         signal = signals.next() => {
             Err(Failure::new(signal.exit_code(), format!("{signal} while `{}` was compiled", path.typed)))
         }
     }
+}
+
+/// A module with the features of the language that the options turn on.
+pub fn source(path: &ModulePath, compile: &CompileOptions) -> ModuleSource {
+    let source = ModuleSource::from(path.file.as_path());
+    compile.wasm_features.iter().fold(source, |source, feature| source.feature(*feature))
 }
 
 /// The library names a module by its file's stem; the user typed something longer.

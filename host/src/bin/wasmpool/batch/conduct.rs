@@ -251,6 +251,7 @@ impl Run<'_> {
             console: Arc::clone(self.console),
             format: self.args.format,
             text: named::write,
+            results: None,
             with_output,
         };
         // A batch that has ended does not ask any more.

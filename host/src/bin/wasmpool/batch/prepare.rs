@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use wasmpool::batch::manifest::mistake::{At, Mistake, Mistakes};
@@ -10,12 +11,14 @@ use wasmpool::batch::manifest::settings::{Bounds, Dir};
 use wasmpool::batch::plan::{Call, Entry, Plan};
 use wasmpool::exit_code::batch;
 use wasmpool::report::plan::{DirShown, Grants};
-use wasmpool::{DirAccess, GrantedDir, Limits, Module, RetryPolicy, Target, Task};
+use wasmpool::{
+    DirAccess, DirGrantError, GrantedDir, GrantedFile, GrantedNet, Limits, Module, RetryPolicy, Target, Task,
+};
 
 use super::objects::Objects;
 use super::world::World;
-use crate::arguments::Batch;
-use crate::arguments::grants::EnvOption;
+use crate::arguments::grants::{EnvOption, NetOption};
+use crate::arguments::{self, Batch};
 use crate::shared::Shared;
 use crate::{grants, session};
 
@@ -44,9 +47,14 @@ impl Prepared {
             let task = shared.clone().grant_all(prepared.prototype(args, entry, world));
             let task = objects.grant(&entry.grants.shared, task);
             let mut shown = Grants::default();
-            let opened = open(&entry.grants.dirs, world, &mut shown, &mut mistakes);
+            let opened = open(&entry.grants.dirs, world, &mut shown.dirs, GrantedDir::open, &mut mistakes);
+            let files = open(&entry.grants.files, world, &mut shown.files, GrantedFile::open, &mut mistakes);
+            let nets = nets(&entry.grants.nets, &mut mistakes);
+            shown.nets = entry.grants.nets.iter().map(|net| net.value.clone()).collect();
             let task = environment(args, entry, world, task, &mut shown, &mut mistakes);
             let task = opened.into_iter().fold(task, Task::dir);
+            let task = files.into_iter().fold(task, Task::file);
+            let task = nets.into_iter().fold(task, Task::net);
             if let Err(error) = task.check() {
                 mistakes.push(Mistake::at(&entry.span, format!("`{}`: {error}", entry.name)));
             }
@@ -108,21 +116,44 @@ fn target(module: &Module, call: &Call) -> Target {
     target.expect("the plan has looked at what the module offers")
 }
 
-fn open(dirs: &[At<Dir>], world: &World, shown: &mut Grants, mistakes: &mut Vec<Mistake>) -> Vec<GrantedDir> {
+fn open<T>(
+    paths: &[At<Dir>],
+    world: &World,
+    shown: &mut Vec<DirShown>,
+    open: impl Fn(PathBuf, String, DirAccess) -> Result<T, DirGrantError>,
+    mistakes: &mut Vec<Mistake>,
+) -> Vec<T> {
     let mut opened = Vec::new();
-    for At { value: dir, span } in dirs {
-        let host = world.path(&dir.host);
-        match GrantedDir::open(&host, &dir.guest, dir.access) {
+    for At { value: path, span } in paths {
+        let host = world.path(&path.host);
+        match open(host.clone(), path.guest.clone(), path.access) {
             Ok(granted) => opened.push(granted),
             Err(error) => mistakes.push(Mistake::at(span, error.to_string())),
         }
-        shown.dirs.push(DirShown {
-            host: host.canonicalize().unwrap_or(host).display().to_string(),
-            guest: dir.guest.clone(),
-            is_read_only: dir.access == DirAccess::ReadOnly,
-        });
+        shown.push(as_shown(&host, &path.guest, path.access));
     }
     opened
+}
+
+fn as_shown(host: &Path, guest: &str, access: DirAccess) -> DirShown {
+    let whole = host.canonicalize().unwrap_or_else(|_| host.to_owned());
+    let is_read_only = access == DirAccess::ReadOnly;
+    DirShown { host: whole.display().to_string(), guest: guest.to_owned(), is_read_only }
+}
+
+/// What may be reached by the network, as `--net` takes it.
+fn nets(texts: &[At<String>], mistakes: &mut Vec<Mistake>) -> Vec<GrantedNet> {
+    let mut granted = Vec::new();
+    for text in texts {
+        let net = arguments::grants::network(&text.value).and_then(|net| {
+            GrantedNet::open(net.access, &net.host, net.port).map_err(|error| error.to_string())
+        });
+        match net {
+            Ok(net) => granted.push(net),
+            Err(reason) => mistakes.push(Mistake::at(&text.span, format!("`{}`: {reason}", text.value))),
+        }
+    }
+    granted
 }
 
 /// The manifest's environment, then what was typed.
@@ -157,12 +188,13 @@ fn environment(
     shown.env_files = options.env_files.iter().map(|file| file.display().to_string()).collect();
     shown.inherit_env = options.inherit_env;
     for dir in &options.dirs {
-        shown.dirs.push(DirShown {
-            host: dir.host.canonicalize().unwrap_or_else(|_| dir.host.clone()).display().to_string(),
-            guest: dir.guest.clone(),
-            is_read_only: dir.access == DirAccess::ReadOnly,
-        });
+        shown.dirs.push(as_shown(&dir.host, &dir.guest, dir.access));
     }
+    for file in &options.files {
+        shown.files.push(as_shown(&file.host, &file.guest, file.access));
+    }
+    let net = |net: &NetOption| format!("{:?} {}:{}", net.access, net.host, net.port);
+    shown.nets.extend(options.nets.iter().map(net));
     match grants::grant_all(&options, task.clone(), batch::USAGE) {
         Ok(task) => task,
         Err(failure) => {

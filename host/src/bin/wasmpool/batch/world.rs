@@ -16,9 +16,11 @@ use wasmpool::module_info::ModuleInfo;
 use wasmpool::report::terminal;
 use wasmpool::{Limits, Module, Supervisor};
 
+use crate::arguments::Batch;
 use crate::failure::Failure;
 use crate::interrupt::Signals;
 use crate::module_path::{self, ModulePath};
+use crate::session;
 
 /// The machine, as a manifest sees it.
 #[derive(Debug)]
@@ -48,7 +50,7 @@ impl World {
         &mut self,
         manifest: &Manifest,
         supervisor: &Supervisor,
-        quiet: bool,
+        args: &Batch,
         signals: &mut Signals,
     ) -> Result<Vec<Mistake>, Failure> {
         let mut mistakes = Vec::new();
@@ -58,12 +60,14 @@ impl World {
             if paths.iter().any(|(known, _)| *known == module.value) {
                 continue;
             }
-            match module_path::find(&self.path(&module.value), quiet) {
+            match module_path::find(&self.path(&module.value), args.common.quiet) {
                 Ok(path) => paths.push((&module.value, path)),
                 Err(failure) => mistakes.push(Mistake::at(&module.span, failure.to_string())),
             }
         }
-        let loading = join_all(paths.iter().map(|(_, path)| supervisor.load(path.file.as_path())));
+        let compile = &args.task_options.compile;
+        let load = |path: &ModulePath| supervisor.load(session::source(path, compile));
+        let loading = join_all(paths.iter().map(|(_, path)| load(path)));
         let loaded = tokio::select! {
             loaded = loading => loaded,
             signal = signals.next() => {
