@@ -66,6 +66,9 @@ pub async fn conduct(
     // Nothing but tasks holds the sink from here on, and nothing but the feeder the prototypes.
     drop(sink);
     let open = |file: &str| world.open_lines(file);
+    // The tasks of a chunk run one after the other in one process, and so count once.
+    let chunk = args.batch.chunksize.map_or(1, |calls| calls.get() as u64);
+    let budget = budget.saturating_mul(chunk);
     let feeder =
         Feeder::new(&plan, &source.select, budget, &open, Box::new(maker)).map_err(|(entry, error)| {
             let entry = &plan.entries[entry];
