@@ -47,9 +47,17 @@ impl Folder {
     }
 }
 
-/// The names of the records in the order in which tasks ended.
-fn names(ended: &Finished) -> Vec<String> {
-    ended.records().iter().filter_map(|record| record["name"].as_str().map(str::to_owned)).collect()
+/// The names of the records in the order in which tasks started.
+fn started(ended: &Finished) -> Vec<String> {
+    let of = |record: &serde_json::Value| {
+        (
+            record["started_at"].as_f64().expect("it started"),
+            record["name"].as_str().expect("a name").to_owned(),
+        )
+    };
+    let mut started: Vec<(f64, String)> = ended.records().iter().map(of).collect();
+    started.sort_by(|one, other| one.0.total_cmp(&other.0));
+    started.into_iter().map(|(_, name)| name).collect()
 }
 
 /// The lines of standard output, sorted: tasks end in any order.

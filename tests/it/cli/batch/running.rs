@@ -6,7 +6,7 @@ use std::time::Instant;
 use rustix::process::Signal;
 use serde_json::json;
 
-use super::{Folder, names, sorted};
+use super::{Folder, sorted, started};
 use crate::support::{finish, processes, wat};
 
 #[test]
@@ -58,7 +58,7 @@ fn tasks_start_by_priority_and_after_what_they_depend_on() {
     .concat();
     let folder = Folder::new(&manifest);
     let ended = folder.batch(&["-j", "1", "--format", "jsonl"]).run().expect(0);
-    assert_eq!(names(&ended), ["urgent", "first", "middle", "last"]);
+    assert_eq!(started(&ended), ["urgent", "first", "middle", "last"]);
 }
 
 #[test]
