@@ -6,6 +6,7 @@
 mod cli;
 mod examples;
 mod faults;
+mod languages;
 mod library;
 mod programs;
 mod readme;

@@ -18,8 +18,11 @@ mod times;
 /// True in the component. Where its adapter has a way of its own, whatever the host does, a behaviour asks for less.
 const IS_ADAPTED: bool = cfg!(target_env = "p2");
 
+/// Takes the arguments behind its name.
+type Behaviour = fn(&[String]);
+
 /// Each behaviour, and what the command line calls it.
-const BEHAVIOURS: &[(&str, fn(&[String]))] = &[
+const BEHAVIOURS: &[(&str, Behaviour)] = &[
     ("arguments", given::arguments),
     ("variables", given::variables),
     ("preopens", given::preopens),

@@ -32,11 +32,9 @@ fn an_error_is_code_1_and_says_why() {
 #[test]
 fn an_unknown_task_is_127_and_lists_the_tasks() {
     let ended = wasmpool(["run", &example("squares"), "-t", "cube", "1"]).run().expect(127);
-    assert!(
-        ended.stderr.contains("divide(a: i64, b: i64) -> i64; square(n: i64) -> i64"),
-        "{}",
-        ended.stderr
-    );
+    for task in ["divide(a: i64, b: i64) -> i64; ", "square(n: i64) -> i64; "] {
+        assert!(ended.stderr.contains(task), "{}", ended.stderr);
+    }
 }
 
 #[test]
@@ -185,7 +183,7 @@ fn inspect_compile_and_doctor_tell_what_they_find() {
     let text = wasmpool(["inspect", &squares]).run().expect(0).stdout;
     assert!(text.contains("divide(a: i64, b: i64)") && text.contains("How often"), "{text}");
     let json = wasmpool(["inspect", "--format", "json", &squares]).run().expect(0);
-    assert_eq!(json.records()[0]["tasks"][1]["name"], "square");
+    assert_eq!(json.records()[0]["tasks"][0]["name"], "deliver");
     let digest = wasmpool(["compile", &squares]).run().expect(0).stdout;
     assert!(
         digest.contains(

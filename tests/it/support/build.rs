@@ -54,7 +54,8 @@ fn host_program(package: &str, folder: &str) -> PathBuf {
     let built = std::fs::metadata(&program).and_then(|metadata| metadata.modified()).ok();
     if built < changed {
         let mut build = cargo();
-        build.current_dir(root()).args(["build", "--package", package, "--bin", package, "--target-dir"]);
+        // With the features of the whole workspace, or the engine would be built once more.
+        build.current_dir(root()).args(["build", "--workspace", "--bin", package, "--target-dir"]);
         succeed(build.arg(&target), &format!("{package} is built"));
     }
     program

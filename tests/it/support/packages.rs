@@ -1,4 +1,4 @@
-//! Tools from npm and PyPI: each of an exact version, fetched once, into a folder below cargo's target folder.
+//! Tools from npm, PyPI and crates.io: each of an exact version, fetched once, into a folder below cargo's target folder.
 //!
 //! A test that needs one fails where npm or Python is missing, and says what to install: a test that skips itself
 //! is no test.
@@ -26,8 +26,17 @@ pub fn npm(packages: &[&str]) -> PathBuf {
         let missing = "node or npm is missing: `apt-get install nodejs npm`";
         run(Command::new("node").arg("--version"), missing);
         let options = ["--ignore-scripts", "--no-audit", "--no-fund", "--save-exact", "--prefix"];
-        let install = Command::new("npm").arg("install").args(options).arg(folder).args(packages);
-        run(install, missing);
+        run(Command::new("npm").arg("install").args(options).arg(folder).args(packages), missing);
+    })
+}
+
+/// A folder with what `cargo install` makes of these arguments; its programs lie in its `bin`.
+pub fn cargo_install(args: &[&str]) -> PathBuf {
+    once("cargo", &args[..1], |folder| {
+        // A debug build is made in half of the time.
+        let mut install = Command::new("cargo");
+        install.arg("install").args(args).args(["--debug", "--root"]).arg(folder);
+        run(&mut install, "crates.io is not reached");
     })
 }
 

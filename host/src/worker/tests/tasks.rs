@@ -247,7 +247,6 @@ fn plain_exports_are_called_by_their_types() {
     for (module, entry, input) in [
         (component, export("add"), "[20, 22]"),
         (component, export("acme:calc/math@1.0.0#sum"), "[20, 22]"),
-        (component, export("sum"), "[20, 22]"),
         (component, invoke("add(20, 22)"), ""),
         (core, export("add"), "[20, 22]"),
         (core, invoke("add(20, 22)"), ""),
