@@ -51,7 +51,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     for entry in &plan.entries {
         let mut tasks = Instances::new(entry, &select, &open).expect("it can be opened");
         for _ in 0..TASKS_MAX {
-            let Some(task) = tasks.next().expect("a slice can be read") else { break };
+            let Some(task) = tasks.next_task().expect("a slice can be read") else { break };
             assert!(task.name.starts_with(&entry.name) && task.name.len() <= 256, "{}", task.name);
         }
     }

@@ -118,7 +118,9 @@ pub struct Drive {
 }
 
 /// Somebody who is told of inputs that have ended.
-pub struct Watch(Option<Box<dyn FnMut(&Ended) + Send>>);
+pub struct Watch(Option<OnEnded>);
+
+type OnEnded = Box<dyn FnMut(&Ended) + Send>;
 
 impl Watch {
     /// Nobody.

@@ -109,7 +109,7 @@ impl Feeder {
         };
         for (index, entry) in plan.entries.iter().enumerate() {
             let mut instances = Instances::new(entry, select, open).map_err(|error| (index, error))?;
-            let next = instances.next().map_err(|error| (index, error))?;
+            let next = instances.next_task().map_err(|error| (index, error))?;
             if next.is_none() {
                 // What is left out counts as done, and so does a file without a line.
                 state.schedule.was_last(index);
@@ -157,7 +157,7 @@ impl State {
             if self.is_lost {
                 return Poll::Ready(Some(Input::Lost));
             }
-            let said = self.schedule.next();
+            let said = self.schedule.next_step();
             let (entry, because) = match said {
                 Next::Wait => return Poll::Pending,
                 Next::Done => return Poll::Ready(None),
@@ -198,7 +198,7 @@ impl State {
     fn take(&mut self, entry: usize) -> Option<Instance> {
         let upcoming = self.upcoming[entry].as_mut()?;
         let instance = upcoming.next.take()?;
-        match upcoming.instances.next() {
+        match upcoming.instances.next_task() {
             Ok(Some(next)) => upcoming.next = Some(next),
             Ok(None) => {
                 self.upcoming[entry] = None;
@@ -261,7 +261,7 @@ impl State {
 /// How many tasks come.
 fn count(upcoming: &mut Upcoming) -> u64 {
     let mut count = u64::from(upcoming.next.is_some());
-    while let Ok(Some(_)) = upcoming.instances.next() {
+    while let Ok(Some(_)) = upcoming.instances.next_task() {
         count += 1;
     }
     count

@@ -95,7 +95,7 @@ impl Entry {
     /// How many tasks it is; `None` when a file says so.
     #[must_use]
     pub fn tasks(&self) -> Option<u64> {
-        self.inputs.len()
+        self.inputs.count()
     }
 }
 
@@ -245,10 +245,10 @@ fn check_files(
     let axes = inputs.axes();
     if let Err(reason) = inputs.with_places(|| places::check(&stdin.value, &axes)) {
         mistakes.push(Mistake::at(&stdin.span, reason));
-    } else if !inputs.is_many() || !stdin.value.contains('{') {
-        if let Err(reason) = world.file(&stdin.value) {
-            mistakes.push(Mistake::at(&stdin.span, format!("cannot read `{}`: {reason}", stdin.value)));
-        }
+    } else if (!inputs.is_many() || !stdin.value.contains('{'))
+        && let Err(reason) = world.file(&stdin.value)
+    {
+        mistakes.push(Mistake::at(&stdin.span, format!("cannot read `{}`: {reason}", stdin.value)));
     }
 }
 

@@ -103,7 +103,7 @@ impl Schedule {
     }
 
     /// What is to be done next; the state is as if it were done.
-    pub fn next(&mut self) -> Next {
+    pub fn next_step(&mut self) -> Next {
         self.order.retain(|entry| !self.entries[*entry].is_exhausted);
         for at in 0..self.order.len() {
             let entry = self.order[at];
@@ -148,7 +148,7 @@ impl Schedule {
         }
     }
 
-    /// There is no task left for what [`next`](Self::next) said of this entry.
+    /// There is no task left for what [`next_step`](Self::next_step) said of this entry.
     pub fn exhausted(&mut self, entry: usize, said: Next) {
         if said == Next::Start(entry) {
             self.release(entry);

@@ -82,7 +82,7 @@ impl Values {
 impl Inputs {
     /// How many tasks; `None` when a file says so.
     #[must_use]
-    pub fn len(&self) -> Option<u64> {
+    pub fn count(&self) -> Option<u64> {
         match self {
             Self::One => Some(1),
             Self::Matrix { axes, .. } => {

@@ -72,7 +72,7 @@ impl Instances {
     /// # Errors
     ///
     /// When a file cannot be read on.
-    pub fn next(&mut self) -> io::Result<Option<Instance>> {
+    pub fn next_task(&mut self) -> io::Result<Option<Instance>> {
         loop {
             let line = match &mut self.lines {
                 Some(lines) => match lines.next_line()? {
@@ -80,7 +80,9 @@ impl Instances {
                     Some(line) => Some(line),
                     None => return Ok(None),
                 },
-                None if self.entry.inputs.len().is_some_and(|tasks| self.number >= tasks) => return Ok(None),
+                None if self.entry.inputs.count().is_some_and(|tasks| self.number >= tasks) => {
+                    return Ok(None);
+                }
                 None => None,
             };
             self.number += 1;

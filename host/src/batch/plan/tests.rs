@@ -88,7 +88,7 @@ fn tasks(text: &str, lines: &'static str, select: Select) -> Vec<Instance> {
     let mut tasks = Vec::new();
     for entry in &plan.entries {
         let mut instances = Instances::new(entry, &select, &open).unwrap();
-        while let Some(instance) = instances.next().unwrap() {
+        while let Some(instance) = instances.next_task().unwrap() {
             tasks.push(instance);
         }
     }

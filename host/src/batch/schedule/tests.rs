@@ -16,7 +16,7 @@ fn job() -> Job {
 fn starts(schedule: &mut Schedule, left: &mut [usize]) -> Vec<usize> {
     let mut started = Vec::new();
     loop {
-        match schedule.next() {
+        match schedule.next_step() {
             Next::Start(entry) if left[entry] == 0 => schedule.exhausted(entry, Next::Start(entry)),
             Next::Start(entry) => {
                 left[entry] -= 1;
@@ -32,7 +32,7 @@ fn higher_priorities_go_first_and_equal_ones_in_order() {
     let jobs = [0, 5, 0, 5].map(|priority| Job { priority, ..job() }).to_vec();
     let mut schedule = Schedule::new(jobs, &[], GIB);
     assert_eq!(starts(&mut schedule, &mut [1, 1, 2, 1]), [1, 3, 0, 2, 2]);
-    assert_eq!(schedule.next(), Next::Done);
+    assert_eq!(schedule.next_step(), Next::Done);
 }
 
 #[test]
@@ -40,9 +40,9 @@ fn an_entry_starts_when_all_of_another_has_succeeded() {
     let mut schedule = Schedule::new(vec![job(), Job { after: vec![0], ..job() }], &[], GIB);
     let mut left = [2, 1];
     assert_eq!(starts(&mut schedule, &mut left), [0, 0]);
-    assert_eq!(schedule.next(), Next::Wait);
+    assert_eq!(schedule.next_step(), Next::Wait);
     schedule.ended(0, true);
-    assert_eq!(schedule.next(), Next::Wait);
+    assert_eq!(schedule.next_step(), Next::Wait);
     schedule.ended(0, true);
     assert_eq!(starts(&mut schedule, &mut left), [1]);
 }
@@ -55,11 +55,11 @@ fn what_waits_for_a_failure_never_runs_and_neither_does_what_waits_for_that() {
     assert_eq!(starts(&mut schedule, &mut left), [0, 0]);
     schedule.ended(0, false);
     // The other task of the entry may go on: it will not make this a success.
-    assert_eq!(schedule.next(), Next::NotRun { entry: 1, because: 0 });
+    assert_eq!(schedule.next_step(), Next::NotRun { entry: 1, because: 0 });
     schedule.was_last(1);
-    assert_eq!(schedule.next(), Next::NotRun { entry: 2, because: 1 });
+    assert_eq!(schedule.next_step(), Next::NotRun { entry: 2, because: 1 });
     schedule.was_last(2);
-    assert_eq!(schedule.next(), Next::Done);
+    assert_eq!(schedule.next_step(), Next::Done);
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn groups_and_own_bounds_are_overtaken() {
     assert_eq!(starts(&mut schedule, &mut left), [0, 1, 2, 3]);
     schedule.ended(0, true);
     // The group has a place, but the entry's own bound does not.
-    assert_eq!(schedule.next(), Next::Wait);
+    assert_eq!(schedule.next_step(), Next::Wait);
     schedule.ended(1, true);
     schedule.ended(2, true);
     assert_eq!(starts(&mut schedule, &mut left), [1, 2]);
@@ -132,7 +132,7 @@ proptest! {
         let mut running: Vec<usize> = Vec::new();
         let mut fates = fates.into_iter().cycle();
         loop {
-            match schedule.next() {
+            match schedule.next_step() {
                 said @ Next::Start(entry) if left[entry] == 0 => schedule.exhausted(entry, said),
                 said @ Next::NotRun { entry, .. } if left[entry] == 0 => {
                     failed[entry] = true;

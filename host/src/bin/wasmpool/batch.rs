@@ -170,7 +170,7 @@ fn dry_run(
             MapFormat::Jsonl => String::new(),
         };
         let (mut count, mut left_out) = (0_u64, 0_u64);
-        while let Some(task) = tasks.next().or_fail_with(batch::INCOMPLETE)? {
+        while let Some(task) = tasks.next_task().or_fail_with(batch::INCOMPLETE)? {
             count += 1;
             match args.format {
                 MapFormat::Text if count <= report::TASKS_SHOWN_MAX => {

@@ -132,7 +132,7 @@ fn selected(
     let open = |file: &str| world.open_lines(file);
     let mut tasks = Instances::new(entry, &source.select, &open).or_fail_with(batch::NOT_SET_UP)?;
     let mut count = 0;
-    while count < max && tasks.next().or_fail_with(batch::NOT_SET_UP)?.is_some() {
+    while count < max && tasks.next_task().or_fail_with(batch::NOT_SET_UP)?.is_some() {
         count += 1;
     }
     Ok(count)

@@ -122,10 +122,9 @@ impl Daemons {
         self.is_over.store(true, std::sync::atomic::Ordering::Release);
         self.pool.terminate(CancelledBy::Batch).await;
         let started = std::mem::take(&mut *self.started());
-        let mut seq = tally.total();
-        for handle in started {
+        let first = tally.total() + 1;
+        for (seq, handle) in (first..).zip(started) {
             let record = handle.await;
-            seq += 1;
             if !matches!(record.outcome, Outcome::Cancelled(_)) {
                 tally.count(&record.outcome);
             }
