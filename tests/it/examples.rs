@@ -145,7 +145,7 @@ fn batch() {
         format!("primes#3: {}", count_primes(2000, 3000)),
         "produce: null".to_owned(),
         words("hamlet.txt", 10, "be", 2),
-        words("rose.txt", 10, "a", 3),
+        words("rose.txt", 10, "rose", 4),
     ];
     assert_eq!(found, expected);
     let consumed =

@@ -71,6 +71,8 @@ pub fn unmark_negative_numbers(words: &mut [OsString]) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
