@@ -53,7 +53,8 @@ fn wait_for(child: &mut Child, wanted: &str) {
 fn the_first_ctrl_c_lists_what_was_not_run_and_ends_with_130() {
     let manifest = "[[task]]\nname = \"spin\"\nmodule = \"GUESTS\"\ntask = \"ignore_cancelled\"\ngrace_period = \"100ms\"\n\
          [[task]]\nname = \"later\"\nmodule = \"GUESTS\"\ntask = \"nothing\"\nafter = [\"spin\"]\n";
-    let mut child = Folder::new(manifest).batch(&["-j", "1"]).start();
+    let folder = Folder::new(manifest);
+    let mut child = folder.batch(&["-j", "1"]).start();
     processes::wait_until("it has workers", PATIENCE, || processes::children(child.id()).len() > 1);
     processes::signal(child.id(), Signal::INT);
     wait_for(&mut child, "not run to the end: ");
@@ -68,7 +69,8 @@ fn daemons_end_with_a_batch_that_is_interrupted() {
         )
     };
     let manifest = [task("daemon", "daemon = true"), task("task", "")].concat();
-    let child = Folder::new(&manifest).batch(&[]).start();
+    let folder = Folder::new(&manifest);
+    let child = folder.batch(&[]).start();
     processes::wait_until("it has workers", PATIENCE, || processes::children(child.id()).len() > 2);
     processes::signal(child.id(), Signal::TERM);
     finish(child, Instant::now()).expect(143);

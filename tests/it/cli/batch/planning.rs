@@ -92,7 +92,7 @@ fn everything_that_cannot_be_had_is_told_at_once() {
          [[task]]\nname = \"b\"\nmodule = \"GUESTS\"\ntask = \"read_stdin\"\nenv_files = [\"none.env\"]\n";
     let ended = Folder::new(manifest).batch(&["--dry-run"]).run().expect(2);
     assert!(ended.stderr.contains("batch.toml:7:9: cannot read `none.txt`"), "{}", ended.stderr);
-    assert!(ended.stderr.contains("batch.toml:11:14: cannot read `none.env`"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("batch.toml:12:14: cannot read `none.env`"), "{}", ended.stderr);
 
     let manifest = manifest.replace("stdin = \"none.txt\"\n", "").replace("env_files = [\"none.env\"]\n", "");
     let ended = Folder::new(&manifest).batch(&["--dry-run"]).run().expect(2);
