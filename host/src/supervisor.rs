@@ -44,6 +44,7 @@ use inbox::Inbox;
 use observer::{Observer, OnAttempt};
 use pool::PoolSettings;
 
+pub use cgroup::memory_bytes;
 pub use event::ChildInfo;
 pub use handle::{Finished, TaskHandle};
 pub use module::{LoadError, Module, ModuleSource, Target, TargetError};

@@ -1,5 +1,6 @@
 //! The command line, run as a user runs it.
 
+mod batch;
 mod cache;
 mod files;
 mod grants;

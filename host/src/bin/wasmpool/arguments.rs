@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod batch;
 pub mod grants;
 mod options;
 pub mod values;
@@ -16,6 +17,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use wasmpool::exit_code;
 
 use crate::help;
+pub use batch::Batch;
 pub use options::{
     BatchOptions, CommonOptions, CompileOptions, GrantOptions, JobLogFormat, JobLogOptions, JobLogSync,
     LogFormat, Progress, Sandbox, SharedOptions, StartMethodName, StreamOptions, TaskOptions,
@@ -38,6 +40,10 @@ pub enum Command {
     /// Run one task over many inputs, on a pool of workers
     #[command(override_usage = help::MAP_USAGE, after_help = help::MAP_EXAMPLES, after_long_help = help::map_long())]
     Map(Map),
+    /// Run the tasks of a manifest: many modules, in an order, with what each may touch
+    #[command(override_usage = help::MANIFEST_USAGE, after_help = help::MANIFEST_EXAMPLES)]
+    #[command(after_long_help = help::manifest_long())]
+    Batch(Box<Batch>),
     /// Run one task of a job log once more, with the same inputs, limits and grants
     #[command(after_help = help::REPLAY_EXAMPLES)]
     Replay(Replay),
@@ -186,6 +192,7 @@ pub enum MapFormat {
     #[default]
     Text,
     /// One JSON object for each input, failed ones included
+    #[value(alias = "json")]
     Jsonl,
 }
 
@@ -286,6 +293,7 @@ impl Command {
         match self {
             Self::Run(run) => &run.common,
             Self::Map(map) => &map.common,
+            Self::Batch(batch) => &batch.common,
             Self::Replay(replay) => &replay.common,
             Self::Inspect(inspect) => &inspect.common,
             Self::Compile(compile) => &compile.common,

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod bar;
+mod batch;
 mod console;
 mod doctor;
 mod drain;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
     let ended = match &command {
         Command::Run(run) => run::run(run, &console),
         Command::Map(map) => map::map(map, &console),
+        Command::Batch(arguments) => batch::batch(arguments, &console),
         Command::Replay(arguments) => replay::replay(arguments, &console),
         Command::Inspect(arguments) => show::inspect(arguments, &console),
         Command::Compile(arguments) => show::compile(arguments, &console),

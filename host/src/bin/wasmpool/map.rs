@@ -4,6 +4,7 @@
 
 use std::future::Future;
 use std::io;
+use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,13 +13,13 @@ use std::time::Instant;
 use futures_util::Stream;
 use tokio::sync::{mpsc, oneshot};
 use wasmpool::batch::call::{CallMaker, JsonText};
-use wasmpool::batch::drive::{Drive, Ended, Input, Request};
+use wasmpool::batch::drive::{Drive, Ended, Input, Request, Watch};
 use wasmpool::batch::joblog::JobLog;
 use wasmpool::batch::tally::{Interruption, Tally};
 use wasmpool::batch::template::Template;
 use wasmpool::exit_code::batch;
-use wasmpool::report::summary;
-use wasmpool::{Limits, Module, Order, Output, Pool, Supervisor, Target, Task};
+use wasmpool::report::{human, summary};
+use wasmpool::{Limits, Module, Order, Output, Pool, Target, Task};
 
 use crate::arguments::Map;
 use crate::console::Console;
@@ -28,10 +29,10 @@ use crate::feed::{self, Lost};
 use crate::grants;
 use crate::inputs::{self, Call, InputFile, TaskMaker};
 use crate::interrupt::{Signals, Wish};
-use crate::joblog::{self, Kept};
+use crate::joblog;
 use crate::module_path::{self, ModulePath};
 use crate::results::Results;
-use crate::session;
+use crate::session::{self, not_set_up};
 use crate::shared::Shared;
 use crate::streams::{self, Pump, Shown};
 use crate::writer::Writer;
@@ -73,20 +74,23 @@ pub fn map(map: &Map, console: &Arc<Console>) -> Result<u8, Failure> {
         let (named, digest) = (path.typed.to_string(), module.digest());
         let stdin = map.task_options.stdin.as_deref();
         let kept = joblog::open(&map.joblog, (&named, &digest), stdin, pump.is_none(), console)?;
-        let pool = pool(map, &supervisor, kept.as_ref())?;
+        let log = kept.as_ref().map(|kept| Arc::clone(&kept.log));
+        let workers = map.batch.workers.map(NonZeroUsize::get);
+        let pool = session::pool(&map.batch, &map.task_options, workers, &supervisor, log.as_ref())?;
         console.begin_progress(map.batch.progress, inputs.count());
         let begin = Instant::now();
         let with_output = pump.is_none();
-        let log = kept.as_ref().map(|kept| Arc::clone(&kept.log));
+        let (total, drain_of_batch) = (inputs.count(), drain.as_mut());
         let batch = Batch {
             map,
             pool: &pool,
             console,
             with_output,
+            total,
             results,
             feeding,
             lost,
-            drain: drain.as_mut(),
+            drain: drain_of_batch,
             log: log.clone(),
         };
         let (tally, written) = match inputs {
@@ -120,15 +124,6 @@ pub fn map(map: &Map, console: &Arc<Console>) -> Result<u8, Failure> {
         summarize(map, &tally, begin, console);
         Ok(tally.exit_code())
     })
-}
-
-/// The exit codes of single tasks do not belong to a batch, but those of signals do.
-fn not_set_up(failure: Failure) -> Failure {
-    let code = match failure.code {
-        code @ (batch::INTERRUPTED | batch::TERMINATED) => code,
-        _ => batch::NOT_SET_UP,
-    };
-    Failure { code, ..failure }
 }
 
 /// Finds what is to be called and checks everything but the inputs against it.
@@ -215,31 +210,6 @@ fn no_task(path: &ModulePath, module: &Module) -> String {
     }
 }
 
-fn pool(map: &Map, supervisor: &Supervisor, kept: Option<&Kept>) -> Result<Pool, Failure> {
-    let mut builder =
-        Pool::builder().supervisor(supervisor).start_method(session::start_method(&map.task_options));
-    if let Some(workers) = map.batch.workers {
-        builder = builder.workers(workers.get());
-    }
-    if let Some(tasks) = map.batch.max_tasks_per_worker {
-        builder = builder.max_tasks_per_worker(tasks.get());
-    }
-    if let Some(calls) = map.batch.chunksize {
-        builder = builder.chunksize(calls.get());
-    }
-    if let Some(bytes) = map.batch.pool_memory {
-        builder = builder.memory_bytes_max(bytes);
-    }
-    if let Some(cpus) = map.batch.pool_cpus {
-        builder = builder.cpus_max(cpus);
-    }
-    if let Some(kept) = kept {
-        let log = Arc::clone(&kept.log);
-        builder = builder.on_attempt(move |event| log.observe(event));
-    }
-    builder.build().or_fail_with(batch::NOT_SET_UP)
-}
-
 /// Where the inputs come from.
 enum Inputs {
     List(Vec<std::ffi::OsString>),
@@ -258,11 +228,8 @@ impl Inputs {
                     "standard input cannot be both the inputs and --stdin",
                 ));
             }
-            let file = InputFile::open(
-                path,
-                line_bytes_max(),
-                map.batch.chunksize.map_or(1, std::num::NonZeroUsize::get),
-            );
+            let file =
+                InputFile::open(path, line_bytes_max(), map.batch.chunksize.map_or(1, NonZeroUsize::get));
             return file.map(Self::File).map_err(|error| {
                 Failure::new(
                     batch::USAGE,
@@ -352,6 +319,8 @@ struct Batch<'a> {
     console: &'a Arc<Console>,
     /// Whether records carry captured output.
     with_output: bool,
+    /// How many inputs there are, where that is known.
+    total: Option<u64>,
     /// `--results`.
     results: Option<Results>,
     feeding: Option<Feeding>,
@@ -372,7 +341,8 @@ impl Batch<'_> {
         let (ask, requests) = mpsc::channel(REQUESTS_MAX);
         let mut written = self.start_writer(records);
         let order = if self.map.unordered { Order::Completion } else { Order::Input };
-        let drive = Drive { order, halt: self.map.batch.halt, requests, reports };
+        let (halt, total, watch) = (self.map.batch.halt, self.total, Watch::nobody());
+        let drive = Drive { order, halt, requests, reports, total, watch };
         let (mut tally, mut is_log_lost) = (None, false);
         let mut driving = std::pin::pin!(drive.run(self.pool, inputs));
         let written = loop {
@@ -432,6 +402,7 @@ impl Batch<'_> {
         let writer = Writer {
             console: Arc::clone(self.console),
             format: self.map.format,
+            text: human::write,
             with_output: self.with_output,
             log: self.log.clone(),
             results: self.results.clone(),

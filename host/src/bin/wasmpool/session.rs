@@ -4,10 +4,12 @@
 
 use std::future::Future;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
+use wasmpool::batch::joblog::JobLog;
 use wasmpool::report::terminal;
 use wasmpool::{
-    Backoff, Limits, LoadError, Module, ModuleSource, Policy, RetryPolicy, SandboxMode, StartMethod,
+    Backoff, Limits, LoadError, Module, ModuleSource, Policy, Pool, RetryPolicy, SandboxMode, StartMethod,
     Supervisor, exit_code,
 };
 
@@ -50,14 +52,18 @@ pub async fn load(
     path: &ModulePath,
     signals: &mut Signals,
 ) -> Result<Module, Failure> {
-    let source = ModuleSource::from(path.file.as_path());
-    let source = compile.wasm_features.iter().fold(source, |source, feature| source.feature(*feature));
     tokio::select! {
-        module = supervisor.load(source) => module.map_err(|error| load_failure(path, &error)),
+        module = supervisor.load(source(path, compile)) => module.map_err(|error| load_failure(path, &error)),
         signal = signals.next() => {
             Err(Failure::new(signal.exit_code(), format!("{signal} while `{}` was compiled", path.typed)))
         }
     }
+}
+
+/// A module with the features of the language that the options turn on.
+pub fn source(path: &ModulePath, compile: &CompileOptions) -> ModuleSource {
+    let source = ModuleSource::from(path.file.as_path());
+    compile.wasm_features.iter().fold(source, |source, feature| source.feature(*feature))
 }
 
 /// The library names a module by its file's stem; the user typed something longer.
@@ -117,4 +123,48 @@ pub fn start_method(options: &TaskOptions) -> StartMethod {
         StartMethodName::Forkserver => StartMethod::ForkServer,
         StartMethodName::Spawn => StartMethod::Spawn,
     }
+}
+
+/// A pool with the options of a batch.
+///
+/// # Errors
+///
+/// Code 96 when there can be none.
+pub fn pool(
+    batch: &BatchOptions,
+    task: &TaskOptions,
+    workers: Option<usize>,
+    supervisor: &Supervisor,
+    log: Option<&Arc<JobLog>>,
+) -> Result<Pool, Failure> {
+    let mut builder = Pool::builder().supervisor(supervisor).start_method(start_method(task));
+    if let Some(workers) = workers {
+        builder = builder.workers(workers);
+    }
+    if let Some(tasks) = batch.max_tasks_per_worker {
+        builder = builder.max_tasks_per_worker(tasks.get());
+    }
+    if let Some(calls) = batch.chunksize {
+        builder = builder.chunksize(calls.get());
+    }
+    if let Some(bytes) = batch.pool_memory {
+        builder = builder.memory_bytes_max(bytes);
+    }
+    if let Some(cpus) = batch.pool_cpus {
+        builder = builder.cpus_max(cpus);
+    }
+    if let Some(log) = log.cloned() {
+        builder = builder.on_attempt(move |event| log.observe(event));
+    }
+    builder.build().or_fail_with(exit_code::batch::NOT_SET_UP)
+}
+
+/// The exit codes of single tasks do not belong to a batch, but those of signals do.
+pub fn not_set_up(failure: Failure) -> Failure {
+    use exit_code::batch;
+    let code = match failure.code {
+        code @ (batch::INTERRUPTED | batch::TERMINATED) => code,
+        _ => batch::NOT_SET_UP,
+    };
+    Failure { code, ..failure }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use wasmpool::batch::drive::{Ended, Ending};
 use wasmpool::batch::joblog::JobLog;
-use wasmpool::report::human::{self, Written};
+use wasmpool::report::human::{Terminals, Written};
 use wasmpool::report::json_lines;
 use wasmpool::report::terminal::TerminalFilter;
 
@@ -21,6 +21,8 @@ use crate::results::Results;
 pub struct Writer {
     pub console: Arc<Console>,
     pub format: MapFormat,
+    /// How a record is written as text.
+    pub text: fn(&Ended, Terminals, &mut Written),
     /// Whether records carry captured output.
     pub with_output: bool,
     /// The job log, which is told of what never became a task, and is ahead of what is written here.
@@ -74,7 +76,7 @@ impl Writer {
     fn write(&self, ended: &Ended, written: &mut Written) {
         let terminals = self.console.terminals();
         match self.format {
-            MapFormat::Text => human::write(ended, terminals, written),
+            MapFormat::Text => (self.text)(ended, terminals, written),
             MapFormat::Jsonl => {
                 let line = json_lines::line(ended, self.with_output);
                 if terminals.stdout {

@@ -6,14 +6,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::Duration;
 
-use bytesize::ByteSize;
-
-/// A time such as `300ms`, `2s`, `1m 30s`, longer than zero.
-pub fn time(text: &str) -> Result<Duration, String> {
-    let time = humantime::parse_duration(text)
-        .map_err(|_| "write a time with its unit, such as 300ms, 2s or 1m30s".to_owned())?;
-    if time.is_zero() { Err("it must be longer than zero".to_owned()) } else { Ok(time) }
-}
+pub use wasmpool::batch::units::{size, time};
 
 /// A time, or `0` for none.
 pub fn time_or_none(text: &str) -> Result<Duration, String> {
@@ -21,14 +14,6 @@ pub fn time_or_none(text: &str) -> Result<Duration, String> {
         "0" | "0s" => Ok(Duration::ZERO),
         text => time(text),
     }
-}
-
-/// A number of bytes such as `64MiB`, `2GB` or `65536`, from 1.
-pub fn size(text: &str) -> Result<u64, String> {
-    let ByteSize(bytes) = text
-        .parse()
-        .map_err(|_| "write a number of bytes, with a unit if you like: 65536, 64KiB, 2GiB".to_owned())?;
-    if bytes == 0 { Err("it must be more than zero".to_owned()) } else { Ok(bytes) }
 }
 
 /// A stack's size, which is kept in 32 bits and takes address space for each instance.
@@ -95,6 +80,8 @@ pub fn unmark_negative_numbers(words: &mut [OsString]) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
