@@ -62,7 +62,7 @@ Examples:
   wasmpool map primes.wasm -t count_primes --starmap --from ranges.jsonl
   # one full record for each input
   seq 1000 | wasmpool map -j 8 squares.wasm -t square --from - --format jsonl
-  # what ran is written down; the second line runs what the first one did not finish
+  # what ran is written down; the second line runs what is left
   wasmpool map --joblog job.log squares.wasm -t square --from inputs.jsonl
   wasmpool map --joblog job.log --resume squares.wasm -t square --from inputs.jsonl
   # a WASI command over many inputs

@@ -34,6 +34,8 @@ type Stamp = (i64, i64, u64, u64);
 
 /// Runs the batch, and again after each change, until a signal comes.
 pub fn watch(args: &Batch, source: &Source<'_>, console: &Arc<Console>) -> Result<u8, Failure> {
+    // Also between two runs, when no batch listens: what came then is told by the next wait.
+    let mut signals = session::block_on(async { Signals::listen() }).map_err(session::not_set_up)?;
     loop {
         // What changes while the batch runs makes it run again.
         let before = look(source);
@@ -49,7 +51,7 @@ pub fn watch(args: &Batch, source: &Source<'_>, console: &Arc<Console>) -> Resul
                 console.say("waiting for a change");
             }
         }
-        if let Some(code) = session::block_on(change(source, &before))? {
+        if let Some(code) = session::block_on(change(source, &before, &mut signals))? {
             return Ok(code);
         }
     }
@@ -59,8 +61,8 @@ pub fn watch(args: &Batch, source: &Source<'_>, console: &Arc<Console>) -> Resul
 async fn change(
     source: &Source<'_>,
     before: &BTreeMap<PathBuf, Option<Stamp>>,
+    signals: &mut Signals,
 ) -> Result<Option<u8>, Failure> {
-    let mut signals = Signals::listen().map_err(session::not_set_up)?;
     loop {
         if look(source) != *before {
             return Ok(None);
