@@ -65,7 +65,7 @@ pub use supervisor::process::{Process, RunningProcess, Scope, join_all, scope};
 pub use supervisor::{
     AttemptEvent, ChildInfo, Finished, LoadError, Module, ModuleSource, Output, OutputChunk, OutputReader,
     OutputSink, StandardStream, Supervisor, SupervisorBuilder, SupervisorError, Target, TargetError, Task,
-    TaskError, TaskHandle, output_channel,
+    TaskDescription, TaskError, TaskHandle, memory_bytes, output_channel,
 };
 pub use task::{Args, ArgsError, Stdin};
 

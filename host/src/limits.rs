@@ -117,6 +117,12 @@ pub const BACKTRACE_FRAMES_MAX: usize = 32;
 pub const CHUNK_CALLS_MAX: usize = 4096;
 /// Tasks that wait in a pool before `submit` waits too.
 pub const WAITING_TASKS_MAX: usize = 10_000;
+/// Bytes of arguments that a job log holds whole; of longer ones it has a digest.
+pub const JOBLOG_ARGUMENT_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of a record of a job log; what is left out of longer ones is the value and the captured output.
+pub const JOBLOG_RECORD_BYTES_MAX: usize = 1024 * 1024;
+/// Between two syncs of a job log.
+pub const JOBLOG_SYNC_TIME: Duration = Duration::from_secs(1);
 /// Before the second attempt of a task that is to be tried again, by default.
 pub const RETRY_BASE_TIME: Duration = Duration::from_millis(100);
 /// Between two attempts at most, by default.
@@ -233,3 +239,17 @@ pub const WAITING_WORKERS_MAX: usize = 64;
 pub const WAIT_LOOK_TIME_MAX: Duration = Duration::from_millis(100);
 /// Between the two looks that find a deadlock.
 pub const DEADLOCK_LOOK_TIME: Duration = Duration::from_millis(100);
+/// Bytes of a manifest.
+pub const MANIFEST_BYTES_MAX: usize = 4 << 20;
+/// Tasks that are written in one manifest, before matrices and files of inputs make more of them.
+pub const MANIFEST_TASKS_MAX: usize = 10_000;
+/// Tasks that matrices make, in one batch. Lines of a file are not counted: they are read while they are needed.
+pub const MATRIX_TASKS_MAX: u64 = 10_000_000;
+/// Files that the patterns of one manifest find.
+pub const GLOB_FILES_MAX: usize = 1_000_000;
+/// Daemon tasks of one batch.
+pub const DAEMONS_MAX: usize = 64;
+/// How often a task may be tried again.
+pub const RETRIES_MAX: u32 = 1000;
+/// Memory limits of the tasks of a batch that run at one time, together, in percent of what there is, by default.
+pub const MEMORY_BUDGET_PERCENT: u64 = 80;

@@ -10,6 +10,8 @@ pub mod human;
 pub mod inspect;
 pub mod json_lines;
 pub mod lines;
+pub mod named;
+pub mod plan;
 pub mod summary;
 pub mod terminal;
 

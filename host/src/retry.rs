@@ -86,6 +86,13 @@ impl OutcomeClasses {
     }
 }
 
+/// Every class.
+impl Default for OutcomeClasses {
+    fn default() -> Self {
+        Self::ANY
+    }
+}
+
 impl FromIterator<OutcomeClass> for OutcomeClasses {
     fn from_iter<I: IntoIterator<Item = OutcomeClass>>(classes: I) -> Self {
         Self(classes.into_iter().fold(0, |bits, class| bits | class.bit()))

@@ -44,12 +44,13 @@ use inbox::Inbox;
 use observer::{Observer, OnAttempt};
 use pool::PoolSettings;
 
+pub use cgroup::memory_bytes;
 pub use event::ChildInfo;
 pub use handle::{Finished, TaskHandle};
 pub use module::{LoadError, Module, ModuleSource, Target, TargetError};
 pub use observer::AttemptEvent;
 pub use output::{Output, OutputChunk, OutputReader, OutputSink, StandardStream, output_channel};
-pub use task::{Task, TaskError};
+pub use task::{Task, TaskDescription, TaskError};
 
 /// Why nothing can be started.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,9 +1,11 @@
 //! The command line, run as a user runs it.
 
+mod batch;
 mod cache;
 mod files;
 mod grants;
 mod invoke;
+mod joblog;
 mod loading;
 mod map;
 mod new;

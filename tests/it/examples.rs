@@ -121,6 +121,38 @@ fn pipeline() {
     }
 }
 
+/// A manifest over four of the other examples, built by the program itself.
+#[test]
+fn batch() {
+    let manifest = root().join("examples/batch/batch.toml").display().to_string();
+    let target = crate::support::build::target_dir().join("guests").display().to_string();
+    let run = wasmpool(["batch", "-j", "2", &manifest]).env("CARGO_TARGET_DIR", &target).run().expect(0);
+    let mut lines = run.lines();
+    assert_eq!(lines.last(), Some(&"end: 144"), "{}", run.stdout);
+    lines.sort_unstable();
+    let found: Vec<&str> = lines.iter().filter(|line| !line.starts_with("consume")).copied().collect();
+    let words = |file: &str, words: u32, word: &str, times: u32| {
+        let text = std::fs::read_to_string(root().join("examples/batch/texts").join(file)).expect("a text");
+        let (lines, bytes) = (text.lines().count(), text.len());
+        format!(
+            "words(texts/{file}): {{\"lines\":{lines},\"words\":{words},\"bytes\":{bytes},\"most_frequent\":[[\"{word}\",{times}]]}}"
+        )
+    };
+    let expected = [
+        "end: 144".to_owned(),
+        format!("primes#1: {}", count_primes(0, 1000)),
+        format!("primes#2: {}", count_primes(1000, 2000)),
+        format!("primes#3: {}", count_primes(2000, 3000)),
+        "produce: null".to_owned(),
+        words("hamlet.txt", 10, "be", 2),
+        words("rose.txt", 10, "rose", 4),
+    ];
+    assert_eq!(found, expected);
+    let consumed =
+        lines.iter().filter_map(|line| line.split_once("): ").filter(|_| line.starts_with("consume")));
+    assert_eq!(consumed.map(|(_, sum)| sum.parse::<u64>().expect("a sum")).sum::<u64>(), 5050);
+}
+
 /// A number under a lock and one without, by tasks in processes of their own.
 #[test]
 fn shared_counter() {

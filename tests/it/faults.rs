@@ -13,6 +13,8 @@ mod locks;
 mod many;
 mod neighbours;
 mod queues;
+mod resume;
+mod retries;
 mod starting;
 mod stopping;
 mod transfer;

@@ -47,9 +47,9 @@ fn words(bytes: &[u8]) -> Vec<Vec<u8>> {
 }
 
 fn command_line(how: u8, bytes: &[u8]) {
-    let commands: [&str; 7] = ["run", "map", "inspect", "compile", "new", "doctor", "--help"];
+    let commands: [&str; 8] = ["run", "map", "inspect", "compile", "new", "doctor", "--help", "batch"];
     let mut line = vec![OsString::from("wasmpool")];
-    line.extend(commands.get(usize::from(how >> 2) % 8).map(OsString::from));
+    line.extend(commands.get(usize::from(how >> 2) % 9).map(OsString::from));
     line.extend(words(bytes).into_iter().map(OsString::from_vec));
     match arguments::parse(&line) {
         Ok(command) => {

@@ -16,6 +16,12 @@ use crate::outcome::Encoding;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JsonText(String);
 
+impl From<&serde_json::Value> for JsonText {
+    fn from(value: &serde_json::Value) -> Self {
+        Self(value.to_string())
+    }
+}
+
 impl JsonText {
     /// The rule for an ARG: JSON if it parses as JSON, otherwise a string.
     #[must_use]
@@ -115,6 +121,24 @@ impl CallMaker {
         }
         let texts = arguments.iter().map(|bytes| Ok(JsonText::from_argument(self.utf8(bytes)?)));
         self.json_call(texts.collect::<Result<_, CallError>>()?)
+    }
+
+    /// The call with these values, as a manifest has them.
+    ///
+    /// # Errors
+    ///
+    /// As [`of_arguments`](Self::of_arguments).
+    pub fn of_values(&self, values: &[serde_json::Value]) -> Result<Arguments, CallError> {
+        if self.is_raw() {
+            return match values {
+                [serde_json::Value::String(text)] => {
+                    Ok(Arguments::Raw(Bytes::copy_from_slice(text.as_bytes())))
+                }
+                [_] => Err(CallError(format!("`{}` takes raw bytes: give it one text", self.task))),
+                _ => Err(self.wrong_count(values.len())),
+            };
+        }
+        self.json_call(values.iter().map(JsonText::from).collect())
     }
 
     /// The call for one input of a batch that was given on the command line.

@@ -12,9 +12,12 @@
 #![forbid(unsafe_code)]
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::{mpsc, watch};
 
@@ -22,7 +25,7 @@ use super::BadInput;
 use super::halt::{Halt, HaltMode};
 use super::tally::{Interruption, Tally};
 use crate::exit_code;
-use crate::outcome::{CancelledBy, Record};
+use crate::outcome::{CancelledBy, NotRun, Outcome, Record};
 use crate::{Order, Pool, Task};
 
 /// One input, or why there are no more.
@@ -36,6 +39,18 @@ pub enum Input {
         name: String,
         /// What is wrong.
         bad: BadInput,
+    },
+    /// An input that an earlier run has finished, with this exit code. It is counted, and not reported.
+    Kept {
+        /// That code.
+        exit_code: u8,
+    },
+    /// A task that will not run, because another one failed.
+    NotRun {
+        /// Its name.
+        name: String,
+        /// The other one's.
+        because: String,
     },
     /// The inputs cannot be read on; this is the last one.
     Lost,
@@ -101,6 +116,41 @@ pub struct Drive {
     pub requests: mpsc::Receiver<Request>,
     /// Where its inputs are reported. A closed channel ends the batch.
     pub reports: mpsc::Sender<Ended>,
+    /// How many inputs there are, where that is known.
+    pub total: Option<u64>,
+    /// Who is told of each input's end as soon as it is known, before it is reported.
+    pub watch: Watch,
+}
+
+/// Somebody who is told of inputs that have ended.
+pub struct Watch(Option<OnEnded>);
+
+type OnEnded = Box<dyn FnMut(&Ended) + Send>;
+
+impl Watch {
+    /// Nobody.
+    #[must_use]
+    pub fn nobody() -> Self {
+        Self(None)
+    }
+
+    /// This function, which does not wait for anything.
+    #[must_use]
+    pub fn new(watch: impl FnMut(&Ended) + Send + 'static) -> Self {
+        Self(Some(Box::new(watch)))
+    }
+
+    fn tell(&mut self, ended: &Ended) {
+        if let Some(watch) = &mut self.0 {
+            watch(ended);
+        }
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Watch").field(&self.0.is_some()).finish()
+    }
 }
 
 impl Drive {
@@ -109,7 +159,7 @@ impl Drive {
     where
         I: Stream<Item = Input> + Send + Unpin + 'static,
     {
-        let Self { order, halt, requests, reports } = self;
+        let Self { order, halt, requests, reports, total, watch } = self;
         let (stop, stopped) = watch::channel(false);
         // One bad input in the channel and one in the loop: the reading of inputs waits for their report.
         let (bad_inputs, bad) = mpsc::channel(1);
@@ -120,6 +170,8 @@ impl Drive {
             pool,
             order,
             halt,
+            total,
+            watch,
             stop,
             seqs,
             bad,
@@ -162,8 +214,10 @@ struct Feed<I> {
 
 /// Something that does not go through the pool.
 enum Aside {
-    /// A bad input. In the order of the inputs it stands behind this many tasks.
-    Bad { after_tasks: u64, ended: Ended },
+    /// An input that has ended. In the order of the inputs it stands behind this many tasks.
+    Ended { after_tasks: u64, ended: Ended },
+    /// An earlier run has finished it.
+    Kept { exit_code: u8 },
     /// The inputs cannot be read on.
     Lost,
 }
@@ -191,12 +245,22 @@ impl<I: Stream<Item = Input> + Send + Unpin + 'static> Feed<I> {
                     self.seq += 1;
                     self.seqs.put(self.tasks, self.seq);
                     self.tasks += 1;
-                    return Some(*task);
+                    return Some(task.tag(self.seq));
                 }
                 Input::Bad { name, bad } => {
                     self.seq += 1;
                     let ended = Ended { seq: self.seq, name, ending: Ending::Bad(bad) };
-                    Aside::Bad { after_tasks: self.tasks, ended }
+                    Aside::Ended { after_tasks: self.tasks, ended }
+                }
+                Input::NotRun { name, because } => {
+                    self.seq += 1;
+                    let ending = Ending::Ran(Box::new(not_run(&name, because)));
+                    let ended = Ended { seq: self.seq, name, ending };
+                    Aside::Ended { after_tasks: self.tasks, ended }
+                }
+                Input::Kept { exit_code } => {
+                    self.seq += 1;
+                    Aside::Kept { exit_code }
                 }
                 Input::Lost => Aside::Lost,
             };
@@ -206,6 +270,28 @@ impl<I: Stream<Item = Input> + Send + Unpin + 'static> Feed<I> {
                 return None;
             }
         }
+    }
+}
+
+/// The record of a task that never was one, because another one failed.
+fn not_run(name: &str, because: String) -> Record {
+    Record {
+        task: 0,
+        tag: None,
+        name: name.to_owned(),
+        attempt: 0,
+        outcome: Outcome::NotRun(NotRun::DependencyFailed(because)),
+        pid: None,
+        worker: None,
+        queued_at: SystemTime::now(),
+        started_at: None,
+        wall_time: Duration::ZERO,
+        cpu_time: Duration::ZERO,
+        peak_memory_bytes: None,
+        layers: Vec::new(),
+        stdout: Bytes::new(),
+        stderr: Bytes::new(),
+        progress: None,
     }
 }
 
@@ -231,6 +317,8 @@ struct Loop<'a> {
     pool: &'a Pool,
     order: Order,
     halt: Option<Halt>,
+    total: Option<u64>,
+    watch: Watch,
     stop: watch::Sender<bool>,
     seqs: Seqs,
     bad: mpsc::Receiver<Aside>,
@@ -302,15 +390,18 @@ impl Loop<'_> {
                 self.order == Order::Completion || *after_tasks <= self.reported
             };
             let Some((_, ended)) = self.held.take_if(is_due) else { return };
-            self.pending.push_back(ended);
-            self.tally.count_bad_input();
-            self.halt_if_due();
+            match &ended.ending {
+                Ending::Bad(_) => self.tally.count_bad_input(),
+                Ending::Ran(record) => self.tally.count(&record.outcome),
+            }
+            self.report(ended);
         }
     }
 
     fn on_aside(&mut self, aside: Aside) {
         match aside {
-            Aside::Bad { after_tasks, ended } => self.held = Some((after_tasks, ended)),
+            Aside::Ended { after_tasks, ended } => self.held = Some((after_tasks, ended)),
+            Aside::Kept { exit_code } => self.tally.keep(exit_code),
             Aside::Lost => self.tally.interrupt(Interruption::InputLost),
         }
     }
@@ -320,13 +411,19 @@ impl Loop<'_> {
         self.reported += 1;
         self.tally.count(&record.outcome);
         let (seq, name) = (self.seqs.take(index), record.name.clone());
-        self.pending.push_back(Ended { seq, name, ending: Ending::Ran(record) });
+        self.report(Ended { seq, name, ending: Ending::Ran(record) });
+    }
+
+    fn report(&mut self, ended: Ended) {
+        self.watch.tell(&ended);
+        self.pending.push_back(ended);
         self.halt_if_due();
     }
 
     fn halt_if_due(&mut self) {
         let Some(halt) = self.halt else { return };
-        if self.tally.interruption().is_some() || self.tally.failed() < halt.failures.get() {
+        let is_due = halt.is_due(self.tally.failed(), self.tally.total(), self.total);
+        if self.tally.interruption().is_some() || !is_due {
             return;
         }
         self.tally.interrupt(Interruption::Halted);

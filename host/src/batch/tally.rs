@@ -22,6 +22,8 @@ pub enum Interruption {
     ResultLost,
     /// Nobody reads the results any more.
     OutputClosed,
+    /// The job log could not be written on.
+    LogLost,
 }
 
 /// The counts of a batch.
@@ -30,6 +32,9 @@ pub struct Tally {
     succeeded: u64,
     /// Failed tasks by exit code.
     failed: BTreeMap<u8, u64>,
+    /// Inputs that an earlier run has finished, and those of them that failed.
+    kept: u64,
+    kept_failed: u64,
     /// Tasks that were read but not run to their end because the batch ended.
     left_out: u64,
     /// Failed tasks for which no worker could be set up.
@@ -49,6 +54,24 @@ impl Tally {
                 self.not_set_up += u64::from(is_not_set_up(outcome));
             }
         }
+    }
+
+    /// Counts an input that an earlier run has finished.
+    pub fn keep(&mut self, exit_code: u8) {
+        self.kept += 1;
+        self.kept_failed += u64::from(exit_code != batch::SUCCESS);
+    }
+
+    /// Inputs that an earlier run has finished.
+    #[must_use]
+    pub fn kept(&self) -> u64 {
+        self.kept
+    }
+
+    /// Those of them that failed.
+    #[must_use]
+    pub fn kept_failed(&self) -> u64 {
+        self.kept_failed
     }
 
     /// Counts an input that never became a task.
@@ -102,23 +125,27 @@ impl Tally {
     /// Everything that was counted.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.succeeded + self.failed() + self.left_out
+        self.succeeded + self.failed() + self.left_out + self.kept
     }
 
     /// The code that `map` ends with.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         let by_results = match self.failed() {
-            0 => batch::SUCCESS,
-            failed if self.succeeded == 0 && self.not_set_up == failed => batch::NOT_SET_UP,
+            0 if self.kept_failed == 0 => batch::SUCCESS,
+            0 => batch::SOME_FAILED,
+            failed if self.succeeded + self.kept == 0 && self.not_set_up == failed => batch::NOT_SET_UP,
             _ => batch::SOME_FAILED,
         };
         match self.interruption {
             Some(Interruption::Interrupted) => batch::INTERRUPTED,
             Some(Interruption::Terminated) => batch::TERMINATED,
-            Some(Interruption::Halted | Interruption::InputLost | Interruption::ResultLost) => {
-                batch::INCOMPLETE
-            }
+            Some(
+                Interruption::Halted
+                | Interruption::InputLost
+                | Interruption::ResultLost
+                | Interruption::LogLost,
+            ) => batch::INCOMPLETE,
             Some(Interruption::OutputClosed) => by_results,
             None if self.left_out > 0 => batch::INCOMPLETE,
             None => by_results,

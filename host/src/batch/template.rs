@@ -175,7 +175,8 @@ fn pieces(argument: &str) -> Vec<Piece> {
     pieces
 }
 
-fn value(place: &str, input: &str, number: u64) -> String {
+/// What takes the place of one of [`PLACES`].
+pub(super) fn value(place: &str, input: &str, number: u64) -> String {
     match place {
         "{.}" => without_extension(input).to_owned(),
         "{/}" => last_part(input).to_owned(),

@@ -152,10 +152,7 @@ impl Site {
     /// have.
     pub(crate) fn memory_bytes(&self) -> u64 {
         let of_groups = self.folder(Controller::Memory).and_then(Folder::memory_bytes_max);
-        let machine = rustix::system::sysinfo();
-        // The kernel has words of the size of a pointer here.
-        let machine = (machine.totalram as u64).saturating_mul(u64::from(machine.mem_unit.max(1)));
-        of_groups.map_or(machine, |bytes| bytes.min(machine))
+        of_groups.map_or_else(machine_bytes, |bytes| bytes.min(machine_bytes()))
     }
 
     /// Removes the groups of these names, as far as nothing is in them.
@@ -171,6 +168,26 @@ impl Site {
             }
         }
     }
+}
+
+/// Memory that this process and everything below it may use, in bytes: the least of what its groups and the machine have,
+/// whether or not groups of its own can be made.
+pub(crate) fn memory_bytes() -> u64 {
+    let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let (membership, mounts) = (text("/proc/self/cgroup"), text("/proc/self/mountinfo"));
+    let memory = Controller::Memory;
+    let one = place::version_one(memory.name(), &membership, &mounts).map(|path| (Version::One, path));
+    let two = place::version_two(&membership, &mounts).map(|path| (Version::Two, path));
+    let folders = one.into_iter().chain(two);
+    let folders = folders.map(|(version, path)| Folder { version, path, controllers: vec![memory] });
+    let of_groups = folders.filter_map(|folder| folder.memory_bytes_max()).min();
+    of_groups.map_or_else(machine_bytes, |bytes| bytes.min(machine_bytes()))
+}
+
+fn machine_bytes() -> u64 {
+    let machine = rustix::system::sysinfo();
+    // The kernel has words of the size of a pointer here.
+    (machine.totalram as u64).saturating_mul(u64::from(machine.mem_unit.max(1)))
 }
 
 /// Whether groups below this one of version 2 are limited by the controller. The root, which may have processes

@@ -101,6 +101,8 @@ pub(crate) struct Start {
     pub(crate) log_level: Option<LogLevel>,
     /// True for the last assignment of this worker: it ends after it.
     pub(crate) last: bool,
+    /// What random numbers are made from, and a sign that clocks are to be fixed; without it, both are the kernel's.
+    pub(crate) deterministic: Option<u64>,
 }
 
 /// What of the module is called.

@@ -16,6 +16,11 @@ pub fn line(tally: &Tally, elapsed: Duration) -> String {
             tally.failures().map(|(code, count)| format!("{count} with code {code}")).collect();
         parts.push(format!("{} failed ({})", tally.failed(), codes.join(", ")));
     }
+    match (tally.kept(), tally.kept_failed()) {
+        (0, _) => {}
+        (kept, 0) => parts.push(format!("{kept} kept")),
+        (kept, failed) => parts.push(format!("{kept} kept ({failed} of them failed)")),
+    }
     if tally.left_out() > 0 {
         parts.push(format!("{} not finished", tally.left_out()));
     }
@@ -24,7 +29,7 @@ pub fn line(tally: &Tally, elapsed: Duration) -> String {
         Some(Interruption::Halted) => "halted: ",
         Some(Interruption::Interrupted) => "interrupted: ",
         Some(Interruption::Terminated) => "terminated: ",
-        Some(Interruption::InputLost | Interruption::ResultLost) => "incomplete: ",
+        Some(Interruption::InputLost | Interruption::ResultLost | Interruption::LogLost) => "incomplete: ",
         Some(Interruption::OutputClosed) | None => "",
     };
     format!("{why}{total} {inputs} in {}: {}", seconds(elapsed), parts.join(", "))
@@ -53,6 +58,11 @@ mod tests {
         tally.count(&Outcome::Exited(3));
         tally.count(&Outcome::Killed(9));
         tally.count(&Outcome::Cancelled(CancelledBy::Batch));
+        let mut resumed = tally.clone();
+        resumed.keep(0);
+        assert!(line(&resumed, Duration::ZERO).contains(", 1 kept, 1 not finished"));
+        resumed.keep(7);
+        assert!(line(&resumed, Duration::ZERO).contains(", 2 kept (1 of them failed), 1 not finished"));
         tally.interrupt(Interruption::Halted);
         assert_eq!(
             line(&tally, Duration::from_secs(12)),

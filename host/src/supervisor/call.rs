@@ -47,6 +47,8 @@ pub(super) struct CallShape {
     /// The shared objects that they may use, by name, each once.
     pub(super) grants: Vec<Grant>,
     pub(super) priority: i32,
+    /// What random numbers are made from, with clocks that are fixed.
+    pub(super) deterministic: Option<u64>,
 }
 
 /// Where a call's record goes.

@@ -61,6 +61,12 @@ fn site() -> &'static Result<Site, GroupError> {
     })
 }
 
+/// Memory that this program may use, in bytes: what the machine has, or the least limit of the cgroups that it runs in.
+#[must_use]
+pub fn memory_bytes() -> u64 {
+    cgroup::memory_bytes()
+}
+
 /// The cgroup of one pool.
 #[derive(Debug)]
 pub(super) struct PoolGroup {

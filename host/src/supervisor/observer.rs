@@ -214,3 +214,59 @@ impl Watcher {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_more_is_started_while_an_observer_is_behind_and_the_dispatcher_is_told_when_it_is_not() {
+        let inbox = Arc::new(Inbox::new().unwrap());
+        let (release, blocked) = channel::<()>();
+        let blocked = Mutex::new(blocked);
+        let seen = Arc::new(AtomicUsize::new(0));
+        let counting = Arc::clone(&seen);
+        let on_attempt: OnAttempt = Arc::new(move |_| {
+            blocked.lock().unwrap().recv().unwrap();
+            counting.fetch_add(1, Ordering::SeqCst);
+        });
+        let observer = Observer::start(5, Arc::clone(&inbox), on_attempt).unwrap();
+        for number in 0..ATTEMPT_EVENTS_MAX {
+            assert!(!observer.is_behind(), "after {number} events");
+            observer.started(AttemptEvent::Progress { task: 1, tag: None, done: 1, total: None });
+        }
+        assert!(observer.is_behind());
+        for _ in 0..ATTEMPT_EVENTS_MAX {
+            release.send(()).unwrap();
+        }
+        observer.flush().blocking_recv().unwrap();
+        assert!(!observer.is_behind());
+        assert_eq!(seen.load(Ordering::SeqCst), ATTEMPT_EVENTS_MAX);
+        let told = inbox.take();
+        assert!(matches!(told.front(), Some(Event::Command(Command::ObserverRoom { pool: 5 }))), "{told:?}");
+        assert_eq!(told.len(), 1);
+    }
+
+    #[test]
+    fn of_progress_that_comes_faster_than_it_is_looked_at_the_last_is_seen() {
+        let (release, blocked) = channel::<()>();
+        let blocked = Mutex::new(blocked);
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let noting = Arc::clone(&seen);
+        let on_attempt: OnAttempt = Arc::new(move |event| {
+            blocked.lock().unwrap().recv().unwrap();
+            noting.lock().unwrap().push(event.clone());
+        });
+        let observer = Observer::start(1, Arc::new(Inbox::new().unwrap()), on_attempt).unwrap();
+        let unseen = Unseen::new(1, Some(2));
+        // The observer is held up by something else.
+        let first = AttemptEvent::Progress { task: 9, tag: None, done: 0, total: None };
+        observer.started(first.clone());
+        (1..=1000).for_each(|done| observer.progressed(&unseen, done, Some(1000)));
+        release.send(()).unwrap();
+        release.send(()).unwrap();
+        observer.flush().blocking_recv().unwrap();
+        let last = AttemptEvent::Progress { task: 1, tag: Some(2), done: 1000, total: Some(1000) };
+        assert_eq!(*seen.lock().unwrap(), [first, last]);
+    }
+}

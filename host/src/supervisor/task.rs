@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+mod description;
+
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -22,6 +24,8 @@ use crate::supervisor::output::Output;
 use crate::supervisor::pool::StartMethod;
 use crate::sync::{self, Grant, GrantError};
 use crate::task::{Args, Stdin};
+
+pub use description::TaskDescription;
 
 /// Why a task cannot be given what it was given.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,6 +59,7 @@ pub struct Task {
     priority: i32,
     retry: RetryPolicy,
     tag: Option<u64>,
+    deterministic: Option<u64>,
 }
 
 impl Task {
@@ -77,6 +82,7 @@ impl Task {
             priority: 0,
             retry: RetryPolicy::default(),
             tag: None,
+            deterministic: None,
         }
     }
 
@@ -214,6 +220,15 @@ impl Task {
         self
     }
 
+    /// Random numbers made from this seed, and clocks that begin at 2000-01-01 and go on by a millisecond with each look: the
+    /// same task gives the same result, if it gets its input from nowhere else. Bound it by `Limits::fuel`, not by
+    /// time. Not so by default.
+    #[must_use]
+    pub fn deterministic(mut self, seed: u64) -> Self {
+        self.deterministic = Some(seed);
+        self
+    }
+
     /// Whether it can be given its directories, addresses, environment and shared objects. A task that cannot is not run, and its
     /// record says the same as this: ask before there are many of them.
     ///
@@ -288,6 +303,7 @@ impl Task {
             // Grants that do not fit together have refused the call, which then has no use for its shape.
             grants: self.grants().unwrap_or_default(),
             priority: self.priority,
+            deterministic: self.deterministic,
         }
     }
 
@@ -331,6 +347,7 @@ impl Task {
             && self.dirs == other.dirs
             && self.nets == other.nets
             && self.priority == other.priority
+            && self.deterministic == other.deterministic
             && matches!((&self.stdin, &other.stdin), (Stdin::Empty, Stdin::Empty))
             && self.argv == other.argv
             && self.env == other.env

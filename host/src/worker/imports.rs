@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod clock;
 mod cross_device;
 mod dirs;
 mod file_stream;
@@ -69,6 +70,8 @@ pub(crate) struct HostConfig {
     pub(crate) shared: Shared,
     pub(crate) link: Arc<Link>,
     pub(crate) limiter: Limiter,
+    /// What random numbers are made from, with clocks that are fixed.
+    pub(crate) deterministic: Option<u64>,
 }
 
 /// What a store holds: the WASI context of one instance, and its task.
@@ -113,7 +116,13 @@ impl HostState {
             .stderr(stdout::Output::new(Stream::Stderr, config.link.clone()))
             .allow_blocking_current_thread(true)
             .max_random_size(RANDOM_BYTES_MAX);
-        random::seed(&mut builder)?;
+        match config.deterministic {
+            None => random::seed(&mut builder)?,
+            Some(seed) => {
+                random::seed_with(&mut builder, seed);
+                clock::fix(&mut builder);
+            }
+        }
         net::grant(&mut builder, &config.outside.nets);
         config.outside.dirs.iter().try_for_each(|dir| dir.open(&mut builder))?;
         let mut wasi = builder.build_p1();

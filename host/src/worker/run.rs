@@ -200,6 +200,7 @@ impl Assignment {
             log_level: start.log_level,
             shared: self.shared.take().expect("an assignment makes one instance"),
             limiter: Limiter::new(start.limits),
+            deterministic: start.deterministic,
         }
     }
 

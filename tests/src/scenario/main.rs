@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+mod attempts;
 mod callbacks;
 mod cgroups;
 mod churn;
@@ -40,6 +41,9 @@ type Scenario = fn(&[String]);
 /// Every scenario by name.
 const SCENARIOS: &[(&str, Scenario)] = &[
     ("plan", plan::run),
+    ("quarantine", attempts::quarantine),
+    ("observers", attempts::observers),
+    ("retry-waits", attempts::waits),
     ("callbacks", callbacks::run),
     ("pool-memory", cgroups::pool_memory),
     ("pool-memory-of-servers", cgroups::pool_memory_of_servers),

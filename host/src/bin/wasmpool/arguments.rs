@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod batch;
 pub mod grants;
 mod options;
 pub mod values;
@@ -16,9 +17,10 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use wasmpool::exit_code;
 
 use crate::help;
+pub use batch::Batch;
 pub use options::{
-    BatchOptions, CommonOptions, CompileOptions, GrantOptions, LogFormat, Progress, Sandbox, SharedOptions,
-    StartMethodName, StreamOptions, TaskOptions,
+    BatchOptions, CommonOptions, CompileOptions, GrantOptions, JobLogFormat, JobLogOptions, JobLogSync,
+    LogFormat, Progress, Sandbox, SharedOptions, StartMethodName, StreamOptions, TaskOptions,
 };
 
 /// One process for each task.
@@ -38,6 +40,13 @@ pub enum Command {
     /// Run one task over many inputs, on a pool of workers
     #[command(override_usage = help::MAP_USAGE, after_help = help::MAP_EXAMPLES, after_long_help = help::map_long())]
     Map(Map),
+    /// Run the tasks of a manifest: many modules, in an order, with what each may touch
+    #[command(override_usage = help::MANIFEST_USAGE, after_help = help::MANIFEST_EXAMPLES)]
+    #[command(after_long_help = help::manifest_long())]
+    Batch(Box<Batch>),
+    /// Run one task of a job log once more, with the same inputs, limits and grants
+    #[command(after_help = help::REPLAY_EXAMPLES)]
+    Replay(Replay),
     /// Show what a module is, offers and needs, without running it
     #[command(after_help = help::INSPECT_EXAMPLES)]
     Inspect(Inspect),
@@ -164,6 +173,8 @@ pub struct Map {
     #[command(flatten)]
     pub batch: BatchOptions,
     #[command(flatten)]
+    pub joblog: JobLogOptions,
+    #[command(flatten)]
     pub task_options: TaskOptions,
     #[command(flatten)]
     pub grants: GrantOptions,
@@ -181,6 +192,7 @@ pub enum MapFormat {
     #[default]
     Text,
     /// One JSON object for each input, failed ones included
+    #[value(alias = "json")]
     Jsonl,
 }
 
@@ -191,6 +203,26 @@ pub enum TextOrJson {
     Text,
     /// For a program
     Json,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Replay {
+    /// What `map --joblog` wrote
+    #[arg(value_name = "LOG")]
+    pub log: PathBuf,
+    /// The task: the `seq` of its records. Where several runs have one of this number, the last of them
+    #[arg(value_name = "N")]
+    pub number: u64,
+    /// The value of an environment variable that the task had; a log has only names. Without it, the variable's value here
+    #[arg(long = "env", value_name = "NAME[=VALUE]", value_parser = grants::variable)]
+    pub env: Vec<grants::EnvOption>,
+    /// Random numbers from SEED [default: 0] and clocks that are fixed, whatever it had when the log was written
+    #[arg(long, value_name = "SEED", num_args = 0..=1, require_equals = true, default_missing_value = "0")]
+    pub deterministic: Option<u64>,
+    #[command(flatten)]
+    pub compile: CompileOptions,
+    #[command(flatten)]
+    pub common: CommonOptions,
 }
 
 #[derive(Debug, clap::Args)]
@@ -261,6 +293,8 @@ impl Command {
         match self {
             Self::Run(run) => &run.common,
             Self::Map(map) => &map.common,
+            Self::Batch(batch) => &batch.common,
+            Self::Replay(replay) => &replay.common,
             Self::Inspect(inspect) => &inspect.common,
             Self::Compile(compile) => &compile.common,
             Self::New(new) => &new.common,
@@ -305,7 +339,7 @@ fn definition() -> clap::Command {
 /// The code for an error of [`parse`].
 pub fn usage_code(line: &[OsString]) -> u8 {
     match line.get(1).and_then(|word| word.to_str()) {
-        Some("run") => exit_code::USAGE,
+        Some("run" | "replay") => exit_code::USAGE,
         _ => exit_code::batch::USAGE,
     }
 }

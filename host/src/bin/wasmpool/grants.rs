@@ -53,6 +53,24 @@ fn environment(options: &GrantOptions) -> Result<Vec<(String, String)>, String> 
     Ok(env)
 }
 
+/// Variables by their names: with the values that options give them, else with those from here.
+///
+/// # Errors
+///
+/// When one of them is nowhere, or an option names another one.
+pub fn again(names: &[String], options: &[EnvOption]) -> Result<Vec<(String, String)>, String> {
+    let here = |name: &str| std::env::var_os(name);
+    if let Some(other) = options.iter().find(|option| !names.contains(&option.name)) {
+        return Err(format!("--env {}: the task had no such variable", other.name));
+    }
+    let variable = |name: &String| {
+        let given = options.iter().rfind(|option| option.name == *name);
+        let option = given.cloned().unwrap_or_else(|| EnvOption { name: name.clone(), value: None });
+        look_up(&option, here).map_err(|error| format!("--env {error}"))
+    };
+    names.iter().map(variable).collect()
+}
+
 fn is_variable(line: &str) -> bool {
     !line.trim().is_empty() && !line.starts_with('#')
 }

@@ -6,6 +6,7 @@ use wasmpool::exit_code;
 
 pub const ENTRY: &str = "What is called";
 pub const BATCH: &str = "Batch";
+pub const JOBLOG: &str = "Job log and resume";
 pub const ARGUMENTS: &str = "Arguments";
 pub const GRANTS: &str = "What a task may touch";
 pub const SHARED: &str = "Queues, locks and the like";
@@ -61,6 +62,9 @@ Examples:
   wasmpool map primes.wasm -t count_primes --starmap --from ranges.jsonl
   # one full record for each input
   seq 1000 | wasmpool map -j 8 squares.wasm -t square --from - --format jsonl
+  # what ran is written down; the second line runs what is left
+  wasmpool map --joblog job.log squares.wasm -t square --from inputs.jsonl
+  wasmpool map --joblog job.log --resume squares.wasm -t square --from inputs.jsonl
   # a WASI command over many inputs
   wasmpool map convert.wasm a.png b.png -- --width 100 {}
   # a plain export, called with each input in place of {}
@@ -68,6 +72,39 @@ Examples:
   # four tasks that share the lines of a file, and what they find
   wasmpool map finder.wasm -t find jobs jobs jobs jobs -k found=found \\
     --queue jobs:100 --feed jobs --queue found --drain found <lines.txt";
+
+pub const REPLAY_EXAMPLES: &str = "\
+It runs as it did when the log was written, or not at all: with the same module, arguments, limits, directories \
+and standard input. Its files and its clock are those of today. Ends with the code of the task.
+
+Example:
+  wasmpool map --joblog job.log squares.wasm -t square 1 2 x
+  wasmpool replay job.log 3";
+
+pub const MANIFEST_USAGE: &str = "\
+wasmpool batch [OPTIONS] MANIFEST.toml
+       wasmpool batch --schema";
+
+pub const MANIFEST_EXAMPLES: &str = "\
+Examples:
+  # what would run, and what each task could touch
+  wasmpool batch --dry-run batch.toml
+  # run it; at most three failures
+  wasmpool batch --max-fail 3 batch.toml
+  # only some of it, again after each change
+  wasmpool batch --watch --only 'resize(*,2)' batch.toml
+
+A manifest:
+  [[task]]
+  name = \"resize\"
+  module = \"resize.wasm\"
+  command = [\"--width\", \"{width}\", \"{photo}\", \"out/{photo/.}-{width}.png\"]
+  matrix = { photo = { glob = \"photos/*.png\" }, width = [100, 800] }
+  dirs = [
+    { host = \"photos\", mode = \"ro\" },
+    { host = \"out\", mode = \"rw\" },
+  ]
+  timeout = \"10s\"";
 
 pub const INSPECT_EXAMPLES: &str = "\
 Examples:
@@ -128,9 +165,39 @@ ended and it is empty. Its lines and those of the results come in no order, but 
 DIR/SEQ/record.json. DIR is made or is empty; what cannot be kept is told, and the code is 106.
 
 --format jsonl prints one object for each input, with the fields seq, name, outcome, exit_code, value or \
-error, attempt, pid, wall_ms, cpu_ms, peak_memory_bytes, layers, and stdout and stderr of a command.
+error, attempt, pid, wall_ms, cpu_ms, peak_memory_bytes, layers, queued_at, started_at, worker, and stdout and \
+stderr of a command.
+
+--joblog FILE has one such object for each end of an attempt, written before its result is printed, one for each \
+start, and what the tasks were and might touch. With --resume, what FILE says is finished does not run again. A \
+task is known by its content: module, task, arguments, command line, standard input, environment and grants; \
+not by its place, and not by its limits, so limits may be raised for what --retry-failed runs again. Tasks \
+that were cut off or stopped run again.
+
+--retries N tries a task again, after 100 ms, then 200 ms and so on up to 10 s, of which up to half is left out \
+at random. --retry-on takes classes of endings: failed (the task returned an error), exit, trap, limit, timeout (the \
+wall clock), crash (the worker died), deadlock, start (it could not be made), any. A task whose worker died twice \
+is given up with code 235 instead of being tried again.
 
 The first Ctrl-C starts nothing any more and gives running tasks 2 s to finish; the second kills them.";
+
+const MANIFEST_NOTES: &str = "\
+Everything is checked before anything runs: the manifest, modules, tasks and their arguments, files, directories. Each \
+mistake is shown with its line and what would be right. host/MANIFEST.md describes every key.
+
+A value is printed behind its task's name, `resize(a.png,100): 7`, and a command's output line by line, \
+`resize(a.png,100)| done`, as tasks end. A failed task prints one line on standard error. --format jsonl prints one \
+object for each task, with the fields of `map`; with --dry-run, one for each task as it would run.
+
+What a task says itself counts most, then the command line, then [defaults], then what is built in. --dir, --env, --queue \
+and the like grant every task something besides.
+
+Tasks start in the order of their priority, then of the manifest, as soon as what they come after has succeeded. When \
+that fails, they are not run (code 234). A task's max_memory counts against --memory-budget: what does not fit waits, and \
+nothing overtakes it. Daemons start first, take no worker, and end with the batch.
+
+The first Ctrl-C starts nothing any more and gives running tasks their grace period; the second kills them. What was not \
+run is listed.";
 
 const FOLDER_NOTES: &str = "\
 A MODULE that is a folder with a Cargo.toml is built first, in release mode for wasm32-wasip2, with its \
@@ -147,6 +214,13 @@ pub fn map_long() -> String {
     )
 }
 
+pub fn manifest_long() -> String {
+    let codes = batch_codes();
+    format!(
+        "{MANIFEST_EXAMPLES}\n\n{MANIFEST_NOTES}\n\n{FOLDER_NOTES}\n\nExit codes:\n{codes}\n\n`wasmpool run --help` lists the codes of single tasks."
+    )
+}
+
 /// The table of exit codes, a line each.
 fn task_codes() -> String {
     let row = |row: &exit_code::ExitCode| format!("  {:7}  {}", row.label, row.meaning);
@@ -157,7 +231,7 @@ fn batch_codes() -> String {
     use exit_code::batch;
     let rows = [
         (batch::SUCCESS, "every task succeeded"),
-        (batch::USAGE, "the command line was wrong"),
+        (batch::USAGE, "the command line or the manifest was wrong"),
         (batch::NOT_SET_UP, "nothing could be started: a module that cannot run, a missing sandbox layer"),
         (batch::SOME_FAILED, "some task failed"),
         (batch::INCOMPLETE, "halted, or the inputs could not be read to their end"),
@@ -179,9 +253,10 @@ mod tests {
 
     #[test]
     fn examples_fit_a_terminal() {
-        for line in [super::RUN_EXAMPLES, super::MAP_EXAMPLES, super::ABOUT_EXAMPLES]
-            .iter()
-            .flat_map(|text| text.lines())
+        for line in
+            [super::RUN_EXAMPLES, super::MAP_EXAMPLES, super::MANIFEST_EXAMPLES, super::ABOUT_EXAMPLES]
+                .iter()
+                .flat_map(|text| text.lines())
         {
             assert!(line.chars().count() <= 80, "{line}");
         }

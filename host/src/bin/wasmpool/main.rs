@@ -4,6 +4,7 @@
 
 mod arguments;
 mod bar;
+mod batch;
 mod console;
 mod doctor;
 mod drain;
@@ -14,10 +15,12 @@ mod grants;
 mod help;
 mod inputs;
 mod interrupt;
+mod joblog;
 mod logging;
 mod map;
 mod module_path;
 mod new;
+mod replay;
 mod results;
 mod run;
 mod session;
@@ -45,6 +48,8 @@ fn main() -> ExitCode {
     let ended = match &command {
         Command::Run(run) => run::run(run, &console),
         Command::Map(map) => map::map(map, &console),
+        Command::Batch(arguments) => batch::batch(arguments, &console),
+        Command::Replay(arguments) => replay::replay(arguments, &console),
         Command::Inspect(arguments) => show::inspect(arguments, &console),
         Command::Compile(arguments) => show::compile(arguments, &console),
         Command::New(arguments) => new::new(arguments, &console),

@@ -4,6 +4,7 @@
 
 use std::future::Future;
 use std::io;
+use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,12 +13,13 @@ use std::time::Instant;
 use futures_util::Stream;
 use tokio::sync::{mpsc, oneshot};
 use wasmpool::batch::call::{CallMaker, JsonText};
-use wasmpool::batch::drive::{Drive, Ended, Input, Request};
+use wasmpool::batch::drive::{Drive, Ended, Input, Request, Watch};
+use wasmpool::batch::joblog::JobLog;
 use wasmpool::batch::tally::{Interruption, Tally};
 use wasmpool::batch::template::Template;
 use wasmpool::exit_code::batch;
-use wasmpool::report::summary;
-use wasmpool::{Limits, Module, Order, Output, Pool, Supervisor, Target, Task};
+use wasmpool::report::{human, summary};
+use wasmpool::{Limits, Module, Order, Output, Pool, Target, Task};
 
 use crate::arguments::Map;
 use crate::console::Console;
@@ -27,17 +29,18 @@ use crate::feed::{self, Lost};
 use crate::grants;
 use crate::inputs::{self, Call, InputFile, TaskMaker};
 use crate::interrupt::{Signals, Wish};
+use crate::joblog;
 use crate::module_path::{self, ModulePath};
 use crate::results::Results;
-use crate::session;
+use crate::session::{self, not_set_up};
 use crate::shared::Shared;
 use crate::streams::{self, Pump, Shown};
 use crate::writer::Writer;
 
 /// Records that may wait for the thread that writes them.
 const WAITING_REPORTS_MAX: usize = 16;
-/// Requests that may wait for the batch: two of a person and two for a drain that cannot go on.
-const REQUESTS_MAX: usize = 4;
+/// Requests that may wait for the batch: two of a person, two for a drain and two for a job log that cannot go on.
+const REQUESTS_MAX: usize = 6;
 
 /// Runs the batch and returns its code.
 ///
@@ -68,19 +71,40 @@ pub fn map(map: &Map, console: &Arc<Console>) -> Result<u8, Failure> {
             }
             Call::Command { .. } => None,
         };
-        let pool = pool(map, &supervisor)?;
+        let (named, digest) = (path.typed.to_string(), module.digest());
+        let stdin = map.task_options.stdin.as_deref();
+        let kept = joblog::open(&map.joblog, (&named, &digest), stdin, pump.is_none(), console)?;
+        let log = kept.as_ref().map(|kept| Arc::clone(&kept.log));
+        let workers = map.batch.workers.map(NonZeroUsize::get);
+        let pool = session::pool(&map.batch, &map.task_options, workers, &supervisor, log.as_ref())?;
         console.begin_progress(map.batch.progress, inputs.count());
         let begin = Instant::now();
         let with_output = pump.is_none();
-        let drain_of_batch = drain.as_mut();
-        let batch =
-            Batch { map, pool: &pool, console, with_output, results, feeding, lost, drain: drain_of_batch };
+        let (total, drain_of_batch) = (inputs.count(), drain.as_mut());
+        let batch = Batch {
+            map,
+            pool: &pool,
+            console,
+            with_output,
+            total,
+            results,
+            feeding,
+            lost,
+            drain: drain_of_batch,
+            log: log.clone(),
+        };
         let (tally, written) = match inputs {
-            Inputs::List(list) => batch.run(inputs::of_list(maker, list), &mut signals).await,
+            Inputs::List(list) => {
+                batch.run(joblog::admitted(inputs::of_list(maker, list), kept), &mut signals).await
+            }
             Inputs::File(file) => {
-                batch.run(inputs::of_file(maker, file, Arc::clone(console)), &mut signals).await
+                let inputs = inputs::of_file(maker, file, Arc::clone(console));
+                batch.run(joblog::admitted(inputs, kept), &mut signals).await
             }
         };
+        if let Some(log) = log {
+            log.finish();
+        }
         drop(pool);
         if let Some(pump) = pump {
             finish_output(pump, &mut signals).await;
@@ -100,15 +124,6 @@ pub fn map(map: &Map, console: &Arc<Console>) -> Result<u8, Failure> {
         summarize(map, &tally, begin, console);
         Ok(tally.exit_code())
     })
-}
-
-/// The exit codes of single tasks do not belong to a batch, but those of signals do.
-fn not_set_up(failure: Failure) -> Failure {
-    let code = match failure.code {
-        code @ (batch::INTERRUPTED | batch::TERMINATED) => code,
-        _ => batch::NOT_SET_UP,
-    };
-    Failure { code, ..failure }
 }
 
 /// Finds what is to be called and checks everything but the inputs against it.
@@ -171,9 +186,12 @@ fn resolve_command(map: &Map, path: &ModulePath, module: &Module) -> Result<Task
 
 fn task_maker(map: &Map, target: &Target, call: Call, name: String) -> TaskMaker {
     let options = &map.task_options;
-    let mut prototype = Task::new(target).limits(session::limits(options)).policy(session::policy(options));
-    if let Some(retries) = map.batch.retries {
-        prototype = prototype.retries(retries);
+    let mut prototype = Task::new(target)
+        .limits(session::limits(options))
+        .policy(session::policy(options))
+        .retry(session::retry(&map.batch));
+    if let Some(seed) = options.deterministic {
+        prototype = prototype.deterministic(seed);
     }
     TaskMaker { call, prototype, name, stdin: options.stdin.clone(), made: 0 }
 }
@@ -190,27 +208,6 @@ fn no_task(path: &ModulePath, module: &Module) -> String {
         [] => format!("`{shown}` has no tasks: name one of its exports with -t"),
         tasks => format!("`{shown}` has several tasks: say which with -t TASK: {}", tasks.join(", ")),
     }
-}
-
-fn pool(map: &Map, supervisor: &Supervisor) -> Result<Pool, Failure> {
-    let mut builder =
-        Pool::builder().supervisor(supervisor).start_method(session::start_method(&map.task_options));
-    if let Some(workers) = map.batch.workers {
-        builder = builder.workers(workers.get());
-    }
-    if let Some(tasks) = map.batch.max_tasks_per_worker {
-        builder = builder.max_tasks_per_worker(tasks.get());
-    }
-    if let Some(calls) = map.batch.chunksize {
-        builder = builder.chunksize(calls.get());
-    }
-    if let Some(bytes) = map.batch.pool_memory {
-        builder = builder.memory_bytes_max(bytes);
-    }
-    if let Some(cpus) = map.batch.pool_cpus {
-        builder = builder.cpus_max(cpus);
-    }
-    builder.build().or_fail_with(batch::NOT_SET_UP)
 }
 
 /// Where the inputs come from.
@@ -231,11 +228,8 @@ impl Inputs {
                     "standard input cannot be both the inputs and --stdin",
                 ));
             }
-            let file = InputFile::open(
-                path,
-                line_bytes_max(),
-                map.batch.chunksize.map_or(1, std::num::NonZeroUsize::get),
-            );
+            let file =
+                InputFile::open(path, line_bytes_max(), map.batch.chunksize.map_or(1, NonZeroUsize::get));
             return file.map(Self::File).map_err(|error| {
                 Failure::new(
                     batch::USAGE,
@@ -325,12 +319,15 @@ struct Batch<'a> {
     console: &'a Arc<Console>,
     /// Whether records carry captured output.
     with_output: bool,
+    /// How many inputs there are, where that is known.
+    total: Option<u64>,
     /// `--results`.
     results: Option<Results>,
     feeding: Option<Feeding>,
     /// Whether the feed lost something.
     lost: Lost,
     drain: Option<&'a mut Drain>,
+    log: Option<Arc<JobLog>>,
 }
 
 impl Batch<'_> {
@@ -344,8 +341,9 @@ impl Batch<'_> {
         let (ask, requests) = mpsc::channel(REQUESTS_MAX);
         let mut written = self.start_writer(records);
         let order = if self.map.unordered { Order::Completion } else { Order::Input };
-        let drive = Drive { order, halt: self.map.batch.halt, requests, reports };
-        let mut tally = None;
+        let (halt, total, watch) = (self.map.batch.halt, self.total, Watch::nobody());
+        let drive = Drive { order, halt, requests, reports, total, watch };
+        let (mut tally, mut is_log_lost) = (None, false);
         let mut driving = std::pin::pin!(drive.run(self.pool, inputs));
         let written = loop {
             tokio::select! {
@@ -356,6 +354,13 @@ impl Batch<'_> {
                 // As when the results cannot be written: nobody reads what the batch is for.
                 () = failure_of(&mut self.drain) => {
                     for request in [Request::Finish { interruption: Interruption::OutputClosed }, Request::Kill] {
+                        let _ = ask.try_send(request);
+                    }
+                }
+                error = lost_log(self.log.as_ref(), is_log_lost) => {
+                    is_log_lost = true;
+                    self.console.error(&format!("{error}; nothing more runs"));
+                    for request in [Request::Finish { interruption: Interruption::LogLost }, Request::Kill] {
                         let _ = ask.try_send(request);
                     }
                 }
@@ -397,12 +402,22 @@ impl Batch<'_> {
         let writer = Writer {
             console: Arc::clone(self.console),
             format: self.map.format,
+            text: human::write,
             with_output: self.with_output,
+            log: self.log.clone(),
             results: self.results.clone(),
         };
         // A batch that has ended does not ask any more.
         std::thread::spawn(move || drop(report.send(writer.write_all(records))));
         written
+    }
+}
+
+/// The failure of the job log; never, when there is none, or when it was told.
+async fn lost_log(log: Option<&Arc<JobLog>>, is_told: bool) -> String {
+    match log {
+        Some(log) if !is_told => log.failed().await,
+        _ => std::future::pending().await,
     }
 }
 

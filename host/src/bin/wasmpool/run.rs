@@ -11,7 +11,10 @@ use wasmpool::batch::call::{Arguments, CallMaker, JsonText};
 use wasmpool::outcome::Outcome;
 use wasmpool::report::human::{self, Written};
 use wasmpool::report::{reason, terminal};
-use wasmpool::{Args, Module, Output, Process, Record, RunningProcess, Stdin, Target, Task, exit_code};
+use wasmpool::{
+    Args, Module, Output, Process, Record, RunningProcess, StartMethod, Stdin, Supervisor, Target, Task,
+    exit_code,
+};
 
 use crate::arguments::Run;
 use crate::console::Console;
@@ -35,24 +38,42 @@ pub fn run(run: &Run, console: &Arc<Console>) -> Result<u8, Failure> {
         let supervisor = session::supervisor(&run.task.compile)?;
         let module = session::load(&supervisor, &run.task.compile, &path, &mut signals).await?;
         let call = resolve(run, &path, &module)?;
-        let (sink, pump) = streams::pump(console, call.shown).or_fail_with(exit_code::NOT_SET_UP)?;
-        let name = call.task.get_name().to_owned();
-        let task = call.task.output(Output::Stream(sink));
-        let process = Process::new(task)
-            .name(name)
-            .start_method(session::start_method(&run.task))
-            .supervisor(&supervisor)
-            .start()
-            .or_fail_with(exit_code::NOT_SET_UP)?;
-        let ended = wait(process, pump, &mut signals, console).await;
-        report(run, ended, &signals, console)
+        let method = session::start_method(&run.task);
+        execute(call, &supervisor, method, &mut signals, run.common.verbose, console).await
     })
 }
 
 /// A call that fits its target.
-struct Call {
-    task: Task,
-    shown: Shown,
+#[derive(Debug)]
+pub struct Call {
+    pub task: Task,
+    pub shown: Shown,
+}
+
+/// Runs a call in a process of its own, and shows how it ended.
+///
+/// # Errors
+///
+/// When it cannot be started, or what it gave cannot be written.
+pub async fn execute(
+    call: Call,
+    supervisor: &Supervisor,
+    method: StartMethod,
+    signals: &mut Signals,
+    verbose: u8,
+    console: &Arc<Console>,
+) -> Result<u8, Failure> {
+    let (sink, pump) = streams::pump(console, call.shown).or_fail_with(exit_code::NOT_SET_UP)?;
+    let name = call.task.get_name().to_owned();
+    let task = call.task.output(Output::Stream(sink));
+    let process = Process::new(task)
+        .name(name)
+        .start_method(method)
+        .supervisor(supervisor)
+        .start()
+        .or_fail_with(exit_code::NOT_SET_UP)?;
+    let ended = wait(process, pump, signals, console).await;
+    report(verbose, ended, signals, console)
 }
 
 /// Finds what is to be called and checks everything that was typed against it.
@@ -81,8 +102,9 @@ fn resolve(run: &Run, path: &ModulePath, module: &Module) -> Result<Call, Failur
     }
     task = grants::grant_all(&run.grants, task, exit_code::USAGE)?;
     task = Shared::make(&run.shared, exit_code::USAGE)?.grant_all(task);
-    if let Some(retries) = run.batch.retries {
-        task = task.retries(retries);
+    task = task.retry(session::retry(&run.batch));
+    if let Some(seed) = run.task.deterministic {
+        task = task.deterministic(seed);
     }
     let shown = if is_command { Shown::Through } else { Shown::Prefixed };
     Ok(Call { task: task.stdin(stdin(run, is_command)?), shown })
@@ -192,7 +214,7 @@ async fn wait(process: RunningProcess, mut pump: Pump, signals: &mut Signals, co
 }
 
 /// Writes the value, or why there is none, and returns the code.
-fn report(run: &Run, ended: Ended, signals: &Signals, console: &Console) -> Result<u8, Failure> {
+fn report(verbose: u8, ended: Ended, signals: &Signals, console: &Console) -> Result<u8, Failure> {
     let Ended { record, output } = ended;
     if let Err(error) = output {
         return write_failure(&error);
@@ -202,10 +224,10 @@ fn report(run: &Run, ended: Ended, signals: &Signals, console: &Console) -> Resu
     match outcome {
         Outcome::Succeeded(value) => human::write_single(value, console.terminals(), &mut written),
         // The program has said itself what there is to say.
-        Outcome::Exited(code) if *code <= u32::from(exit_code::GUEST_LAST) && run.common.verbose == 0 => {}
+        Outcome::Exited(code) if *code <= u32::from(exit_code::GUEST_LAST) && verbose == 0 => {}
         outcome => human::failure(&record.name, &reason(outcome), &mut written.stderr),
     }
-    if run.common.verbose > 0 {
+    if verbose > 0 {
         written.stderr.extend_from_slice(human::details(&record).as_bytes());
     }
     if let Err(error) = console.write(&written) {

@@ -3,13 +3,17 @@
 #![forbid(unsafe_code)]
 
 use std::future::Future;
+use std::num::NonZeroU32;
+use std::sync::Arc;
 
+use wasmpool::batch::joblog::JobLog;
 use wasmpool::report::terminal;
 use wasmpool::{
-    Limits, LoadError, Module, ModuleSource, Policy, SandboxMode, StartMethod, Supervisor, exit_code,
+    Backoff, Limits, LoadError, Module, ModuleSource, Policy, Pool, RetryPolicy, SandboxMode, StartMethod,
+    Supervisor, exit_code,
 };
 
-use crate::arguments::{CompileOptions, Sandbox, StartMethodName, TaskOptions};
+use crate::arguments::{BatchOptions, CompileOptions, Sandbox, StartMethodName, TaskOptions};
 use crate::failure::{Failure, OrFailWith};
 use crate::interrupt::Signals;
 use crate::module_path::ModulePath;
@@ -48,14 +52,18 @@ pub async fn load(
     path: &ModulePath,
     signals: &mut Signals,
 ) -> Result<Module, Failure> {
-    let source = ModuleSource::from(path.file.as_path());
-    let source = compile.wasm_features.iter().fold(source, |source, feature| source.feature(*feature));
     tokio::select! {
-        module = supervisor.load(source) => module.map_err(|error| load_failure(path, &error)),
+        module = supervisor.load(source(path, compile)) => module.map_err(|error| load_failure(path, &error)),
         signal = signals.next() => {
             Err(Failure::new(signal.exit_code(), format!("{signal} while `{}` was compiled", path.typed)))
         }
     }
+}
+
+/// A module with the features of the language that the options turn on.
+pub fn source(path: &ModulePath, compile: &CompileOptions) -> ModuleSource {
+    let source = ModuleSource::from(path.file.as_path());
+    compile.wasm_features.iter().fold(source, |source, feature| source.feature(*feature))
 }
 
 /// The library names a module by its file's stem; the user typed something longer.
@@ -80,6 +88,22 @@ pub fn limits(options: &TaskOptions) -> Limits {
     }
 }
 
+/// Whether and when the options want a task tried again.
+pub fn retry(options: &BatchOptions) -> RetryPolicy {
+    let default = RetryPolicy::default();
+    let backoff = match options.retry_delay {
+        None => default.backoff,
+        Some(delay) if delay.is_zero() => Backoff::NONE,
+        Some(base) => Backoff { base, max: default.backoff.max.max(base), ..default.backoff },
+    };
+    RetryPolicy {
+        retries: options.retries.unwrap_or(default.retries),
+        on: options.retry_on,
+        backoff,
+        deaths_max: options.quarantine_after.map_or(default.deaths_max, NonZeroU32::get),
+    }
+}
+
 /// The policy that the options ask for.
 pub fn policy(options: &TaskOptions) -> Policy {
     Policy { sandbox: sandbox_mode(options.compile.sandbox) }
@@ -99,4 +123,48 @@ pub fn start_method(options: &TaskOptions) -> StartMethod {
         StartMethodName::Forkserver => StartMethod::ForkServer,
         StartMethodName::Spawn => StartMethod::Spawn,
     }
+}
+
+/// A pool with the options of a batch.
+///
+/// # Errors
+///
+/// Code 96 when there can be none.
+pub fn pool(
+    batch: &BatchOptions,
+    task: &TaskOptions,
+    workers: Option<usize>,
+    supervisor: &Supervisor,
+    log: Option<&Arc<JobLog>>,
+) -> Result<Pool, Failure> {
+    let mut builder = Pool::builder().supervisor(supervisor).start_method(start_method(task));
+    if let Some(workers) = workers {
+        builder = builder.workers(workers);
+    }
+    if let Some(tasks) = batch.max_tasks_per_worker {
+        builder = builder.max_tasks_per_worker(tasks.get());
+    }
+    if let Some(calls) = batch.chunksize {
+        builder = builder.chunksize(calls.get());
+    }
+    if let Some(bytes) = batch.pool_memory {
+        builder = builder.memory_bytes_max(bytes);
+    }
+    if let Some(cpus) = batch.pool_cpus {
+        builder = builder.cpus_max(cpus);
+    }
+    if let Some(log) = log.cloned() {
+        builder = builder.on_attempt(move |event| log.observe(event));
+    }
+    builder.build().or_fail_with(exit_code::batch::NOT_SET_UP)
+}
+
+/// The exit codes of single tasks do not belong to a batch, but those of signals do.
+pub fn not_set_up(failure: Failure) -> Failure {
+    use exit_code::batch;
+    let code = match failure.code {
+        code @ (batch::INTERRUPTED | batch::TERMINATED) => code,
+        _ => batch::NOT_SET_UP,
+    };
+    Failure { code, ..failure }
 }

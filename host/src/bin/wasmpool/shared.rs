@@ -16,7 +16,7 @@ use crate::arguments::SharedOptions;
 use crate::failure::Failure;
 
 /// What was made.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Shared {
     /// Each with the option that named it.
     objects: Vec<(&'static str, Grant)>,

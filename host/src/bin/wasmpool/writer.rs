@@ -6,8 +6,9 @@ use std::io;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
-use wasmpool::batch::drive::Ended;
-use wasmpool::report::human::{self, Written};
+use wasmpool::batch::drive::{Ended, Ending};
+use wasmpool::batch::joblog::JobLog;
+use wasmpool::report::human::{Terminals, Written};
 use wasmpool::report::json_lines;
 use wasmpool::report::terminal::TerminalFilter;
 
@@ -20,8 +21,12 @@ use crate::results::Results;
 pub struct Writer {
     pub console: Arc<Console>,
     pub format: MapFormat,
+    /// How a record is written as text.
+    pub text: fn(&Ended, Terminals, &mut Written),
     /// Whether records carry captured output.
     pub with_output: bool,
+    /// The job log, which is told of what never became a task, and is ahead of what is written here.
+    pub log: Option<Arc<JobLog>>,
     /// Where results are kept besides.
     pub results: Option<Results>,
 }
@@ -43,9 +48,12 @@ impl Writer {
             while let Some(ended) = next {
                 count += 1;
                 failed += u64::from(!ended.is_success());
-                self.write(&ended, &mut written);
-                if let Some(Err(error)) = self.results.as_ref().map(|results| results.keep(&ended)) {
-                    self.console.error(&error);
+                // What the job log does not hold is not shown: the next run would do it again.
+                if self.is_logged(&ended) {
+                    self.write(&ended, &mut written);
+                    if let Some(Err(error)) = self.results.as_ref().map(|results| results.keep(&ended)) {
+                        self.console.error(&error);
+                    }
                 }
                 let has_room = written.stdout.len() + written.stderr.len() < Self::PIECE_BYTES;
                 next = if has_room { records.try_recv().ok() } else { None };
@@ -56,10 +64,19 @@ impl Writer {
         Ok(())
     }
 
+    /// False when the job log, which is ahead of what is written here, could not be written on.
+    fn is_logged(&self, ended: &Ended) -> bool {
+        let Some(log) = &self.log else { return true };
+        if matches!(ended.ending, Ending::Bad(_)) {
+            log.bad_input(ended);
+        }
+        !log.is_broken()
+    }
+
     fn write(&self, ended: &Ended, written: &mut Written) {
         let terminals = self.console.terminals();
         match self.format {
-            MapFormat::Text => human::write(ended, terminals, written),
+            MapFormat::Text => (self.text)(ended, terminals, written),
             MapFormat::Jsonl => {
                 let line = json_lines::line(ended, self.with_output);
                 if terminals.stdout {

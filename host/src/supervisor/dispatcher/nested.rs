@@ -306,6 +306,7 @@ fn nested_shape(parent: &CallShape, entry: Entry) -> CallShape {
         stdin: Stdin::Empty,
         grants: parent.grants.clone(),
         priority: parent.priority,
+        deterministic: parent.deterministic,
     }
 }
 

@@ -71,6 +71,7 @@ pub(super) fn start_packet(
         grants: super::objects::on_the_wire(&shape.grants),
         log_level: super::frames::log_level_max(),
         last,
+        deterministic: shape.deterministic,
     };
     let bytes = frame::encode(&ToWorker::Start(Box::new(start))).map_err(|error| {
         tokens::give_back(holding.token);

@@ -91,6 +91,7 @@ fn store(engine: &Engine, link: Arc<Link>, grants: Grants) -> Store<HostState> {
         shared: Shared { who: Token::new(9).expect("nine is a token"), grants },
         link,
         limiter: Limiter::new(LIMITS),
+        deterministic: None,
     });
     instance::store(engine, host.expect("there is randomness"), &LIMITS).expect("a store needs only memory")
 }

@@ -94,6 +94,7 @@ fn run(loaded: &Loaded, entry: Entry, input: &[u8]) {
         log_level: Some(LogLevel::Trace),
         // The last assignment ends the process.
         last: false,
+        deterministic: None,
     };
     let ((), said) = supervisor::supervised(TASK, 2, |link| {
         let assigned = run::assigned(Arc::clone(&link), start, loaded);

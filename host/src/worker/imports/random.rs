@@ -10,6 +10,14 @@ use rand::rngs::{StdRng, SysRng};
 use rand::{SeedableRng as _, TryRng as _};
 use wasmtime_wasi::WasiCtxBuilder;
 
+/// The same numbers for the same seed, for a task that is to be deterministic.
+pub(super) fn seed_with(builder: &mut WasiCtxBuilder, seed: u64) {
+    builder
+        .secure_random(StdRng::seed_from_u64(seed))
+        .insecure_random(StdRng::seed_from_u64(!seed))
+        .insecure_random_seed(u128::from(seed));
+}
+
 /// Seeds the secure generator, the insecure one, and the insecure seed.
 pub(super) fn seed(builder: &mut WasiCtxBuilder) -> wasmtime::Result<()> {
     let mut seed = [0; 16];

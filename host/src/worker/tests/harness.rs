@@ -329,6 +329,7 @@ pub(super) fn start(entry: Entry) -> Start {
         grants: Vec::new(),
         log_level: None,
         last: true,
+        deterministic: None,
     }
 }
 

@@ -2,14 +2,14 @@
 
 #![forbid(unsafe_code)]
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgAction, ColorChoice, ValueEnum};
-use wasmpool::Feature;
 use wasmpool::batch::halt::Halt;
+use wasmpool::{Feature, OutcomeClasses};
 
 use super::grants::{self, DirOption, EnvOption, NetOption};
 use super::values;
@@ -39,6 +39,10 @@ pub struct TaskOptions {
     pub max_output: Option<u64>,
     #[command(flatten)]
     pub compile: CompileOptions,
+    /// Random numbers made from SEED [default: 0], and clocks that begin at 2000-01-01 and go on by a millisecond with each
+    /// look: the same task gives the same result, if it gets its input from nowhere else. Bound it by --fuel
+    #[arg(long, value_name = "SEED", num_args = 0..=1, require_equals = true, default_missing_value = "0")]
+    pub deterministic: Option<u64>,
     /// How workers are started
     #[arg(long, value_enum, default_value_t, value_name = "METHOD")]
     pub start_method: StartMethodName,
@@ -126,12 +130,63 @@ pub struct BatchOptions {
     /// Try a failed task again, up to N times [default: 0]
     #[arg(long, value_name = "N")]
     pub retries: Option<u32>,
+    /// After which endings: failed, exit, trap, limit, timeout, crash, deadlock, start, or any
+    #[arg(long, value_name = "CLASS,...", requires = "retries", default_value_t = OutcomeClasses::ANY)]
+    pub retry_on: OutcomeClasses,
+    /// Time before the second attempt; it doubles with each further one, up to 10 s or this, and a random part of up
+    /// to a half is left out [default: 100ms]
+    #[arg(long, value_name = "TIME", value_parser = values::time_or_none, requires = "retries")]
+    pub retry_delay: Option<Duration>,
+    /// Give a task up, with code 235, when it would be tried again and has killed N workers [default: 2]
+    #[arg(long, value_name = "N", requires = "retries")]
+    pub quarantine_after: Option<NonZeroU32>,
     /// Give up with the Nth failure: `soon,fail=N` lets running tasks finish, `now,fail=N` stops them
     #[arg(long, value_name = "WHEN,fail=N")]
     pub halt: Option<Halt>,
     /// Show how far the batch is
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
     pub progress: Progress,
+}
+
+/// Writing down what ran, and running only what is left.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = help::JOBLOG)]
+pub struct JobLogOptions {
+    /// Write down each start and each end of a task, with everything that it may use and touch
+    #[arg(long, value_name = "FILE")]
+    pub joblog: Option<PathBuf>,
+    /// Go on with a job log: tasks that it says are finished do not run again, whatever their place among the inputs
+    #[arg(long, requires = "joblog")]
+    pub resume: bool,
+    /// With --resume, run those again that failed
+    #[arg(long, requires = "resume")]
+    pub retry_failed: bool,
+    /// What the job log looks like
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", requires = "joblog")]
+    pub joblog_format: JobLogFormat,
+    /// When the job log is pushed to the disk
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN", requires = "joblog")]
+    pub joblog_sync: JobLogSync,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum JobLogFormat {
+    /// One JSON object for each start and each end; --resume reads it
+    #[default]
+    Jsonl,
+    /// One line for each task with the columns of GNU parallel
+    Parallel,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum JobLogSync {
+    /// After each record
+    Each,
+    /// Once a second, and at the end
+    #[default]
+    Batch,
+    /// Never: what was written still survives the end of this program, not that of the machine
+    Off,
 }
 
 /// What tasks share. Each is made for this command, granted to each of its tasks under its name, and gone

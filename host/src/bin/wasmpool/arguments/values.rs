@@ -6,21 +6,14 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::Duration;
 
-use bytesize::ByteSize;
+pub use wasmpool::batch::units::{size, time};
 
-/// A time such as `300ms`, `2s`, `1m 30s`, longer than zero.
-pub fn time(text: &str) -> Result<Duration, String> {
-    let time = humantime::parse_duration(text)
-        .map_err(|_| "write a time with its unit, such as 300ms, 2s or 1m30s".to_owned())?;
-    if time.is_zero() { Err("it must be longer than zero".to_owned()) } else { Ok(time) }
-}
-
-/// A number of bytes such as `64MiB`, `2GB` or `65536`, from 1.
-pub fn size(text: &str) -> Result<u64, String> {
-    let ByteSize(bytes) = text
-        .parse()
-        .map_err(|_| "write a number of bytes, with a unit if you like: 65536, 64KiB, 2GiB".to_owned())?;
-    if bytes == 0 { Err("it must be more than zero".to_owned()) } else { Ok(bytes) }
+/// A time, or `0` for none.
+pub fn time_or_none(text: &str) -> Result<Duration, String> {
+    match text {
+        "0" | "0s" => Ok(Duration::ZERO),
+        text => time(text),
+    }
 }
 
 /// A stack's size, which is kept in 32 bits and takes address space for each instance.
@@ -87,6 +80,8 @@ pub fn unmark_negative_numbers(words: &mut [OsString]) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -95,6 +90,8 @@ mod tests {
         assert_eq!(time("1m 30s"), Ok(Duration::from_secs(90)));
         assert!(time("2").unwrap_err().contains("2s"));
         assert!(time("0s").is_err());
+        assert_eq!(time_or_none("0"), Ok(Duration::ZERO));
+        assert_eq!(time_or_none("2s"), Ok(Duration::from_secs(2)));
     }
 
     #[test]

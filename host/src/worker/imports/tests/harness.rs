@@ -61,6 +61,7 @@ pub(in crate::worker::imports) fn config() -> (HostConfig, PacketSocket) {
         shared: Shared { who: Token::new(9).unwrap(), grants: Grants::default() },
         link: Arc::new(Link::new(theirs)),
         limiter: Limiter::new(limits),
+        deterministic: None,
     };
     (config, ours)
 }

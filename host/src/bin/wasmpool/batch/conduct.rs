@@ -1,0 +1,277 @@
+//! Runs a plan on one pool, beside its daemons, and says what was not run.
+
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::{mpsc, oneshot};
+use wasmpool::batch::drive::{Drive, Ended, Request};
+use wasmpool::batch::feeder::{Feeder, LeftOut};
+use wasmpool::batch::manifest::Manifest;
+use wasmpool::batch::plan::instances::Instances;
+use wasmpool::batch::plan::{Call, Plan};
+use wasmpool::batch::tally::{Interruption, Tally};
+use wasmpool::batch::units::size_text;
+use wasmpool::exit_code::batch;
+use wasmpool::report::{named, summary};
+use wasmpool::{Order, Pool, Supervisor};
+
+use super::prepare::Prepared;
+use super::tasks::{Daemons, TaskMaker};
+use super::world::World;
+use super::{Source, halt, memory_budget};
+use crate::arguments::Batch as Arguments;
+use crate::console::Console;
+use crate::failure::{Failure, OrFailWith};
+use crate::interrupt::{Signals, Wish};
+use crate::session;
+use crate::streams::{self, Shown};
+use crate::writer::Writer;
+
+/// Records that may wait for the thread that writes them.
+const WAITING_REPORTS_MAX: usize = 16;
+/// Requests that may wait for the batch: two of a person.
+const REQUESTS_MAX: usize = 2;
+
+/// A batch that is ready to run.
+pub struct Batch<'a> {
+    pub args: &'a Arguments,
+    pub source: &'a Source<'a>,
+    pub manifest: &'a Manifest,
+    pub plan: Arc<Plan>,
+    pub prepared: Prepared,
+    pub world: World,
+}
+
+/// Runs it and returns its code.
+pub async fn conduct(
+    batch: Batch<'_>,
+    supervisor: &Supervisor,
+    signals: &mut Signals,
+    console: &Arc<Console>,
+) -> Result<u8, Failure> {
+    let Batch { args, source, manifest, plan, prepared, world } = batch;
+    let total = count(&plan, source, &world)?;
+    say_what_is_left_out(&plan, source, &world, console)?;
+    let pool = pool(args, manifest, supervisor, None)?;
+    let budget = memory_budget(args, manifest);
+    say_what_memory_allows(&plan, budget, pool.workers(), console);
+    let daemons = Daemons::new(self::pool(args, manifest, supervisor, Some(wasmpool::limits::DAEMONS_MAX))?);
+    let (sink, pump) = streams::pump(console, Shown::Prefixed).or_fail_with(batch::NOT_SET_UP)?;
+    let folder = world.path("");
+    let path = move |path: &str| folder.join(path);
+    let maker = TaskMaker::new(&plan, prepared.prototypes, path, &sink, &daemons, console);
+    // Nothing but tasks holds the sink from here on, and nothing but the feeder the prototypes.
+    drop(sink);
+    let open = |file: &str| world.open_lines(file);
+    // The tasks of a chunk run one after the other in one process, and so count once.
+    let chunk = args.batch.chunksize.map_or(1, |calls| calls.get() as u64);
+    let budget = budget.saturating_mul(chunk);
+    let feeder =
+        Feeder::new(&plan, &source.select, budget, &open, Box::new(maker)).map_err(|(entry, error)| {
+            let entry = &plan.entries[entry];
+            let message = format!("cannot read the inputs of `{}`: {error}", entry.name);
+            Failure::new(batch::NOT_SET_UP, message)
+        })?;
+    console.begin_progress(args.batch.progress, total);
+    let begin = Instant::now();
+    let run = Run { args, pool: &pool, daemons: &daemons, feeder: &feeder, total, console };
+    let (mut tally, written) = run.run(&plan, halt(args, manifest), signals).await;
+    let left_out = feeder.left_out();
+    drop((pool, daemons, feeder));
+    tokio::select! {
+        // What could not be written could not be told either: it is standard error.
+        _ = pump.ended => {}
+        _ = signals.next() => {}
+    }
+    console.end_progress();
+    if let Err(error) = written
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        let message = format!("cannot write to standard output: {error}");
+        return Err(Failure::new(batch::INCOMPLETE, message));
+    }
+    let is_whole = left_out.entries.is_empty() && left_out.cut_off.is_empty();
+    if !is_whole && tally.interruption().is_none() {
+        tally.interrupt(Interruption::InputLost);
+    }
+    summarize(args, &tally, &left_out, begin, console);
+    Ok(tally.exit_code())
+}
+
+fn pool(
+    args: &Arguments,
+    manifest: &Manifest,
+    supervisor: &Supervisor,
+    workers: Option<usize>,
+) -> Result<Pool, Failure> {
+    let typed = args.batch.workers.map(std::num::NonZeroUsize::get);
+    let workers = workers.or(typed).or(manifest.batch.workers);
+    session::pool(&args.batch, &args.task_options, workers, supervisor, None)
+}
+
+/// How many tasks there will be, where that is known; daemons are not waited for.
+fn count(plan: &Plan, source: &Source<'_>, world: &World) -> Result<Option<u64>, Failure> {
+    let mut total = 0;
+    for entry in plan.entries.iter().filter(|entry| !entry.daemon) {
+        let Some(tasks) = entry.tasks() else { return Ok(None) };
+        total += if source.select.is_all() { tasks } else { selected(entry, source, world, u64::MAX)? };
+    }
+    Ok(Some(total))
+}
+
+/// How many tasks of the entry are run, counted up to `max`.
+fn selected(
+    entry: &Arc<wasmpool::batch::plan::Entry>,
+    source: &Source<'_>,
+    world: &World,
+    max: u64,
+) -> Result<u64, Failure> {
+    let open = |file: &str| world.open_lines(file);
+    let mut tasks = Instances::new(entry, &source.select, &open).or_fail_with(batch::NOT_SET_UP)?;
+    let mut count = 0;
+    while count < max && tasks.next_task().or_fail_with(batch::NOT_SET_UP)?.is_some() {
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// What comes after something that is left out runs all the same, and that is said.
+fn say_what_is_left_out(
+    plan: &Plan,
+    source: &Source<'_>,
+    world: &World,
+    console: &Console,
+) -> Result<(), Failure> {
+    if source.select.is_all() {
+        return Ok(());
+    }
+    let runs = |entry| Ok(selected(entry, source, world, 1)? > 0);
+    let runs = plan.entries.iter().map(runs).collect::<Result<Vec<bool>, Failure>>()?;
+    if !runs.contains(&true) {
+        let names: Vec<&str> = plan.entries.iter().map(|entry| entry.name.as_str()).take(20).collect();
+        let message = format!("--only and --skip leave no task; the tasks are {}", names.join(", "));
+        return Err(Failure::new(batch::USAGE, message));
+    }
+    for (entry, _) in plan.entries.iter().zip(&runs).filter(|(_, runs)| **runs) {
+        for before in entry.after.iter().filter(|before| !runs[**before]) {
+            let before = &plan.entries[*before].name;
+            console.say(&format!("`{before}` is left out, and counts as done for `{}`", entry.name));
+        }
+    }
+    Ok(())
+}
+
+/// Says when the memory budget, and not the number of workers, bounds how much runs at one time.
+fn say_what_memory_allows(plan: &Plan, budget: u64, workers: usize, console: &Console) {
+    let least = plan.entries.iter().filter(|entry| !entry.daemon).map(|entry| entry.memory_bytes()).min();
+    let at_a_time = budget / least.unwrap_or(1).max(1);
+    if at_a_time < workers as u64 {
+        console.say(&format!(
+            "the memory budget of {} lets {} of {workers} workers run at one time; a lower max_memory of the tasks, or a \
+             higher --memory-budget, lets more",
+            size_text(budget),
+            at_a_time.max(1),
+        ));
+    }
+}
+
+/// A batch that runs.
+struct Run<'a> {
+    args: &'a Arguments,
+    pool: &'a Pool,
+    daemons: &'a Daemons,
+    feeder: &'a Feeder,
+    total: Option<u64>,
+    console: &'a Arc<Console>,
+}
+
+impl Run<'_> {
+    /// Runs it to its end; the second result says whether all of its results could be written.
+    async fn run(
+        &self,
+        plan: &Plan,
+        halt: Option<wasmpool::batch::halt::Halt>,
+        signals: &mut Signals,
+    ) -> (Tally, io::Result<()>) {
+        let (reports, records) = mpsc::channel(WAITING_REPORTS_MAX);
+        let (ask, requests) = mpsc::channel(REQUESTS_MAX);
+        let has_commands = plan.entries.iter().any(|entry| matches!(entry.call, Call::Command { .. }));
+        let mut written = self.start_writer(records, has_commands);
+        let (order, total, watch) = (Order::Completion, self.total, self.feeder.watch());
+        let drive = Drive { order, halt, requests, reports: reports.clone(), total, watch };
+        let all = async {
+            let mut tally = drive.run(self.pool, self.feeder.clone()).await;
+            self.daemons.finish(&mut tally, reports).await;
+            tally
+        };
+        let mut all = std::pin::pin!(all);
+        let mut tally = None;
+        let written = loop {
+            tokio::select! {
+                ended = &mut all, if tally.is_none() => tally = Some(ended),
+                // A writer that is gone without a word has panicked, and its message is on the screen.
+                result = &mut written => break result.unwrap_or(Ok(())),
+                wish = signals.next_wish() => {
+                    // A batch that has ended has no use for it, and there is room for all that can come.
+                    let _ = ask.try_send(self.request(wish, signals));
+                }
+            }
+        };
+        let tally = match tally {
+            Some(tally) => tally,
+            None => all.await,
+        };
+        (tally, written)
+    }
+
+    fn request(&self, wish: Wish, signals: &Signals) -> Request {
+        let signal = signals.first().expect("a wish comes from a signal");
+        match wish {
+            Wish::Finish => {
+                self.console.say(&format!(
+                    "{signal}: nothing more starts, running tasks have their grace period to finish; once more kills them"
+                ));
+                Request::Finish { interruption: signal.interruption() }
+            }
+            Wish::Kill => {
+                self.daemons.kill();
+                Request::Kill
+            }
+        }
+    }
+
+    /// Writes records on a thread of its own: standard output may block for ever.
+    fn start_writer(
+        &self,
+        records: mpsc::Receiver<Ended>,
+        with_output: bool,
+    ) -> oneshot::Receiver<io::Result<()>> {
+        let (report, written) = oneshot::channel();
+        let writer = Writer {
+            console: Arc::clone(self.console),
+            format: self.args.format,
+            text: named::write,
+            log: None,
+            results: None,
+            with_output,
+        };
+        // A batch that has ended does not ask any more.
+        std::thread::spawn(move || drop(report.send(writer.write_all(records))));
+        written
+    }
+}
+
+/// Says how the batch went, when not all went well or `-v` asks for it, and what was not run.
+fn summarize(args: &Arguments, tally: &Tally, left_out: &LeftOut, begin: Instant, console: &Console) {
+    let is_quiet_end = tally.interruption() == Some(Interruption::OutputClosed);
+    let has_something_to_say = tally.exit_code() != batch::SUCCESS || args.common.verbose > 0;
+    if has_something_to_say && !is_quiet_end {
+        console.say(&summary::line(tally, begin.elapsed()));
+        if let Some(text) = named::left_out(left_out) {
+            console.say(&text);
+        }
+    }
+}
