@@ -63,8 +63,8 @@ Examples:
   # one full record for each input
   seq 1000 | wasmpool map -j 8 squares.wasm -t square --from - --format jsonl
   # what ran is written down; the second line runs what is left
-  wasmpool map --joblog job.log squares.wasm -t square --from inputs.jsonl
-  wasmpool map --joblog job.log --resume squares.wasm -t square --from inputs.jsonl
+  wasmpool map --joblog job.log squares.wasm -t square --from in.jsonl
+  wasmpool map --joblog job.log --resume squares.wasm -t square --from in.jsonl
   # a WASI command over many inputs
   wasmpool map convert.wasm a.png b.png -- --width 100 {}
   # a plain export, called with each input in place of {}
