@@ -8,6 +8,8 @@
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{self, Component, ResourceType};
 use wasmtime::{ExternType, Module};
+use wasmtime_wasi::filesystem::Descriptor;
+use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, Network, TcpSocket, UdpSocket};
 
 use crate::worker::imports::HostState;
 use crate::worker::trap;
@@ -93,8 +95,24 @@ fn stub_item(
         ComponentItem::ComponentFunc(_) => {
             linker.func_new(name, |_, _, _, _| Err(wasmtime::Error::msg("a stub was called")))
         }
-        ComponentItem::Resource(_) => linker.resource(name, ResourceType::host::<Stub>(), |_, _| Ok(())),
+        ComponentItem::Resource(_) => linker.resource(name, resource_type(name), |_, _| Ok(())),
         _ => Ok(()),
+    }
+}
+
+/// An interface that the host does not have may pass on a resource of one that it has. Were that a stub, it would not be
+/// the host's, and the interface would hide what else is missing.
+fn resource_type(name: &str) -> ResourceType {
+    match name {
+        "input-stream" => ResourceType::host::<DynInputStream>(),
+        "output-stream" => ResourceType::host::<DynOutputStream>(),
+        "pollable" => ResourceType::host::<DynPollable>(),
+        "error" => ResourceType::host::<wasmtime::Error>(),
+        "descriptor" => ResourceType::host::<Descriptor>(),
+        "network" => ResourceType::host::<Network>(),
+        "tcp-socket" => ResourceType::host::<TcpSocket>(),
+        "udp-socket" => ResourceType::host::<UdpSocket>(),
+        _ => ResourceType::host::<Stub>(),
     }
 }
 

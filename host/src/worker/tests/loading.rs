@@ -52,8 +52,18 @@ fn missing_imports_and_wrong_signatures_are_all_listed() {
         (import "wasi:random/random@0.2.0" (instance (export "get-random-u64" (func (result string)))))
         (import "wasi:random/insecure@0.2.3"
             (instance (export "get-insecure-random-u64" (func (result u64))))))"#;
+    // Its first interface passes on a resource of the host's.
+    let passing = r#"(component
+        (import "wasi:io/streams@0.2.0" (instance $io (export "input-stream" (type (sub resource)))))
+        (alias export $io "input-stream" (type $in))
+        (import "acme:web/types" (instance
+            (alias outer 1 $in (type $outer))
+            (export "input-stream" (type $stream (eq $outer)))
+            (export "f" (func (result (own $stream))))))
+        (import "acme:web/handler" (instance (export "g" (func)))))"#;
     for (module, listed, known) in [
-        (core, &["env.one", "env.two", "env.memory"][..], "sched_yield"),
+        (passing, &["acme:web/types", "acme:web/handler"][..], "streams"),
+        (core, &["env.one", "env.two", "env.memory"], "sched_yield"),
         (component, &["acme:host/api@1.0.0", "acme:host/other", "wasi:random/random@0.2.0"], "insecure"),
     ] {
         let artifact = compile(module);
