@@ -73,7 +73,7 @@ fn each_task_is_an_export_and_a_record() {
     // The linker's order is its own.
     found.exports.sort();
     found.records.sort();
-    assert_eq!(found.exports, ["divide", "square"]);
+    assert_eq!(found.exports, ["deliver", "divide", "greet", "square", "summarize"]);
     for interface in ["types", "context", "log"] {
         let name = format!("wasmpool:task/{interface}@0.1.0");
         assert!(found.imports.contains(&name), "{name} is not among {:?}", found.imports);
@@ -81,7 +81,14 @@ fn each_task_is_an_export_and_a_record() {
 
     let square = r#"{"v":1,"name":"square","export":"square","doc":"The square of a number.","params":[{"name":"n","type":"i64","optional":false}],"returns":"i64","args":"json","result":"json"}"#;
     let divide = r#"{"v":1,"name":"divide","export":"divide","doc":"How often `b` fits into `a`.","params":[{"name":"a","type":"i64","optional":false},{"name":"b","type":"i64","optional":false}],"returns":"i64","error":"String","args":"json","result":"json"}"#;
-    assert_eq!(found.records, [(1, divide.to_owned()), (1, square.to_owned())], "inside the core module");
+    assert_eq!(found.records.len(), found.exports.len());
+    for record in [divide, square] {
+        assert!(
+            found.records.contains(&(1, record.to_owned())),
+            "inside the core module: {:?}",
+            found.records
+        );
+    }
 
     assert!(found.sections.contains(&"name".to_owned()), "names of functions, for backtraces");
     let leftover = found.sections.iter().find(|section| section.starts_with("component-type"));
