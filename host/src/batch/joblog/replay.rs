@@ -288,9 +288,8 @@ mod tests {
     #[test]
     fn a_task_is_read_as_it_was_written() {
         let recorded = search(&log(), 1).unwrap();
-        let mut limits = Limits::default();
-        limits.timeout = Some(Duration::from_millis(1500));
-        assert_eq!(recorded.limits, limits);
+        let timeout = Some(Duration::from_millis(1500));
+        assert_eq!(recorded.limits, Limits { timeout, ..Limits::default() });
         assert_eq!(recorded.args, RecordedArgs::Json("[1]".to_owned()));
         assert_eq!(recorded.dirs, [("/data".into(), "/in".to_owned(), DirAccess::ReadOnly)]);
         assert_eq!(recorded.files, task().files);
