@@ -1,6 +1,6 @@
 //! The benchmark: ours and the peers in turn, in one run on one machine.
 //!
-//! `cargo bench -p wasmpool-tests` prints the tables and writes them to `host/BENCHMARKS.md`; `-- sync`, `-- sandbox` and
+//! `cargo bench --bench compare` prints the tables and writes them to `host/BENCHMARKS.md`; `-- sync`, `-- sandbox` and
 //! `-- overhead` measure one part each and leave the rest of the page as it is. `-- --quick` does fewer repetitions
 //! and writes nothing. Each figure is measured inside the processes that do the work, in
 //! several rounds that alternate between the two sides; told are the median and the spread over the rounds.

@@ -34,8 +34,8 @@ impl Part {
 }
 
 const INTRODUCTION: &str = "# Benchmarks\n\n\
-    Written by `cargo bench -p wasmpool-tests`. Each section is measured in one run on one machine, in which what is \
-    compared takes turns; `cargo bench -p wasmpool-tests -- sync`, `sandbox` and `overhead` measure one section each and \
+    Written by `cargo bench --bench compare`. Each section is measured in one run on one machine, in which what is \
+    compared takes turns; `cargo bench --bench compare -- sync`, `sandbox` and `overhead` measure one section each and \
     leave the others as they are. Shown is the median over the rounds, with the least and the greatest behind it. \
     Machines differ; the ratios are what counts. wasmtime is the one of `Cargo.lock`.\n";
 
