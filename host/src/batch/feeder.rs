@@ -25,6 +25,7 @@ use super::plan::select::Select;
 use super::plan::{Inputs, Plan};
 use super::schedule::{Job, Next, Schedule};
 use crate::Task;
+use crate::exit_code;
 use crate::outcome::{CancelledBy, Outcome};
 
 /// Makes tasks of what was planned.
@@ -35,6 +36,9 @@ pub trait Maker: Send {
     ///
     /// When it cannot be one, such as without its standard input.
     fn make(&mut self, entry: usize, instance: &Instance) -> Result<Task, BadInput>;
+
+    /// The exit code of a task that an earlier run has finished, and that does not run again. Else its tag will be `seq`.
+    fn kept(&mut self, entry: usize, instance: &Instance, seq: u64, task: &Task) -> Option<u8>;
 
     /// No more tasks of this entry are made: whatever they shared can be given up.
     fn finished(&mut self, entry: usize);
@@ -181,15 +185,21 @@ impl State {
                     self.maker.start_daemon(task);
                     None
                 }
-                Ok(task) => Some(Input::Task(Box::new(task))),
-                Err(bad) => Some(Input::Bad { name: instance.name, bad }),
+                Ok(task) => Some(match self.maker.kept(entry, &instance, self.seq + 1, &task) {
+                    Some(exit_code) => Input::Kept { exit_code },
+                    None => Input::Task(Box::new(task)),
+                }),
+                Err(bad) => Some(Input::Bad { name: instance.name.clone(), bad }),
             };
             if is_last {
                 self.maker.finished(entry);
             }
             let Some(input) = input else { continue };
             self.seq += 1;
-            self.out.insert(self.seq, entry);
+            match input {
+                Input::Kept { exit_code } => self.was_kept(entry, exit_code, instance.name),
+                _ => drop(self.out.insert(self.seq, entry)),
+            }
             return Poll::Ready(Some(input));
         }
     }
@@ -222,6 +232,15 @@ impl State {
         let failed = self.failed[because].clone();
         let because = failed.unwrap_or_else(|| self.plan.entries[because].name.clone());
         Input::NotRun { name: instance.name, because }
+    }
+
+    /// What waits for this entry finds it as the earlier run left it.
+    fn was_kept(&mut self, entry: usize, exit_code: u8, name: String) {
+        let is_success = exit_code == exit_code::SUCCESS;
+        if !is_success {
+            self.failed[entry].get_or_insert(name);
+        }
+        self.schedule.ended(entry, is_success);
     }
 
     fn ended(&mut self, ended: &Ended) {

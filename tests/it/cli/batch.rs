@@ -2,6 +2,7 @@
 
 mod ending;
 mod planning;
+mod resuming;
 mod running;
 
 use std::path::Path;

@@ -22,7 +22,7 @@ pub struct Kept {
     pub origin: Origin,
 }
 
-/// Opens the log that the options name, and says what it holds.
+/// Opens the log that the options name for the inputs of one module, and says what it holds.
 ///
 /// # Errors
 ///
@@ -34,15 +34,34 @@ pub fn open(
     with_output: bool,
     console: &Console,
 ) -> Result<Option<Kept>, Failure> {
-    let Some(path) = &options.joblog else { return Ok(None) };
+    if options.joblog.is_none() {
+        return Ok(None);
+    }
     let (module_path, digest) = module;
-    let usage = |message: String| Failure::new(batch::USAGE, message);
+    let origin =
+        origin(module_path, stdin, options.resume).map_err(|message| Failure::new(batch::USAGE, message))?;
+    let log = open_log(options, &[(module_path, digest.to_owned())], with_output, console)?;
+    Ok(log.map(|log| Kept { log, origin }))
+}
+
+/// Opens the log that the options name for tasks of these modules, each with its digest, and says what it holds.
+///
+/// # Errors
+///
+/// When it cannot be had.
+pub fn open_log(
+    options: &JobLogOptions,
+    modules: &[(&str, String)],
+    with_output: bool,
+    console: &Console,
+) -> Result<Option<Arc<JobLog>>, Failure> {
+    let Some(path) = &options.joblog else { return Ok(None) };
     if options.resume && options.joblog_format == JobLogFormat::Parallel {
-        return Err(usage(
-            "--resume reads a job log of the format jsonl: leave --joblog-format away".to_owned(),
+        return Err(Failure::new(
+            batch::USAGE,
+            "--resume reads a job log of the format jsonl: leave --joblog-format away",
         ));
     }
-    let origin = origin(module_path, stdin, options.resume).map_err(usage)?;
     let settings = Settings {
         format: match options.joblog_format {
             JobLogFormat::Jsonl => joblog::Format::Jsonl,
@@ -59,12 +78,19 @@ pub fn open(
             retry_failed: options.retry_failed,
         },
     };
-    let (log, left) = JobLog::open(path, settings, &[(module_path, digest.to_owned())], json_lines::line)
-        .map_err(failure)?;
+    let (log, left) = JobLog::open(path, settings, modules, json_lines::line).map_err(failure)?;
     if let Some(said) = said(left, options.retry_failed) {
         console.say(&format!("{}: {said}", path.display()));
     }
-    Ok(Some(Kept { log: Arc::new(log.with_output(with_output)), origin }))
+    Ok(Some(Arc::new(log.with_output(with_output))))
+}
+
+/// The failure of the job log; never, when there is none, or when it was told.
+pub async fn lost(log: Option<&Arc<JobLog>>, is_told: bool) -> String {
+    match log {
+        Some(log) if !is_told => log.failed().await,
+        _ => std::future::pending().await,
+    }
 }
 
 fn failure(error: JobLogError) -> Failure {

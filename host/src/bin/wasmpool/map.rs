@@ -357,7 +357,7 @@ impl Batch<'_> {
                         let _ = ask.try_send(request);
                     }
                 }
-                error = lost_log(self.log.as_ref(), is_log_lost) => {
+                error = joblog::lost(self.log.as_ref(), is_log_lost) => {
                     is_log_lost = true;
                     self.console.error(&format!("{error}; nothing more runs"));
                     for request in [Request::Finish { interruption: Interruption::LogLost }, Request::Kill] {
@@ -410,14 +410,6 @@ impl Batch<'_> {
         // A batch that has ended does not ask any more.
         std::thread::spawn(move || drop(report.send(writer.write_all(records))));
         written
-    }
-}
-
-/// The failure of the job log; never, when there is none, or when it was told.
-async fn lost_log(log: Option<&Arc<JobLog>>, is_told: bool) -> String {
-    match log {
-        Some(log) if !is_told => log.failed().await,
-        _ => std::future::pending().await,
     }
 }
 

@@ -67,7 +67,12 @@ impl Writer {
     /// False when the job log, which is ahead of what is written here, could not be written on.
     fn is_logged(&self, ended: &Ended) -> bool {
         let Some(log) = &self.log else { return true };
-        if matches!(ended.ending, Ending::Bad(_)) {
+        // What had no attempt was seen by nobody else.
+        let had_none = match &ended.ending {
+            Ending::Bad(_) => true,
+            Ending::Ran(record) => record.attempt == 0,
+        };
+        if had_none {
             log.bad_input(ended);
         }
         !log.is_broken()

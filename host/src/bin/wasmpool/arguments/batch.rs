@@ -5,7 +5,9 @@
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
-use super::{BatchOptions, CommonOptions, GrantOptions, MapFormat, SharedOptions, TaskOptions, values};
+use super::{
+    BatchOptions, CommonOptions, GrantOptions, JobLogOptions, MapFormat, SharedOptions, TaskOptions, values,
+};
 use crate::help;
 
 #[derive(Debug, clap::Args)]
@@ -25,7 +27,7 @@ pub struct Batch {
     #[arg(long, value_name = "PATTERN", help_heading = help::BATCH)]
     pub skip: Vec<String>,
     /// Run, and run again whenever the manifest, a module or a file that it names changes, until Ctrl-C
-    #[arg(long, conflicts_with = "dry_run", help_heading = help::BATCH)]
+    #[arg(long, conflicts_with_all = ["dry_run", "joblog"], help_heading = help::BATCH)]
     pub watch: bool,
     /// Give up with the Nth failure and let running tasks finish: --halt soon,fail=N
     #[arg(long, value_name = "N", conflicts_with = "halt", help_heading = help::BATCH)]
@@ -41,6 +43,8 @@ pub struct Batch {
     pub schema: bool,
     #[command(flatten)]
     pub batch: BatchOptions,
+    #[command(flatten)]
+    pub joblog: JobLogOptions,
     #[command(flatten)]
     pub task_options: TaskOptions,
     #[command(flatten)]

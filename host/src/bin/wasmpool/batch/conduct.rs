@@ -9,6 +9,7 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 use wasmpool::batch::drive::{Drive, Ended, Request};
 use wasmpool::batch::feeder::{Feeder, LeftOut};
+use wasmpool::batch::joblog::JobLog;
 use wasmpool::batch::manifest::Manifest;
 use wasmpool::batch::plan::instances::Instances;
 use wasmpool::batch::plan::{Call, Plan};
@@ -26,14 +27,15 @@ use crate::arguments::Batch as Arguments;
 use crate::console::Console;
 use crate::failure::{Failure, OrFailWith};
 use crate::interrupt::{Signals, Wish};
+use crate::joblog;
 use crate::session;
 use crate::streams::{self, Shown};
 use crate::writer::Writer;
 
 /// Records that may wait for the thread that writes them.
 const WAITING_REPORTS_MAX: usize = 16;
-/// Requests that may wait for the batch: two of a person.
-const REQUESTS_MAX: usize = 2;
+/// Requests that may wait for the batch: two of a person, and two for a job log that cannot go on.
+const REQUESTS_MAX: usize = 4;
 
 /// A batch that is ready to run.
 pub struct Batch<'a> {
@@ -55,14 +57,16 @@ pub async fn conduct(
     let Batch { args, source, manifest, plan, prepared, world } = batch;
     let total = count(&plan, source, &world)?;
     say_what_is_left_out(&plan, source, &world, console)?;
-    let pool = pool(args, manifest, supervisor, None)?;
+    let log = open_log(args, &plan, &world, console)?;
+    let pool = pool(args, manifest, supervisor, None, log.as_ref())?;
     let budget = memory_budget(args, manifest);
     say_what_memory_allows(&plan, budget, pool.workers(), console);
-    let daemons = Daemons::new(self::pool(args, manifest, supervisor, Some(wasmpool::limits::DAEMONS_MAX))?);
+    let daemons =
+        Daemons::new(self::pool(args, manifest, supervisor, Some(wasmpool::limits::DAEMONS_MAX), None)?);
     let (sink, pump) = streams::pump(console, Shown::Prefixed).or_fail_with(batch::NOT_SET_UP)?;
     let folder = world.path("");
     let path = move |path: &str| folder.join(path);
-    let maker = TaskMaker::new(&plan, prepared.prototypes, path, &sink, &daemons, console);
+    let maker = TaskMaker::new(&plan, prepared.prototypes, path, &sink, (&daemons, log.as_ref()), console);
     // Nothing but tasks holds the sink from here on, and nothing but the feeder the prototypes.
     drop(sink);
     let open = |file: &str| world.open_lines(file);
@@ -77,9 +81,12 @@ pub async fn conduct(
         })?;
     console.begin_progress(args.batch.progress, total);
     let begin = Instant::now();
-    let run = Run { args, pool: &pool, daemons: &daemons, feeder: &feeder, total, console };
+    let run = Run { args, pool: &pool, daemons: &daemons, feeder: &feeder, total, log: log.clone(), console };
     let (mut tally, written) = run.run(&plan, halt(args, manifest), signals).await;
     let left_out = feeder.left_out();
+    if let Some(log) = log {
+        log.finish();
+    }
     drop((pool, daemons, feeder));
     tokio::select! {
         // What could not be written could not be told either: it is standard error.
@@ -106,10 +113,34 @@ fn pool(
     manifest: &Manifest,
     supervisor: &Supervisor,
     workers: Option<usize>,
+    log: Option<&Arc<JobLog>>,
 ) -> Result<Pool, Failure> {
     let typed = args.batch.workers.map(std::num::NonZeroUsize::get);
     let workers = workers.or(typed).or(manifest.batch.workers);
-    session::pool(&args.batch, &args.task_options, workers, supervisor, None)
+    session::pool(&args.batch, &args.task_options, workers, supervisor, log)
+}
+
+/// `--joblog`, for every module of the plan.
+fn open_log(
+    args: &Arguments,
+    plan: &Plan,
+    world: &World,
+    console: &Console,
+) -> Result<Option<Arc<JobLog>>, Failure> {
+    let mut modules: Vec<(String, String)> = Vec::new();
+    for entry in &plan.entries {
+        let path = world.path(&entry.module.value).display().to_string();
+        if modules.iter().all(|(known, _)| *known != path) {
+            modules.push((path, world.loaded(&entry.module.value).digest()));
+        }
+    }
+    let modules: Vec<_> = modules.iter().map(|(path, digest)| (path.as_str(), digest.clone())).collect();
+    joblog::open_log(&args.joblog, &modules, has_commands(plan), console)
+}
+
+/// Whether records carry captured output.
+fn has_commands(plan: &Plan) -> bool {
+    plan.entries.iter().any(|entry| matches!(entry.call, Call::Command { .. }))
 }
 
 /// How many tasks there will be, where that is known; daemons are not waited for.
@@ -185,6 +216,7 @@ struct Run<'a> {
     daemons: &'a Daemons,
     feeder: &'a Feeder,
     total: Option<u64>,
+    log: Option<Arc<JobLog>>,
     console: &'a Arc<Console>,
 }
 
@@ -198,8 +230,7 @@ impl Run<'_> {
     ) -> (Tally, io::Result<()>) {
         let (reports, records) = mpsc::channel(WAITING_REPORTS_MAX);
         let (ask, requests) = mpsc::channel(REQUESTS_MAX);
-        let has_commands = plan.entries.iter().any(|entry| matches!(entry.call, Call::Command { .. }));
-        let mut written = self.start_writer(records, has_commands);
+        let mut written = self.start_writer(records, has_commands(plan));
         let (order, total, watch) = (Order::Completion, self.total, self.feeder.watch());
         let drive = Drive { order, halt, requests, reports: reports.clone(), total, watch };
         let all = async {
@@ -208,12 +239,19 @@ impl Run<'_> {
             tally
         };
         let mut all = std::pin::pin!(all);
-        let mut tally = None;
+        let (mut tally, mut is_log_lost) = (None, false);
         let written = loop {
             tokio::select! {
                 ended = &mut all, if tally.is_none() => tally = Some(ended),
                 // A writer that is gone without a word has panicked, and its message is on the screen.
                 result = &mut written => break result.unwrap_or(Ok(())),
+                error = joblog::lost(self.log.as_ref(), is_log_lost) => {
+                    is_log_lost = true;
+                    self.console.error(&format!("{error}; nothing more runs"));
+                    for request in [Request::Finish { interruption: Interruption::LogLost }, Request::Kill] {
+                        let _ = ask.try_send(request);
+                    }
+                }
                 wish = signals.next_wish() => {
                     // A batch that has ended has no use for it, and there is room for all that can come.
                     let _ = ask.try_send(self.request(wish, signals));
@@ -254,7 +292,7 @@ impl Run<'_> {
             console: Arc::clone(self.console),
             format: self.args.format,
             text: named::write,
-            log: None,
+            log: self.log.clone(),
             results: None,
             with_output,
         };

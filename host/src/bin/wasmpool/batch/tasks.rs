@@ -10,6 +10,8 @@ use tokio::sync::mpsc;
 use wasmpool::batch::BadInput;
 use wasmpool::batch::drive::{Ended, Ending};
 use wasmpool::batch::feeder::Maker;
+use wasmpool::batch::joblog::record::Origin;
+use wasmpool::batch::joblog::{self, Admission, JobLog};
 use wasmpool::batch::plan::instances::{Instance, InstanceCall};
 use wasmpool::batch::plan::{Call, Plan};
 use wasmpool::batch::tally::Tally;
@@ -28,6 +30,8 @@ pub struct TaskMaker {
     /// Where the manifest's paths begin.
     path: Box<dyn Fn(&str) -> PathBuf + Send>,
     daemons: Daemons,
+    /// What ran is written down here, and what earlier runs have finished is known.
+    log: Option<Arc<JobLog>>,
     console: Arc<Console>,
 }
 
@@ -38,9 +42,10 @@ impl TaskMaker {
         prototypes: Vec<Task>,
         path: impl Fn(&str) -> PathBuf + Send + 'static,
         sink: &OutputSink,
-        daemons: &Daemons,
+        beside: (&Daemons, Option<&Arc<JobLog>>),
         console: &Arc<Console>,
     ) -> Self {
+        let (daemons, log) = beside;
         let with_output = |(task, entry): (Task, &Arc<wasmpool::batch::plan::Entry>)| {
             let is_streamed = matches!(entry.call, Call::Task { .. }) || entry.daemon;
             Some(if is_streamed { task.output(Output::Stream(sink.clone())) } else { task })
@@ -50,8 +55,22 @@ impl TaskMaker {
             prototypes: prototypes.into_iter().zip(&plan.entries).map(with_output).collect(),
             path: Box::new(path),
             daemons: daemons.clone(),
+            log: log.cloned(),
             console: Arc::clone(console),
         }
+    }
+
+    /// Where the parts of a task come from that it does not know itself.
+    fn origin(&self, entry: usize, instance: &Instance) -> Origin {
+        let module_path = (self.path)(&self.plan.entries[entry].module.value).display().to_string();
+        let Some(stdin) = &instance.stdin else {
+            return Origin { module_path, stdin: "empty".to_owned(), stdin_path: None };
+        };
+        let path = (self.path)(stdin);
+        // The file was opened a moment ago. One that is a pipe, or gone, is not the same another time.
+        let digest = if path.is_file() { joblog::digest_of_file(&path).ok() } else { None };
+        let stdin = digest.map_or_else(|| "unknown".to_owned(), |digest| format!("sha256:{digest}"));
+        Origin { module_path, stdin, stdin_path: Some(path.display().to_string()) }
     }
 }
 
@@ -71,6 +90,14 @@ impl Maker for TaskMaker {
             task = task.stdin(file);
         }
         Ok(task)
+    }
+
+    fn kept(&mut self, entry: usize, instance: &Instance, seq: u64, task: &Task) -> Option<u8> {
+        let log = self.log.as_ref()?;
+        match log.admit(seq, task, &self.origin(entry, instance)) {
+            Admission::Run => None,
+            Admission::Kept(exit_code) => Some(exit_code),
+        }
     }
 
     fn finished(&mut self, entry: usize) {
