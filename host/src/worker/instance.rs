@@ -54,6 +54,8 @@ impl Loaded {
 
     fn component(engine: &Engine, component: &Component) -> Result<Self, LoadError> {
         let linker = component_linker(engine).map_err(|error| not_linked(&error))?;
+        // What memories begin with is made here, once, instead of by each worker for itself.
+        component.initialize_copy_on_write_image().map_err(|error| not_linked(&error))?;
         let pre = linker.instantiate_pre(component);
         pre.map(Self::Component).map_err(|error| {
             unsatisfied(missing::in_component(&linker, component).unwrap_or_default(), &error)
@@ -62,6 +64,8 @@ impl Loaded {
 
     fn core(engine: &Engine, module: &Module) -> Result<Self, LoadError> {
         let linker = core_linker(engine).map_err(|error| not_linked(&error))?;
+        // As for a component.
+        module.initialize_copy_on_write_image().map_err(|error| not_linked(&error))?;
         let pre = linker.instantiate_pre(module);
         pre.map(Self::Core).map_err(|error| {
             let mut error = unsatisfied(missing::in_module(&linker, module).unwrap_or_default(), &error);
