@@ -114,7 +114,7 @@ fn build_program() -> PathBuf {
     let target = own.ancestors().nth(3).expect("benches lie three folders deep");
     let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     build.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-    build.args(["build", "--release", "--target-dir"]).arg(target);
+    build.args(["build", "--release", "--workspace", "--bin", "wasmpool", "--target-dir"]).arg(target);
     assert!(build.status().expect("cargo can be started").success(), "wasmpool is built");
     target.join("release/wasmpool")
 }

@@ -15,7 +15,7 @@ use program::help;
 use wasmpool::batch::call::{Arguments, CallMaker, JsonText};
 use wasmpool::batch::halt::Halt;
 use wasmpool::batch::lines::Lines;
-use wasmpool::batch::template::Template;
+use wasmpool::batch::template::{PLACES, Template};
 use wasmpool::module_info::{ParamInfo, TaskInfo};
 use wasmpool::outcome::Encoding;
 
@@ -92,7 +92,12 @@ fn value(text: &str) {
     values::unmark_negative_numbers(&mut words);
     assert_eq!(words[0], text);
     if let Ok(template) = Template::new(text.lines().map(str::to_owned).collect()) {
-        assert_eq!(template.fill("{}", 1).join("\n"), text.lines().collect::<Vec<_>>().join("\n"));
+        // No value makes a place of what stands around it.
+        let values = ["d/x.y", "d/x", "x.y", "d", "x", "7"];
+        let whole = text.lines().collect::<Vec<_>>().join("\n");
+        let filled =
+            PLACES.iter().zip(values).fold(whole, |text, ((place, _), value)| text.replace(place, value));
+        assert_eq!(template.fill("d/x.y", 7).join("\n"), filled);
     }
     let json = JsonText::from_argument(text);
     serde_json::from_str::<serde::de::IgnoredAny>(json.as_str()).expect("an argument becomes JSON");
