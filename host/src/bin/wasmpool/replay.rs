@@ -31,7 +31,7 @@ use crate::streams::{self, Shown};
 /// module.
 pub fn replay(replay: &Replay, console: &Arc<Console>) -> Result<u8, Failure> {
     let recorded = search(&replay.log, replay.number)
-        .map_err(|error| usage(format!("`{}`: {error}", replay.log.display())))?;
+        .map_err(|error| usage(format!("cannot read the job log `{}`: {error}", replay.log.display())))?;
     if let Some(name) = recorded.objects.first() {
         let message =
             format!("`{}` shared `{name}` with other tasks, which are not there now", recorded.name);
