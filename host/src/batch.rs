@@ -17,6 +17,7 @@ pub mod schedule;
 pub mod tally;
 pub mod template;
 pub mod units;
+pub mod watchers;
 
 /// An input that never became a task: where it came from and what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -5,7 +5,7 @@
 //!            \--> kept: finished in an earlier run
 //! ```
 //!
-//! An end is in the file before anybody else gets the record: the pool's observer writes it, and records go through the
+//! An end is in the file before anybody else gets the record: the pool's observer writes it ([`Watcher`]), and records go through the
 //! observer. [`key`], [`record`], [`recover`] and [`replay`] are pure.
 
 #![forbid(unsafe_code)]
@@ -32,6 +32,7 @@ use self::recover::Recovery;
 use self::writer::Writer;
 pub use self::writer::{JobLogError, Sync};
 use crate::batch::drive::{Ended, Ending};
+use crate::batch::watchers::Watcher;
 use crate::limits::JOBLOG_RECORD_BYTES_MAX;
 use crate::outcome::{Outcome, Record, TaskValue};
 use crate::{AttemptEvent, Task};
@@ -193,27 +194,6 @@ impl JobLog {
         }
     }
 
-    /// Writes what happened to an attempt. To be called by the pool's observer.
-    pub fn observe(&self, event: &AttemptEvent) {
-        match event {
-            AttemptEvent::Started { tag: Some(seq), name, attempt, pid, worker, at, .. } => {
-                let mut state = self.state();
-                let Some(entry) = state.entries.get(seq).filter(|_| self.format == Format::Jsonl) else {
-                    return;
-                };
-                let start = Start { name, attempt: *attempt, pid: *pid, worker: *worker, at: *at };
-                let line = start_line(entry, start);
-                self.append(&mut state, &line);
-            }
-            AttemptEvent::Ended { record, retry } => {
-                if let Some(seq) = record.tag {
-                    self.ended(seq, record, *retry);
-                }
-            }
-            AttemptEvent::Started { .. } | AttemptEvent::Progress { .. } => {}
-        }
-    }
-
     fn ended(&self, seq: u64, record: &Record, retry: Option<Duration>) {
         let mut state = self.state();
         let entry = match retry {
@@ -258,14 +238,6 @@ impl JobLog {
         of(short, false)
     }
 
-    /// Writes that an input never became a task.
-    pub fn bad_input(&self, ended: &Ended) {
-        if self.format == Format::Jsonl {
-            let line = end_line(&(self.render)(ended, false), None, None);
-            self.append(&mut self.state(), &line);
-        }
-    }
-
     /// Pushes the last records to the disk, as far as that was asked for.
     pub fn finish(&self) {
         self.state().writer.finish();
@@ -288,6 +260,37 @@ impl JobLog {
     #[must_use]
     pub fn path(&self) -> PathBuf {
         self.state().writer.path().to_owned()
+    }
+}
+
+impl Watcher for JobLog {
+    /// Writes what happened to an attempt.
+    fn attempt(&self, event: &AttemptEvent) {
+        match event {
+            AttemptEvent::Started { tag: Some(seq), name, attempt, pid, worker, at, .. } => {
+                let mut state = self.state();
+                let Some(entry) = state.entries.get(seq).filter(|_| self.format == Format::Jsonl) else {
+                    return;
+                };
+                let start = Start { name, attempt: *attempt, pid: *pid, worker: *worker, at: *at };
+                let line = start_line(entry, start);
+                self.append(&mut state, &line);
+            }
+            AttemptEvent::Ended { record, retry } => {
+                if let Some(seq) = record.tag {
+                    self.ended(seq, record, *retry);
+                }
+            }
+            AttemptEvent::Started { .. } | AttemptEvent::Progress { .. } => {}
+        }
+    }
+
+    /// Writes that an input never became a task.
+    fn unrun(&self, ended: &Ended) {
+        if self.format == Format::Jsonl {
+            let line = end_line(&(self.render)(ended, false), None, None);
+            self.append(&mut self.state(), &line);
+        }
     }
 }
 

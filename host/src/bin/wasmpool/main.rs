@@ -6,6 +6,7 @@ mod arguments;
 mod bar;
 mod batch;
 mod console;
+mod course;
 mod doctor;
 mod drain;
 mod failure;

@@ -3,44 +3,36 @@
 #![forbid(unsafe_code)]
 
 use std::future::Future;
-use std::io;
 use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures_util::Stream;
-use tokio::sync::{mpsc, oneshot};
 use wasmpool::batch::call::{CallMaker, JsonText};
-use wasmpool::batch::drive::{Drive, Ended, Input, Request, Watch};
-use wasmpool::batch::joblog::JobLog;
+use wasmpool::batch::drive::{Drive, Watch};
 use wasmpool::batch::tally::{Interruption, Tally};
 use wasmpool::batch::template::Template;
+use wasmpool::batch::watchers::Watchers;
 use wasmpool::exit_code::batch;
 use wasmpool::report::{human, summary};
-use wasmpool::{Limits, Module, Order, Output, Pool, Target, Task};
+use wasmpool::{Limits, Module, Order, Output, Target, Task};
 
 use crate::arguments::Map;
 use crate::console::Console;
+use crate::course::{self, Course, Ends};
 use crate::drain::Drain;
 use crate::failure::{Failure, OrFailWith};
 use crate::feed::{self, Lost};
 use crate::grants;
 use crate::inputs::{self, Call, InputFile, TaskMaker};
-use crate::interrupt::{Signals, Wish};
+use crate::interrupt::Signals;
 use crate::joblog;
 use crate::module_path::{self, ModulePath};
 use crate::results::Results;
 use crate::session::{self, not_set_up};
 use crate::shared::Shared;
 use crate::streams::{self, Pump, Shown};
-use crate::writer::Writer;
-
-/// Records that may wait for the thread that writes them.
-const WAITING_REPORTS_MAX: usize = 16;
-/// Requests that may wait for the batch: two of a person, two for a drain and two for a job log that cannot go on.
-const REQUESTS_MAX: usize = 6;
 
 /// Runs the batch and returns its code.
 ///
@@ -76,32 +68,46 @@ pub fn map(map: &Map, console: &Arc<Console>) -> Result<u8, Failure> {
         let kept = joblog::open(&map.joblog, (&named, &digest), stdin, pump.is_none(), console)?;
         let log = kept.as_ref().map(|kept| Arc::clone(&kept.log));
         let workers = map.batch.workers.map(NonZeroUsize::get);
-        let pool = session::pool(&map.batch, &map.task_options, workers, &supervisor, log.as_ref())?;
-        console.begin_progress(map.batch.progress, inputs.count());
+        let mut watchers = Watchers::default();
+        if let Some(log) = log.clone() {
+            watchers.push(log);
+        }
+        let pool = session::pool(&map.batch, &map.task_options, workers, &supervisor, &watchers)?;
+        let total = inputs.count();
+        console.begin_progress(map.batch.progress, total);
         let begin = Instant::now();
-        let with_output = pump.is_none();
-        let (total, drain_of_batch) = (inputs.count(), drain.as_mut());
-        let batch = Batch {
-            map,
-            pool: &pool,
+        let course = Course {
             console,
-            with_output,
-            total,
-            results,
-            feeding,
-            lost,
-            drain: drain_of_batch,
+            format: map.format,
+            text: human::write,
+            with_output: pump.is_none(),
             log: log.clone(),
+            watchers,
+            results: results.clone(),
+            on_kill: &|| {},
         };
-        let (tally, written) = match inputs {
-            Inputs::List(list) => {
-                batch.run(joblog::admitted(inputs::of_list(maker, list), kept), &mut signals).await
-            }
-            Inputs::File(file) => {
-                let inputs = inputs::of_file(maker, file, Arc::clone(console));
-                batch.run(joblog::admitted(inputs, kept), &mut signals).await
+        let order = if map.unordered { Order::Completion } else { Order::Input };
+        let drive = async |Ends { reports, requests }| {
+            let drive =
+                Drive { order, halt: map.batch.halt, requests, reports, total, watch: Watch::nobody() };
+            match inputs {
+                Inputs::List(list) => {
+                    drive.run(&pool, joblog::admitted(inputs::of_list(maker, list), kept)).await
+                }
+                Inputs::File(file) => {
+                    let inputs = inputs::of_file(maker, file, Arc::clone(console));
+                    drive.run(&pool, joblog::admitted(inputs, kept)).await
+                }
             }
         };
+        let failing = failure(feeding, drain.as_mut());
+        let (mut tally, written) = course.run(&mut signals, failing, drive).await;
+        if lost.is_set() {
+            tally.interrupt(Interruption::InputLost);
+        }
+        if results.as_ref().is_some_and(Results::is_incomplete) {
+            tally.interrupt(Interruption::ResultLost);
+        }
         if let Some(log) = log {
             log.finish();
         }
@@ -114,12 +120,7 @@ pub fn map(map: &Map, console: &Arc<Console>) -> Result<u8, Failure> {
             None => Ok(()),
         };
         console.end_progress();
-        if let Err(error) = written
-            && error.kind() != io::ErrorKind::BrokenPipe
-        {
-            let message = format!("cannot write to standard output: {error}");
-            return Err(Failure::new(batch::INCOMPLETE, message));
-        }
+        course::all_written(written)?;
         drained?;
         summarize(map, &tally, begin, console);
         Ok(tally.exit_code())
@@ -312,120 +313,23 @@ fn line_bytes_max() -> usize {
     usize::try_from(Limits::default().argument_bytes).unwrap_or(usize::MAX)
 }
 
-/// A batch that is ready to run.
-struct Batch<'a> {
-    map: &'a Map,
-    pool: &'a Pool,
-    console: &'a Arc<Console>,
-    /// Whether records carry captured output.
-    with_output: bool,
-    /// How many inputs there are, where that is known.
-    total: Option<u64>,
-    /// `--results`.
-    results: Option<Results>,
-    feeding: Option<Feeding>,
-    /// Whether the feed lost something.
-    lost: Lost,
-    drain: Option<&'a mut Drain>,
-    log: Option<Arc<JobLog>>,
-}
-
-impl Batch<'_> {
-    /// Runs it to its end; the second result says whether all of its results could be written.
-    async fn run(
-        mut self,
-        inputs: impl Stream<Item = Input> + Send + Unpin + 'static,
-        signals: &mut Signals,
-    ) -> (Tally, io::Result<()>) {
-        let (reports, records) = mpsc::channel(WAITING_REPORTS_MAX);
-        let (ask, requests) = mpsc::channel(REQUESTS_MAX);
-        let mut written = self.start_writer(records);
-        let order = if self.map.unordered { Order::Completion } else { Order::Input };
-        let (halt, total, watch) = (self.map.batch.halt, self.total, Watch::nobody());
-        let drive = Drive { order, halt, requests, reports, total, watch };
-        let (mut tally, mut is_log_lost) = (None, false);
-        let mut driving = std::pin::pin!(drive.run(self.pool, inputs));
-        let written = loop {
-            tokio::select! {
-                ended = &mut driving, if tally.is_none() => tally = Some(ended),
-                // A writer that is gone without a word has panicked, and its message is on the screen.
-                result = &mut written => break result.unwrap_or(Ok(())),
-                () = end_of_feed(&mut self.feeding) => self.feeding = None,
-                // As when the results cannot be written: nobody reads what the batch is for.
-                () = failure_of(&mut self.drain) => {
-                    for request in [Request::Finish { interruption: Interruption::OutputClosed }, Request::Kill] {
-                        let _ = ask.try_send(request);
-                    }
-                }
-                error = joblog::lost(self.log.as_ref(), is_log_lost) => {
-                    is_log_lost = true;
-                    self.console.error(&format!("{error}; nothing more runs"));
-                    for request in [Request::Finish { interruption: Interruption::LogLost }, Request::Kill] {
-                        let _ = ask.try_send(request);
-                    }
-                }
-                wish = signals.next_wish() => {
-                    // A batch that has ended has no use for it, and there is room for all that can come.
-                    let _ = ask.try_send(self.request(wish, signals));
-                }
-            }
-        };
-        let mut tally = match tally {
-            Some(tally) => tally,
-            None => driving.await,
-        };
-        if self.lost.is_set() {
-            tally.interrupt(Interruption::InputLost);
+/// Feeds, and answers when nobody can read any more what the batch is for.
+async fn failure(feeding: Option<Feeding>, drain: Option<&mut Drain>) {
+    let feeding = async {
+        if let Some(feeding) = feeding {
+            feeding.await;
         }
-        if self.results.as_ref().is_some_and(Results::is_incomplete) {
-            tally.interrupt(Interruption::ResultLost);
+        std::future::pending().await
+    };
+    let failing = async {
+        match drain {
+            Some(drain) => drain.failed().await,
+            None => std::future::pending().await,
         }
-        (tally, written)
-    }
-
-    fn request(&self, wish: Wish, signals: &Signals) -> Request {
-        let signal = signals.first().expect("a wish comes from a signal");
-        match wish {
-            Wish::Finish => {
-                self.console.say(&format!(
-                    "{signal}: nothing more starts, running tasks have 2 s to finish; once more kills them"
-                ));
-                Request::Finish { interruption: signal.interruption() }
-            }
-            Wish::Kill => Request::Kill,
-        }
-    }
-
-    /// Writes records on a thread of its own: standard output may block for ever.
-    fn start_writer(&self, records: mpsc::Receiver<Ended>) -> oneshot::Receiver<io::Result<()>> {
-        let (report, written) = oneshot::channel();
-        let writer = Writer {
-            console: Arc::clone(self.console),
-            format: self.map.format,
-            text: human::write,
-            with_output: self.with_output,
-            log: self.log.clone(),
-            results: self.results.clone(),
-        };
-        // A batch that has ended does not ask any more.
-        std::thread::spawn(move || drop(report.send(writer.write_all(records))));
-        written
-    }
-}
-
-/// The end of the feed; never, when there is none.
-async fn end_of_feed(feeding: &mut Option<Feeding>) {
-    match feeding {
-        Some(feeding) => feeding.await,
-        None => std::future::pending().await,
-    }
-}
-
-/// The failure of the drain; never, when there is none.
-async fn failure_of(drain: &mut Option<&mut Drain>) {
-    match drain {
-        Some(drain) => drain.failed().await,
-        None => std::future::pending().await,
+    };
+    tokio::select! {
+        () = feeding => {}
+        () = failing => {}
     }
 }
 
@@ -440,9 +344,7 @@ async fn finish_output(pump: Pump, signals: &mut Signals) {
 
 /// Says how the batch went, when not all went well or `-v` asks for it.
 fn summarize(map: &Map, tally: &Tally, begin: Instant, console: &Console) {
-    let is_quiet_end = tally.interruption() == Some(Interruption::OutputClosed);
-    let has_something_to_say = tally.exit_code() != batch::SUCCESS || map.common.verbose > 0;
-    if has_something_to_say && !is_quiet_end {
+    if course::is_summary_wanted(tally, map.common.verbose) {
         console.say(&summary::line(tally, begin.elapsed()));
     }
 }

@@ -4,9 +4,8 @@
 
 use std::future::Future;
 use std::num::NonZeroU32;
-use std::sync::Arc;
 
-use wasmpool::batch::joblog::JobLog;
+use wasmpool::batch::watchers::Watchers;
 use wasmpool::report::terminal;
 use wasmpool::{
     Backoff, Limits, LoadError, Module, ModuleSource, Policy, Pool, RetryPolicy, SandboxMode, StartMethod,
@@ -135,7 +134,7 @@ pub fn pool(
     task: &TaskOptions,
     workers: Option<usize>,
     supervisor: &Supervisor,
-    log: Option<&Arc<JobLog>>,
+    watchers: &Watchers,
 ) -> Result<Pool, Failure> {
     let mut builder = Pool::builder().supervisor(supervisor).start_method(start_method(task));
     if let Some(workers) = workers {
@@ -153,8 +152,9 @@ pub fn pool(
     if let Some(cpus) = batch.pool_cpus {
         builder = builder.cpus_max(cpus);
     }
-    if let Some(log) = log.cloned() {
-        builder = builder.on_attempt(move |event| log.observe(event));
+    if !watchers.is_empty() {
+        let watchers = watchers.clone();
+        builder = builder.on_attempt(move |event| watchers.attempt(event));
     }
     builder.build().or_fail_with(exit_code::batch::NOT_SET_UP)
 }

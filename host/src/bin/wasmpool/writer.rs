@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use wasmpool::batch::drive::{Ended, Ending};
 use wasmpool::batch::joblog::JobLog;
+use wasmpool::batch::watchers::Watchers;
 use wasmpool::report::human::{Terminals, Written};
 use wasmpool::report::json_lines;
 use wasmpool::report::terminal::TerminalFilter;
@@ -25,8 +26,10 @@ pub struct Writer {
     pub text: fn(&Ended, Terminals, &mut Written),
     /// Whether records carry captured output.
     pub with_output: bool,
-    /// The job log, which is told of what never became a task, and is ahead of what is written here.
+    /// The job log, which is ahead of what is written here.
     pub log: Option<Arc<JobLog>>,
+    /// Who is told of what never had an attempt.
+    pub watchers: Watchers,
     /// Where results are kept besides.
     pub results: Option<Results>,
 }
@@ -66,16 +69,15 @@ impl Writer {
 
     /// False when the job log, which is ahead of what is written here, could not be written on.
     fn is_logged(&self, ended: &Ended) -> bool {
-        let Some(log) = &self.log else { return true };
         // What had no attempt was seen by nobody else.
         let had_none = match &ended.ending {
             Ending::Bad(_) => true,
             Ending::Ran(record) => record.attempt == 0,
         };
         if had_none {
-            log.bad_input(ended);
+            self.watchers.unrun(ended);
         }
-        !log.is_broken()
+        !self.log.as_ref().is_some_and(|log| log.is_broken())
     }
 
     fn write(&self, ended: &Ended, written: &mut Written) {

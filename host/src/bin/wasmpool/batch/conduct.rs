@@ -2,12 +2,10 @@
 
 #![forbid(unsafe_code)]
 
-use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::{mpsc, oneshot};
-use wasmpool::batch::drive::{Drive, Ended, Request};
+use wasmpool::batch::drive::Drive;
 use wasmpool::batch::feeder::{Feeder, LeftOut};
 use wasmpool::batch::joblog::JobLog;
 use wasmpool::batch::manifest::Manifest;
@@ -15,6 +13,7 @@ use wasmpool::batch::plan::instances::Instances;
 use wasmpool::batch::plan::{Call, Plan};
 use wasmpool::batch::tally::{Interruption, Tally};
 use wasmpool::batch::units::size_text;
+use wasmpool::batch::watchers::Watchers;
 use wasmpool::exit_code::batch;
 use wasmpool::report::{named, summary};
 use wasmpool::{Order, Pool, Supervisor};
@@ -25,17 +24,12 @@ use super::world::World;
 use super::{Source, halt, memory_budget};
 use crate::arguments::Batch as Arguments;
 use crate::console::Console;
+use crate::course::{self, Course, Ends};
 use crate::failure::{Failure, OrFailWith};
-use crate::interrupt::{Signals, Wish};
+use crate::interrupt::Signals;
 use crate::joblog;
 use crate::session;
 use crate::streams::{self, Shown};
-use crate::writer::Writer;
-
-/// Records that may wait for the thread that writes them.
-const WAITING_REPORTS_MAX: usize = 16;
-/// Requests that may wait for the batch: two of a person, and two for a job log that cannot go on.
-const REQUESTS_MAX: usize = 4;
 
 /// A batch that is ready to run.
 pub struct Batch<'a> {
@@ -58,11 +52,15 @@ pub async fn conduct(
     let total = count(&plan, source, &world)?;
     say_what_is_left_out(&plan, source, &world, console)?;
     let log = open_log(args, &plan, &world, console)?;
-    let pool = pool(args, manifest, supervisor, None, log.as_ref())?;
+    let mut watchers = Watchers::default();
+    if let Some(log) = log.clone() {
+        watchers.push(log);
+    }
+    let pool = pool(args, manifest, supervisor, None, &watchers)?;
     let budget = memory_budget(args, manifest);
     say_what_memory_allows(&plan, budget, pool.workers(), console);
-    let daemons =
-        Daemons::new(self::pool(args, manifest, supervisor, Some(wasmpool::limits::DAEMONS_MAX), None)?);
+    let (daemons_max, nobody) = (Some(wasmpool::limits::DAEMONS_MAX), Watchers::default());
+    let daemons = Daemons::new(self::pool(args, manifest, supervisor, daemons_max, &nobody)?);
     let (sink, pump) = streams::pump(console, Shown::Prefixed).or_fail_with(batch::NOT_SET_UP)?;
     let folder = world.path("");
     let path = move |path: &str| folder.join(path);
@@ -81,8 +79,25 @@ pub async fn conduct(
         })?;
     console.begin_progress(args.batch.progress, total);
     let begin = Instant::now();
-    let run = Run { args, pool: &pool, daemons: &daemons, feeder: &feeder, total, log: log.clone(), console };
-    let (mut tally, written) = run.run(&plan, halt(args, manifest), signals).await;
+    let course = Course {
+        console,
+        format: args.format,
+        text: named::write,
+        with_output: has_commands(&plan),
+        log: log.clone(),
+        watchers,
+        results: None,
+        on_kill: &|| daemons.kill(),
+    };
+    let halt = halt(args, manifest);
+    let drive = async |Ends { reports, requests }| {
+        let (order, watch) = (Order::Completion, feeder.watch());
+        let drive = Drive { order, halt, requests, reports: reports.clone(), total, watch };
+        let mut tally = drive.run(&pool, feeder.clone()).await;
+        daemons.finish(&mut tally, reports).await;
+        tally
+    };
+    let (mut tally, written) = course.run(signals, std::future::pending(), drive).await;
     let left_out = feeder.left_out();
     if let Some(log) = log {
         log.finish();
@@ -94,12 +109,7 @@ pub async fn conduct(
         _ = signals.next() => {}
     }
     console.end_progress();
-    if let Err(error) = written
-        && error.kind() != io::ErrorKind::BrokenPipe
-    {
-        let message = format!("cannot write to standard output: {error}");
-        return Err(Failure::new(batch::INCOMPLETE, message));
-    }
+    course::all_written(written)?;
     let is_whole = left_out.entries.is_empty() && left_out.cut_off.is_empty();
     if !is_whole && tally.interruption().is_none() {
         tally.interrupt(Interruption::InputLost);
@@ -113,11 +123,11 @@ fn pool(
     manifest: &Manifest,
     supervisor: &Supervisor,
     workers: Option<usize>,
-    log: Option<&Arc<JobLog>>,
+    watchers: &Watchers,
 ) -> Result<Pool, Failure> {
     let typed = args.batch.workers.map(std::num::NonZeroUsize::get);
     let workers = workers.or(typed).or(manifest.batch.workers);
-    session::pool(&args.batch, &args.task_options, workers, supervisor, log)
+    session::pool(&args.batch, &args.task_options, workers, supervisor, watchers)
 }
 
 /// `--joblog`, for every module of the plan.
@@ -209,104 +219,9 @@ fn say_what_memory_allows(plan: &Plan, budget: u64, workers: usize, console: &Co
     }
 }
 
-/// A batch that runs.
-struct Run<'a> {
-    args: &'a Arguments,
-    pool: &'a Pool,
-    daemons: &'a Daemons,
-    feeder: &'a Feeder,
-    total: Option<u64>,
-    log: Option<Arc<JobLog>>,
-    console: &'a Arc<Console>,
-}
-
-impl Run<'_> {
-    /// Runs it to its end; the second result says whether all of its results could be written.
-    async fn run(
-        &self,
-        plan: &Plan,
-        halt: Option<wasmpool::batch::halt::Halt>,
-        signals: &mut Signals,
-    ) -> (Tally, io::Result<()>) {
-        let (reports, records) = mpsc::channel(WAITING_REPORTS_MAX);
-        let (ask, requests) = mpsc::channel(REQUESTS_MAX);
-        let mut written = self.start_writer(records, has_commands(plan));
-        let (order, total, watch) = (Order::Completion, self.total, self.feeder.watch());
-        let drive = Drive { order, halt, requests, reports: reports.clone(), total, watch };
-        let all = async {
-            let mut tally = drive.run(self.pool, self.feeder.clone()).await;
-            self.daemons.finish(&mut tally, reports).await;
-            tally
-        };
-        let mut all = std::pin::pin!(all);
-        let (mut tally, mut is_log_lost) = (None, false);
-        let written = loop {
-            tokio::select! {
-                ended = &mut all, if tally.is_none() => tally = Some(ended),
-                // A writer that is gone without a word has panicked, and its message is on the screen.
-                result = &mut written => break result.unwrap_or(Ok(())),
-                error = joblog::lost(self.log.as_ref(), is_log_lost) => {
-                    is_log_lost = true;
-                    self.console.error(&format!("{error}; nothing more runs"));
-                    for request in [Request::Finish { interruption: Interruption::LogLost }, Request::Kill] {
-                        let _ = ask.try_send(request);
-                    }
-                }
-                wish = signals.next_wish() => {
-                    // A batch that has ended has no use for it, and there is room for all that can come.
-                    let _ = ask.try_send(self.request(wish, signals));
-                }
-            }
-        };
-        let tally = match tally {
-            Some(tally) => tally,
-            None => all.await,
-        };
-        (tally, written)
-    }
-
-    fn request(&self, wish: Wish, signals: &Signals) -> Request {
-        let signal = signals.first().expect("a wish comes from a signal");
-        match wish {
-            Wish::Finish => {
-                self.console.say(&format!(
-                    "{signal}: nothing more starts, running tasks have their grace period to finish; once more kills them"
-                ));
-                Request::Finish { interruption: signal.interruption() }
-            }
-            Wish::Kill => {
-                self.daemons.kill();
-                Request::Kill
-            }
-        }
-    }
-
-    /// Writes records on a thread of its own: standard output may block for ever.
-    fn start_writer(
-        &self,
-        records: mpsc::Receiver<Ended>,
-        with_output: bool,
-    ) -> oneshot::Receiver<io::Result<()>> {
-        let (report, written) = oneshot::channel();
-        let writer = Writer {
-            console: Arc::clone(self.console),
-            format: self.args.format,
-            text: named::write,
-            log: self.log.clone(),
-            results: None,
-            with_output,
-        };
-        // A batch that has ended does not ask any more.
-        std::thread::spawn(move || drop(report.send(writer.write_all(records))));
-        written
-    }
-}
-
 /// Says how the batch went, when not all went well or `-v` asks for it, and what was not run.
 fn summarize(args: &Arguments, tally: &Tally, left_out: &LeftOut, begin: Instant, console: &Console) {
-    let is_quiet_end = tally.interruption() == Some(Interruption::OutputClosed);
-    let has_something_to_say = tally.exit_code() != batch::SUCCESS || args.common.verbose > 0;
-    if has_something_to_say && !is_quiet_end {
+    if course::is_summary_wanted(tally, args.common.verbose) {
         console.say(&summary::line(tally, begin.elapsed()));
         if let Some(text) = named::left_out(left_out) {
             console.say(&text);
