@@ -20,6 +20,7 @@ mod limiter;
 pub(crate) mod link;
 mod missing;
 mod panics;
+mod ready;
 mod run;
 mod sandbox;
 mod trap;

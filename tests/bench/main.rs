@@ -1,13 +1,15 @@
 //! The benchmark: ours and the peers in turn, in one run on one machine.
 //!
-//! `cargo bench --bench compare` prints the tables and writes them to `host/BENCHMARKS.md`; `-- sync`, `-- sandbox` and
-//! `-- overhead` measure one part each and leave the rest of the page as it is. `-- --quick` does fewer repetitions
+//! `cargo bench --bench compare` prints the tables and writes them to `host/BENCHMARKS.md`; `-- speed`, `-- sync`, `-- sandbox`
+//! and `-- overhead` measure one part each and leave the rest of the page as it is. `-- --quick` does fewer repetitions
 //! and writes nothing. Each figure is measured inside the processes that do the work, in
 //! several rounds that alternate between the two sides; told are the median and the spread over the rounds.
 //! Workers run in the sandbox, with every layer that the machine can give, unless it is what is measured.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+#[expect(unsafe_code, reason = "a bare fork is what it measures")]
+mod forks;
 mod measure;
 mod ours;
 mod overhead;
@@ -15,6 +17,7 @@ mod page;
 mod python;
 mod report;
 mod sandbox;
+mod speed;
 
 use std::process::ExitCode;
 
@@ -33,11 +36,16 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime = runtime.expect("a runtime needs nothing that can fail here");
-    if let [first, guest, walls] = args.as_slice()
-        && first == sandbox::RUN_ONE
-    {
-        runtime.block_on(sandbox::run_one(guest, walls));
-        return ExitCode::SUCCESS;
+    match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [sandbox::RUN_ONE, guest, walls] => {
+            runtime.block_on(sandbox::run_one(guest, walls));
+            return ExitCode::SUCCESS;
+        }
+        [forks::FORK, n, bytes] => {
+            forks::fork(n.parse().expect("a number"), bytes.parse().expect("a number"));
+            return ExitCode::SUCCESS;
+        }
+        _ => {}
     }
     let quick = args.iter().any(|argument| argument == "--quick");
     let asked = |part: &Part| args.iter().any(|argument| argument == part.name());
@@ -56,6 +64,10 @@ fn main() -> ExitCode {
 fn measure(part: Part, runtime: &Runtime, quick: bool) -> Option<String> {
     let rounds = if quick { ROUNDS_QUICK } else { ROUNDS };
     match part {
+        Part::Speed => {
+            let speed = speed::measure(rounds, if quick { 20 } else { 1 });
+            Some(report::speed(&speed, rounds))
+        }
         Part::Synchronisation => Some(synchronisation(runtime, rounds, if quick { 20 } else { 1 })),
         Part::Sandbox => {
             let costs = runtime.block_on(sandbox::costs(2 * rounds, if quick { 10 } else { 1 }));

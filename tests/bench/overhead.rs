@@ -12,6 +12,32 @@ use std::time::Instant;
 
 use crate::measure::Spread;
 
+/// The wasmtime program, with its version; nothing where there is none.
+pub fn wasmtime() -> Option<(PathBuf, String)> {
+    let program = PathBuf::from(std::env::var_os(VARIABLE).unwrap_or_else(|| "wasmtime".into()));
+    let version = Command::new(&program).arg("--version").output().ok()?;
+    Some((program, String::from_utf8_lossy(&version.stdout).trim().to_owned()))
+}
+
+/// Compiles the short command for wasmtime.
+pub fn compile_hello(program: &Path, folder: &Path) -> (PathBuf, PathBuf) {
+    let module = folder.join("hello.wasm");
+    let bytes = wat::parse_file(Path::new(env!("CARGO_MANIFEST_DIR")).join("bench/hello.wat"));
+    std::fs::write(&module, bytes.expect("it is valid")).expect("a file");
+    let compiled = folder.join("hello.cwasm");
+    expect(Command::new(program).arg("compile").arg(&module).arg("-o").arg(&compiled), 0);
+    (module, compiled)
+}
+
+/// Runs the compiled command that often, two at once.
+pub fn run_wasmtime(program: &Path, compiled: &Path, runs: usize) {
+    let one = || {
+        let mut command = Command::new(program);
+        expect(command.args(["run", "--allow-precompiled"]).arg(compiled).arg("x"), 1);
+    };
+    two_at_once(runs, one);
+}
+
 /// Names the wasmtime program, where it is not on the path.
 const VARIABLE: &str = "WASMPOOL_BENCH_WASMTIME";
 /// How it is had.
@@ -37,16 +63,10 @@ pub struct Overhead {
 
 /// Everything in this many rounds; nothing where there is no wasmtime.
 pub fn measure(rounds: usize, runs: usize) -> Option<Overhead> {
-    let peer = PathBuf::from(std::env::var_os(VARIABLE).unwrap_or_else(|| "wasmtime".into()));
-    let version = Command::new(&peer).arg("--version").output().ok()?;
-    let version = String::from_utf8_lossy(&version.stdout).trim().to_owned();
+    let (peer, version) = wasmtime()?;
     let own = build_program();
     let folder = tempfile::tempdir().expect("a folder");
-    let module = folder.path().join("hello.wasm");
-    let bytes = wat::parse_file(Path::new(env!("CARGO_MANIFEST_DIR")).join("bench/hello.wat"));
-    std::fs::write(&module, bytes.expect("it is valid")).expect("a file");
-    let compiled = folder.path().join("hello.cwasm");
-    expect(Command::new(&peer).arg("compile").arg(&module).arg("-o").arg(&compiled), 0);
+    let (module, compiled) = compile_hello(&peer, folder.path());
     let cache = folder.path().join("cache");
     let inputs = folder.path().join("inputs");
     std::fs::write(&inputs, "x\n".repeat(runs)).expect("a file");
@@ -62,11 +82,7 @@ pub fn measure(rounds: usize, runs: usize) -> Option<Overhead> {
         expect(map.args(["--", "{}"]), runs);
     };
     let run = || two_at_once(runs, || expect(own().args(["run", "-q"]).arg(&module).arg("x"), 1));
-    let peer = || {
-        let mut peer = Command::new(&peer);
-        expect(peer.args(["run", "--allow-precompiled"]).arg(&compiled).arg("x"), 1);
-    };
-    let peer = || two_at_once(runs, peer);
+    let peer = || run_wasmtime(&peer, &compiled, runs);
     let sides: [&dyn Fn(); 3] = [&map, &peer, &run];
     let mut times = [const { Vec::new() }; 3];
     for round in 0..=rounds {

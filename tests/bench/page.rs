@@ -6,6 +6,7 @@
 /// A part of the benchmark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
+    Speed,
     Synchronisation,
     Sandbox,
     Overhead,
@@ -13,11 +14,12 @@ pub enum Part {
 
 impl Part {
     /// In the order of the page.
-    pub const ALL: [Self; 3] = [Self::Synchronisation, Self::Sandbox, Self::Overhead];
+    pub const ALL: [Self; 4] = [Self::Speed, Self::Synchronisation, Self::Sandbox, Self::Overhead];
 
     /// As it is asked for.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Speed => "speed",
             Self::Synchronisation => "sync",
             Self::Sandbox => "sandbox",
             Self::Overhead => "overhead",
@@ -26,6 +28,7 @@ impl Part {
 
     const fn heading(self) -> &'static str {
         match self {
+            Self::Speed => "Tasks",
             Self::Synchronisation => "Synchronisation between workers",
             Self::Sandbox => "What the sandbox costs",
             Self::Overhead => "Beside `wasmtime run`",
@@ -35,7 +38,7 @@ impl Part {
 
 const INTRODUCTION: &str = "# Benchmarks\n\n\
     Written by `cargo bench --bench compare`. Each section is measured in one run on one machine, in which what is \
-    compared takes turns; `cargo bench --bench compare -- sync`, `sandbox` and `overhead` measure one section each and \
+    compared takes turns; `cargo bench --bench compare -- speed`, `sync`, `sandbox` and `overhead` measure one section each and \
     leave the others as they are. Shown is the median over the rounds, with the least and the greatest behind it. \
     Machines differ; the ratios are what counts. wasmtime is the one of `Cargo.lock`.\n";
 

@@ -4,6 +4,7 @@ Each figure is taken as the benchmark takes its own: inside the processes that d
 when all of them are ready, for N repetitions.
 """
 
+import concurrent.futures
 import json
 import multiprocessing
 import signal
@@ -102,7 +103,71 @@ def pong(start, result, there, back, n):
     result.put(0)
 
 
+def double(n):
+    return 2 * n
+
+
+def echo(data):
+    return data
+
+
+def rate(seconds, n):
+    return {"times_ns": [seconds * 1e9 / n]}
+
+
+def in_pool(n, chunksize, **settings):
+    """Nanoseconds for each of n tasks in a pool of two."""
+    with CONTEXT.Pool(2, **settings) as pool:
+        pool.map(double, range(4), chunksize=1)
+        began = time.perf_counter()
+        assert sum(pool.map(double, range(n), chunksize=chunksize)) == n * (n - 1)
+        return rate(time.perf_counter() - began, n)
+
+
+def in_executor(n):
+    with concurrent.futures.ProcessPoolExecutor(2, mp_context=CONTEXT) as executor:
+        list(executor.map(double, range(4)))
+        began = time.perf_counter()
+        assert sum(executor.map(double, range(n))) == n * (n - 1)
+        return rate(time.perf_counter() - began, n)
+
+
+def applied(n, argument, function):
+    """How long each of n calls took, one after the other."""
+    times = []
+    with CONTEXT.Pool(1) as pool:
+        pool.apply(function, (argument,))
+        for _ in range(n):
+            began = time.perf_counter_ns()
+            pool.apply(function, (argument,))
+            times.append(time.perf_counter_ns() - began)
+    return {"times_ns": times}
+
+
+def joined(n):
+    times = []
+    for _ in range(n):
+        process = CONTEXT.Process(target=double, args=(1,))
+        began = time.perf_counter_ns()
+        process.start()
+        process.join()
+        times.append(time.perf_counter_ns() - began)
+    return {"times_ns": times}
+
+
 def measure(name, n):
+    if name == "pool-fresh":
+        return in_pool(n, chunksize=1, maxtasksperchild=1)
+    if name == "pool-reused":
+        return in_pool(n, chunksize=1)
+    if name == "executor":
+        return in_executor(n)
+    if name == "apply":
+        return applied(n, 1, double)
+    if name == "echo":
+        return applied(n, b"x" * (64 << 20), echo)
+    if name == "process":
+        return joined(n)
     pairs = {"calls": lock_pairs, "with": lock_with}
     if name.startswith("lock-alone-"):
         [elapsed] = run((pairs[name.split("-")[2]], CONTEXT.Lock(), n))

@@ -20,6 +20,11 @@ pub fn figure(name: &str, repetitions: u64) -> Measured {
     }
 }
 
+/// How long each took, in nanoseconds.
+pub fn times(name: &str, repetitions: u64) -> Vec<f64> {
+    serde_json::from_value(run(name, repetitions)["times_ns"].clone()).expect("nanoseconds")
+}
+
 /// Nanoseconds from the SIGKILL of a lock's holder to the next acquisition; `None` for none within 2 s.
 pub fn succession(kills: usize) -> Vec<Option<u64>> {
     let value = run("succession", kills as u64);

@@ -8,6 +8,42 @@ use crate::measure::{Row, Spread, percentile};
 use crate::overhead::Overhead;
 use crate::python;
 use crate::sandbox::Cost;
+use crate::speed::{Fact, Goal, Line, Peer, Speed};
+
+/// Tasks beside their peers.
+pub fn speed(speed: &Speed, rounds: usize) -> String {
+    let mut text = format!(
+        "{} {}, {rounds} rounds. Every process of ours is in a required sandbox. A ratio is how many times the time of \
+         ours the other takes.\n\n\
+         | what | wasmpool | beside it | time | ratio | goal |\n|---|---|---|---|---|---|\n",
+        machine(),
+        python::version(),
+    );
+    for Line { what, own, peers } in &speed.lines {
+        let mut first = format!("{what} | {}", shown_time(*own));
+        if peers.is_empty() {
+            let each_second = 1e9 / own.median;
+            writeln!(text, "| {first} | | | {each_second:.0}/s | |").expect("a string takes everything");
+        }
+        for Peer { what, time, goal } in peers {
+            let ratio = time.median / own.median;
+            let goal = match goal {
+                Goal::Faster(least) if ratio >= *least => format!("{least:.2}, met"),
+                Goal::Faster(least) => format!("{least:.2}, **not met**"),
+                Goal::Shown => String::new(),
+            };
+            writeln!(text, "| {first} | {what} | {} | {ratio:.2} | {goal} |", shown_time(*time))
+                .expect("a string takes everything");
+            first = " | ".to_owned();
+        }
+    }
+    text.push_str("\n| what | measured | goal |\n|---|---|---|\n");
+    for Fact { what, shown, goal, is_met } in &speed.facts {
+        let met = if *is_met { "met" } else { "**not met**" };
+        writeln!(text, "| {what} | {shown} | {goal}, {met} |").expect("a string takes everything");
+    }
+    text
+}
 
 /// Shared objects beside Python's.
 pub fn synchronisation(rows: &[Row], rounds: usize, own: &[u64], peer: &[Option<u64>]) -> String {
@@ -66,7 +102,7 @@ pub fn sandbox(costs: &[Cost], rounds: usize) -> String {
 }
 
 fn shown_time(time: Spread) -> String {
-    let us = |ns: f64| format!("{:.0} us", ns / 1e3);
+    let us = |ns: f64| if ns < 1e4 { format!("{:.2} us", ns / 1e3) } else { format!("{:.0} us", ns / 1e3) };
     format!("{} ({} - {})", us(time.median), us(time.least), us(time.greatest))
 }
 

@@ -13,6 +13,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// The signal with which the supervisor interrupts the running guest.
 pub(crate) const INTERRUPT_SIGNAL: i32 = libc::SIGUSR2;
@@ -139,7 +140,36 @@ unsafe fn make_fault(signal: libc::c_int) {
 #[cfg(not(target_arch = "x86_64"))]
 unsafe fn make_fault(_signal: libc::c_int) {}
 
-/// Calls `action` whenever [`INTERRUPT_SIGNAL`] arrives. The action must be async-signal-safe.
+/// Calls the interrupt's action whenever this process has used as much CPU time again, until the result is dropped.
+pub(crate) fn interrupt_each(cpu_time: Duration) -> CpuTimer {
+    CpuTimer::set(cpu_time);
+    CpuTimer
+}
+
+/// A timer that runs.
+#[derive(Debug)]
+pub(crate) struct CpuTimer;
+
+impl CpuTimer {
+    fn set(every: Duration) {
+        let every = libc::timeval {
+            tv_sec: libc::time_t::try_from(every.as_secs()).unwrap_or(libc::time_t::MAX),
+            tv_usec: libc::suseconds_t::from(every.subsec_micros()),
+        };
+        let timer = libc::itimerval { it_interval: every, it_value: every };
+        // SAFETY: reads a valid timer; its signal has a handler, which `on_interrupt` set.
+        unsafe { libc::setitimer(libc::ITIMER_PROF, &raw const timer, ptr::null_mut()) };
+    }
+}
+
+impl Drop for CpuTimer {
+    fn drop(&mut self) {
+        Self::set(Duration::ZERO);
+    }
+}
+
+/// Calls `action` whenever [`INTERRUPT_SIGNAL`] arrives, or [`interrupt_each`] says so. The action must be
+/// async-signal-safe.
 pub(crate) fn on_interrupt(action: fn()) -> io::Result<()> {
     ON_INTERRUPT.store(action as *mut (), Ordering::SeqCst);
     // SAFETY: the handler only loads an atomic and calls a function that its caller promised to be
@@ -149,8 +179,10 @@ pub(crate) fn on_interrupt(action: fn()) -> io::Result<()> {
         handler.sa_flags = libc::SA_RESTART | libc::SA_ONSTACK;
         handler.sa_sigaction = on_interrupt_signal as *const () as usize;
         libc::sigemptyset(&raw mut handler.sa_mask);
-        if libc::sigaction(INTERRUPT_SIGNAL, &raw const handler, ptr::null_mut()) != 0 {
-            return Err(io::Error::last_os_error());
+        for signal in [INTERRUPT_SIGNAL, libc::SIGPROF] {
+            if libc::sigaction(signal, &raw const handler, ptr::null_mut()) != 0 {
+                return Err(io::Error::last_os_error());
+            }
         }
     }
     Ok(())

@@ -1,8 +1,7 @@
 //! The fork server: one module under one policy, and the workers forked from it.
 //!
-//! Single-threaded, in the sandbox before it maps the artifact, and it never runs guest code itself:
-//! what it does between two forks is wait. A worker begins as a copy of it, with the module loaded and
-//! linked, and is a child of the supervisor.
+//! Single-threaded, and in the sandbox before it maps the artifact. What it does between two forks is wait. A worker
+//! begins as a copy of it, with the module loaded and linked, and is a child of the supervisor.
 
 #![forbid(unsafe_code)]
 
@@ -10,9 +9,10 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::process::Resource;
+use tokio::runtime::Runtime;
 
 use crate::os::cgroup;
-use crate::os::fork::{ForkKey, Forked, fork};
+use crate::os::fork::{ForkKey, Forked, fork, settle_heap};
 use crate::os::hardening::{self, exit_now};
 use crate::os::memory_file::SealedFile;
 use crate::os::signals;
@@ -26,8 +26,9 @@ use crate::worker::engine::{self, Purpose};
 use crate::worker::imports::{GrantedDir, Outside};
 use crate::worker::instance::{LoadError, Loaded};
 use crate::worker::link::Link;
+use crate::worker::ready::{Ends, Ready};
 use crate::worker::sandbox::{self, Granted, Profile};
-use crate::worker::{fault, run, trap};
+use crate::worker::{fault, panics, run, trap};
 
 /// What a request to fork does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +51,9 @@ pub(crate) fn run(socket: PacketSocket, start: Start) -> io::Result<()> {
     }
     let ToForkServer::Load(request) = message else { return Err(io::ErrorKind::InvalidData.into()) };
     let key = ForkKey::new()?;
+    let mut ends = (start == Start::Fork).then(Ends::new).transpose()?;
     let fork_key = (start == Start::Fork).then_some(&key);
-    let prepared = match joined.and_then(|()| load(&control, request, descriptors, fork_key)) {
+    let mut prepared = match joined.and_then(|()| load(&control, request, descriptors, fork_key)) {
         Ok((prepared, layers)) => {
             control.send(&FromForkServer::Ready { layers }, &[])?;
             prepared
@@ -60,15 +62,25 @@ pub(crate) fn run(socket: PacketSocket, start: Start) -> io::Result<()> {
             return control.send(&FromForkServer::LoadFailed { kind, detail: trap::message(detail) }, &[]);
         }
     };
+    let mut forks = 0_u64;
     while let Some((message, descriptors)) = control.receive::<ToForkServer>()? {
         let ToForkServer::Fork { worker } = message else { return Err(io::ErrorKind::InvalidData.into()) };
         let task_socket = take_descriptor(&mut descriptors.into_iter())?;
         if start == Start::Become {
-            become_worker(task_socket, control.into_buffer(), &prepared);
+            become_worker(task_socket, control.into_buffer(), prepared);
         }
+        // Who asks for one worker wants it at once; who asks for a second one will ask for more.
+        if forks == 1
+            && let Some(ends) = ends.take()
+        {
+            prepared.ready = Ready::new(ends, &prepared.loaded);
+            settle_heap();
+        }
+        forks += 1;
         match fork(&key) {
             Ok(Forked::Child) => {
-                become_worker(task_socket, control.into_buffer(), &prepared);
+                drop(ends);
+                become_worker(task_socket, control.into_buffer(), prepared);
             }
             Ok(Forked::Parent(pidfd)) => {
                 drop(task_socket);
@@ -96,6 +108,9 @@ fn join(doors: Vec<OwnedFd>) -> Result<(), LoadError> {
 struct Prepared {
     loaded: Loaded,
     outside: Outside,
+    /// Missing where it has descriptors, which workers must not have in common.
+    runtime: Option<Runtime>,
+    ready: Option<Ready>,
 }
 
 /// Enters the sandbox, then loads the artifact.
@@ -135,11 +150,13 @@ fn load(
     }
     // Its signal stack and thread-local state are then there in every worker.
     wasmtime::Engine::tls_eager_initialize();
-    Ok((Prepared { loaded, outside }, entered.layers))
+    panics::remember();
+    let runtime = outside.nets.is_empty().then(|| run::runtime(&outside));
+    Ok((Prepared { loaded, outside, runtime, ready: None }, entered.layers))
 }
 
 /// Is the worker from here on.
-fn become_worker(task_socket: OwnedFd, buffer: Vec<u8>, prepared: &Prepared) -> ! {
+fn become_worker(task_socket: OwnedFd, buffer: Vec<u8>, prepared: Prepared) -> ! {
     let socket = PacketSocket::from_fd(task_socket);
     // Not inherited over a fork. After it, a supervisor that is gone already shows in its socket.
     if hardening::die_with_parent().is_err() || hardening::is_hung_up(&socket) {
@@ -147,5 +164,7 @@ fn become_worker(task_socket: OwnedFd, buffer: Vec<u8>, prepared: &Prepared) -> 
     }
     // The filter and its key forbid it already. This limit binds every user but root.
     let _ = hardening::limit(Resource::Nproc, 0);
-    run::serve(Link::with_buffer(socket, buffer), &prepared.loaded, &prepared.outside)
+    let Prepared { loaded, outside, runtime, ready } = prepared;
+    let runtime = runtime.unwrap_or_else(|| run::runtime(&outside));
+    run::serve(Link::with_buffer(socket, buffer), &loaded, &outside, &runtime, ready)
 }

@@ -21,6 +21,7 @@ mod stdout;
 mod sync;
 mod task;
 mod turn;
+mod wasi;
 
 #[cfg(test)]
 mod tests;
@@ -29,15 +30,13 @@ use std::fmt;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use wasmtime_wasi::p1::WasiP1Ctx;
-use wasmtime_wasi::{WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi::{WasiCtxView, WasiView};
 
 pub(crate) use self::dirs::GrantedDir;
 pub(crate) use self::sync::{Grants, Shared};
-use crate::limits::{RANDOM_BYTES_MAX, RESOURCES_MAX};
 use crate::outcome::Panic;
 use crate::policy::NetRule;
-use crate::protocol::worker::{LogLevel, Stream};
+use crate::protocol::worker::LogLevel;
 use crate::worker::limiter::Limiter;
 use crate::worker::link::Link;
 
@@ -76,8 +75,7 @@ pub(crate) struct HostConfig {
 
 /// What a store holds: the WASI context of one instance, and its task.
 pub(crate) struct HostState {
-    /// Serves components too: its context and table are those of preview 2.
-    wasi: WasiP1Ctx,
+    wasi: wasi::Wasi,
     /// Shared with the WASI context, for `poll_oneoff`.
     stdin: stdin::Stdin,
     task: task::TaskContext,
@@ -100,33 +98,21 @@ impl fmt::Debug for HostState {
 pub(crate) struct Exit(pub(crate) u32);
 
 impl HostState {
-    /// The state of one fresh instance. Call it in the worker, after the fork: it draws random seeds.
+    /// The state of one fresh instance.
     ///
     /// # Errors
     ///
-    /// When a granted directory cannot be opened, or the kernel has no randomness.
+    /// When a granted directory cannot be opened.
     pub(crate) fn new(config: HostConfig) -> wasmtime::Result<Self> {
         let stdin = stdin::Stdin::new(config.stdin);
-        let mut builder = WasiCtxBuilder::new();
-        builder
-            .args(&config.argv)
-            .envs(&config.env)
-            .stdin(stdin.clone())
-            .stdout(stdout::Output::new(Stream::Stdout, config.link.clone()))
-            .stderr(stdout::Output::new(Stream::Stderr, config.link.clone()))
-            .allow_blocking_current_thread(true)
-            .max_random_size(RANDOM_BYTES_MAX);
-        match config.deterministic {
-            None => random::seed(&mut builder)?,
-            Some(seed) => {
-                random::seed_with(&mut builder, seed);
-                clock::fix(&mut builder);
-            }
-        }
-        net::grant(&mut builder, &config.outside.nets);
-        config.outside.dirs.iter().try_for_each(|dir| dir.open(&mut builder))?;
-        let mut wasi = builder.build_p1();
-        wasi.ctx().table.set_max_capacity(RESOURCES_MAX);
+        let wasi = wasi::Wasi::new(wasi::Config {
+            argv: config.argv,
+            env: config.env,
+            stdin: stdin.clone(),
+            outside: config.outside.clone(),
+            link: config.link.clone(),
+            deterministic: config.deterministic,
+        })?;
         let result_bytes = config.limiter.limits().result_bytes;
         let shared = sync::Session::new(config.shared, config.task, config.link.clone(), result_bytes);
         let task = task::TaskContext {
@@ -160,7 +146,7 @@ impl HostState {
 
 impl WasiView for HostState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        self.wasi.ctx()
+        self.wasi.get().ctx()
     }
 }
 
@@ -184,8 +170,8 @@ pub(crate) fn link_component(linker: &mut wasmtime::component::Linker<HostState>
 
 /// Offers a core module everything there is. Only asynchronous calls work with what was linked.
 pub(crate) fn link_core(linker: &mut wasmtime::Linker<HostState>) -> wasmtime::Result<()> {
-    wasmtime_wasi::p1::add_to_linker_async(linker, |state| &mut state.wasi)?;
-    wasmtime_wasi::p0::add_to_linker_async(linker, |state| &mut state.wasi)?;
+    wasmtime_wasi::p1::add_to_linker_async(linker, |state| state.wasi.get())?;
+    wasmtime_wasi::p0::add_to_linker_async(linker, |state| state.wasi.get())?;
     linker.allow_shadowing(true);
     poll_oneoff::link(linker)?;
     cross_device::link_core(linker)?;

@@ -274,14 +274,19 @@ pub(crate) fn store(
     limits: &WorkerLimits,
 ) -> wasmtime::Result<Store<HostState>> {
     let mut store = Store::try_new(engine, host)?;
+    begin(&mut store, limits)?;
+    Ok(store)
+}
+
+/// Sets the limits and the epoch of an assignment that begins.
+pub(crate) fn begin(store: &mut Store<HostState>, limits: &WorkerLimits) -> wasmtime::Result<()> {
     store.limiter(|host| &mut host.limiter);
     store.set_epoch_deadline(1);
     store.data().forget_interrupts();
     // Bounds what one call may copy between guest and host, results among it.
     let result_bytes = usize::try_from(limits.result_bytes).unwrap_or(usize::MAX);
     store.set_hostcall_fuel(result_bytes.saturating_add(CALL_BYTES));
-    allow_fuel(&mut store, limits)?;
-    Ok(store)
+    allow_fuel(store, limits)
 }
 
 /// Gives the next call its whole allowance of fuel.

@@ -24,6 +24,17 @@ impl Limiter {
         Self { limits, memory_bytes: 0, table_elements: 0, last_growth: 0, denied: None }
     }
 
+    /// True when what was given out is within these limits.
+    pub(crate) fn fits(&self, limits: &WorkerLimits) -> bool {
+        self.memory_bytes <= limits.memory_bytes && self.table_elements <= limits.table_elements
+    }
+
+    /// Counts what another one gave out as its own.
+    pub(crate) fn take_over(&mut self, other: &Self) {
+        self.memory_bytes = other.memory_bytes;
+        self.table_elements = other.table_elements;
+    }
+
     /// The limits of the assignment.
     pub(crate) fn limits(&self) -> &WorkerLimits {
         &self.limits

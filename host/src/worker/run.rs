@@ -13,6 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use tokio::runtime::Runtime;
 use wasmtime::Store;
 
 use crate::os::hardening::{self, exit_now};
@@ -24,6 +25,7 @@ use crate::worker::imports::{Grants, HostConfig, HostState, Outside, Shared};
 use crate::worker::instance::{self, Ended, Live, Loaded};
 use crate::worker::limiter::Limiter;
 use crate::worker::link::Link;
+use crate::worker::ready::Ready;
 use crate::worker::{body, fault, panics, trap};
 
 /// Exit code of a worker whose own code panicked, after it has said so.
@@ -35,10 +37,14 @@ const HOST_DATA_BYTES: u64 = 1 << 30;
 const NONSENSE: i32 = 71;
 
 /// Runs assignments until the last one; never returns.
-pub(crate) fn serve(link: Link, loaded: &Loaded, outside: &Outside) -> ! {
-    panics::remember();
+pub(super) fn serve(
+    link: Link,
+    loaded: &Loaded,
+    outside: &Outside,
+    runtime: &Runtime,
+    mut ready: Option<Ready>,
+) -> ! {
     let link = Arc::new(link);
-    let runtime = runtime(outside);
     let mut is_cpu_time_limited = false;
     loop {
         let (message, descriptors) = link.receive();
@@ -55,7 +61,7 @@ pub(crate) fn serve(link: Link, loaded: &Loaded, outside: &Outside) -> ! {
         let Some(assignment) = Assignment::new(link.clone(), *start, descriptors, outside.clone()) else {
             exit_now(NONSENSE)
         };
-        let ran = catch_unwind(AssertUnwindSafe(|| runtime.block_on(assignment.run(loaded))));
+        let ran = catch_unwind(AssertUnwindSafe(|| runtime.block_on(assignment.run(loaded, ready.take()))));
         if ran.is_err() {
             let detail = trap::message(panics::last());
             assignment.finish(Claim::NotStarted { kind: StartFailure::WorkerPanicked, detail }, None);
@@ -65,7 +71,7 @@ pub(crate) fn serve(link: Link, loaded: &Loaded, outside: &Outside) -> ! {
 }
 
 /// Waits for time, and for sockets where there can be some.
-fn runtime(outside: &Outside) -> tokio::runtime::Runtime {
+pub(super) fn runtime(outside: &Outside) -> Runtime {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_time();
     if !outside.nets.is_empty() {
@@ -80,11 +86,11 @@ fn runtime(outside: &Outside) -> tokio::runtime::Runtime {
 #[cfg(any(test, fuzzing))]
 pub(super) fn assigned(link: Arc<Link>, start: Start, loaded: &Loaded) -> Option<impl Future<Output = ()>> {
     let assignment = Assignment::new(link, start, Vec::new(), Outside::default())?;
-    Some(async move { assignment.run(loaded).await })
+    Some(async move { assignment.run(loaded, None).await })
 }
 
 /// One assignment.
-struct Assignment {
+pub(super) struct Assignment {
     link: Arc<Link>,
     start: Start,
     inputs: InputBytes,
@@ -114,7 +120,12 @@ impl Deref for InputBytes {
 
 impl Assignment {
     /// Takes a start frame apart; `None` when its parts do not fit together.
-    fn new(link: Arc<Link>, mut start: Start, descriptors: Vec<OwnedFd>, outside: Outside) -> Option<Self> {
+    pub(super) fn new(
+        link: Arc<Link>,
+        mut start: Start,
+        descriptors: Vec<OwnedFd>,
+        outside: Outside,
+    ) -> Option<Self> {
         let mut descriptors = descriptors.into_iter();
         let body = std::mem::replace(&mut start.inputs.body, Body::Inline(Vec::new()));
         let inputs = match body {
@@ -139,23 +150,26 @@ impl Assignment {
         })
     }
 
-    /// Makes the instance and runs every call in it.
-    async fn run(&self, loaded: &Loaded) {
+    /// Makes the instance, unless there is one ready, and runs every call in it.
+    async fn run(&self, loaded: &Loaded, ready: Option<Ready>) {
         let limits = &self.start.limits;
-        let made = HostState::new(self.host_config())
-            .and_then(|host| instance::store(loaded.engine(), host, limits));
+        let ready = ready.filter(|ready| ready.fits(limits));
+        let made = HostState::new(self.host_config()).and_then(|host| match ready {
+            Some(ready) => ready.give_to(host, limits).map(|(store, live)| (store, Some(live))),
+            None => instance::store(loaded.engine(), host, limits).map(|store| (store, None)),
+        });
         self.fault("before-started");
         self.link.send(&FromWorker::Started { task: self.start.task }, &[]);
         self.fault("after-started");
-        let mut store = match made {
-            Ok(store) => store,
+        let (mut store, live) = match made {
+            Ok(made) => made,
             Err(error) => {
                 let detail = trap::describe(&error);
                 self.finish(Claim::NotStarted { kind: StartFailure::Worker, detail }, None);
                 return self.end_if_last();
             }
         };
-        let live = match self.instance(loaded, &mut store).await {
+        let live = match self.instance(loaded, live, &mut store).await {
             Ok(live) => live,
             Err(claim) => {
                 self.finish(claim, None);
@@ -185,7 +199,7 @@ impl Assignment {
         }
     }
 
-    fn host_config(&self) -> HostConfig {
+    pub(super) fn host_config(&self) -> HostConfig {
         let start = &self.start;
         HostConfig {
             link: self.link.clone(),
@@ -205,11 +219,19 @@ impl Assignment {
     }
 
     /// A fresh instance in which the initializer has run.
-    async fn instance(&self, loaded: &Loaded, store: &mut Store<HostState>) -> Result<Live, Claim> {
-        let live = loaded.instantiate(store).await.map_err(|error| {
-            let panic = store.data_mut().take_panic();
-            trap::instantiation_claim(&error, &store.data().limiter, panic)
-        })?;
+    async fn instance(
+        &self,
+        loaded: &Loaded,
+        ready: Option<Live>,
+        store: &mut Store<HostState>,
+    ) -> Result<Live, Claim> {
+        let live = match ready {
+            Some(live) => live,
+            None => loaded.instantiate(store).await.map_err(|error| {
+                let panic = store.data_mut().take_panic();
+                trap::instantiation_claim(&error, &store.data().limiter, panic)
+            })?,
+        };
         live.initialize(store).await.map_err(|error| claim_of(&error, store))?;
         if let Some(initializer) = &self.start.initializer {
             self.allow_fuel(store);
@@ -297,7 +319,7 @@ async fn initialized(
 }
 
 /// A result as it travels: in the frame, or in a memory file beside it.
-fn returned(encoding: Encoding, bytes: Vec<u8>, bytes_max: u64) -> (Claim, Option<File>) {
+pub(super) fn returned(encoding: Encoding, bytes: Vec<u8>, bytes_max: u64) -> (Claim, Option<File>) {
     let length = bytes.len() as u64;
     if length > bytes_max {
         let detail = format!("the result has {length} bytes, the limit is {bytes_max}");

@@ -7,6 +7,7 @@ mod files;
 mod harness;
 pub(super) mod hostile;
 mod loading;
+mod ready;
 mod signals;
 pub(super) mod sockets;
 mod sync;

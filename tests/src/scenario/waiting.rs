@@ -193,13 +193,15 @@ pub fn stopped_waiters(_: &[String]) {
 
         let barrier = Barrier::new(2).expect("a barrier");
         let chunks = support::pool(&supervisor, 1).chunksize(2).build().expect("a pool");
-        let tasks = [0_u32, 1].map(|number| call(&module, "party", (&barrier, number)));
+        let begun = Event::new().expect("an event");
+        let tasks = [0_u32, 1].map(|number| call(&module, "party", (&barrier, &begun, number)));
         let mut records = chunks.records(futures_util::stream::iter(tasks), wasmpool::Order::Input);
         let (_, first) = futures_util::StreamExt::next(&mut records).await.expect("the first call");
         assert!(first.outcome.is_success(), "{}", first.outcome);
         let waits = barrier.clone();
         let waiter = std::thread::spawn(move || waits.wait_timeout(Duration::from_secs(30)));
         support::until("the host waits", || barrier.n_waiting() == 1).await;
+        support::until("the second call is a party", || begun.is_set() == Ok(true)).await;
         support::signal(first.pid.expect("it had a worker"), 9);
         assert_eq!(waiter.join().expect("the waiter"), Err(wasmpool::sync::SyncError::Broken));
         let (_, second) = futures_util::StreamExt::next(&mut records).await.expect("the second call");

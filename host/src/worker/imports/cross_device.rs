@@ -62,7 +62,7 @@ async fn rename(
 ) -> wasmtime::Result<i32> {
     let (mut memory, state) = memory(&mut caller)?;
     let (from, to) = (GuestPtr::new(from), GuestPtr::new(to));
-    told(state.wasi.path_rename(&mut memory, from_dir.into(), from, to_dir.into(), to).await)
+    told(state.wasi.get().path_rename(&mut memory, from_dir.into(), from, to_dir.into(), to).await)
 }
 
 async fn hard_link(
@@ -77,7 +77,7 @@ async fn hard_link(
     let flags = Lookupflags::try_from(flags)?;
     let (mut memory, state) = memory(&mut caller)?;
     let (from, to) = (GuestPtr::new(from), GuestPtr::new(to));
-    told(state.wasi.path_link(&mut memory, from_dir.into(), flags, from, to_dir.into(), to).await)
+    told(state.wasi.get().path_link(&mut memory, from_dir.into(), flags, from, to_dir.into(), to).await)
 }
 
 fn memory<'a>(
@@ -88,7 +88,7 @@ fn memory<'a>(
         return Err(format_err!("missing required memory export"));
     };
     let (bytes, state) = memory.data_and_store_mut(caller);
-    state.wasi.set_hostcall_fuel(fuel);
+    state.wasi.get().set_hostcall_fuel(fuel);
     Ok((GuestMemory::Unshared(bytes), state))
 }
 

@@ -183,7 +183,7 @@ fn deadline(state: &mut HostState, clock: &[u8]) -> Result<Instant, Failure> {
 /// What a descriptor's number stands for; only wasmtime-wasi knows.
 async fn descriptor_source(state: &mut HostState, descriptor: u32, read: bool) -> Result<Source, Failure> {
     let mut no_memory = GuestMemory::Unshared(&mut []);
-    let stat = match state.wasi.fd_fdstat_get(&mut no_memory, descriptor.into()).await {
+    let stat = match state.wasi.get().fd_fdstat_get(&mut no_memory, descriptor.into()).await {
         Ok(stat) => stat,
         Err(error) => return Err(error.downcast()?.into()),
     };

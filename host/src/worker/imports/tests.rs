@@ -7,6 +7,7 @@ use wasmtime::{Module, Store};
 
 use super::*;
 use crate::policy::DirAccess;
+use crate::protocol::worker::Stream;
 use crate::protocol::worker::{FromWorker, ToWorker};
 use crate::worker::engine::{self, Purpose, engine};
 

@@ -146,6 +146,7 @@ pub(super) const EVERY_PROCESS: &[Rule] = rules! {
 /// without it wasmtime-wasi falls back to resolving paths itself, where an escape was found.
 pub(super) const WORKER: &[Rule] = rules! {
     SYS_mprotect, "code of the artifact, linear memories that grow";
+    SYS_setitimer, "a bound on what modules do before they are called";
     SYS_openat2, "files in granted directories";
 };
 

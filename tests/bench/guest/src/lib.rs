@@ -11,6 +11,26 @@ use wasmpool_guest::{Bytes, task};
 #[task]
 fn nothing() {}
 
+/// As much as the other side's does.
+#[task]
+fn double(n: i64) -> i64 {
+    2 * n
+}
+
+/// Gives back what it got.
+#[task]
+fn echo(data: Bytes) -> Bytes {
+    data
+}
+
+/// Never ends.
+#[task]
+fn spin() {
+    loop {
+        std::hint::black_box(());
+    }
+}
+
 /// Takes and gives back a lock `n` times.
 #[task]
 fn lock_pairs(lock: Lock, start: Barrier, n: u64) -> Result<u64, SyncError> {
