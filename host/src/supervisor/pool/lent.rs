@@ -4,23 +4,25 @@
 #![forbid(unsafe_code)]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::task::{Context, Waker};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::Context;
+
+use futures_util::task::AtomicWaker;
 
 /// The dispatcher counts, streams of records look.
 #[derive(Debug, Default)]
 pub(in crate::supervisor) struct Lent {
     places: AtomicUsize,
-    /// Streams that wait for more places or for records.
-    streams: Mutex<Vec<Waker>>,
+    /// Who is to be polled again when there are more.
+    streams: Mutex<Vec<Weak<AtomicWaker>>>,
 }
 
 impl Lent {
     /// A waiting task gave its place back.
     pub(in crate::supervisor) fn lend(&self) {
         self.places.fetch_add(1, Ordering::Relaxed);
-        let wakers = std::mem::take(&mut *self.streams.lock().unwrap_or_else(PoisonError::into_inner));
-        wakers.into_iter().for_each(Waker::wake);
+        let streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        streams.iter().filter_map(Weak::upgrade).for_each(|stream| stream.wake());
     }
 
     /// It goes on.
@@ -28,21 +30,35 @@ impl Lent {
         self.places.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// What a stream looks with.
+    pub(super) fn look(self: &Arc<Self>) -> Look {
+        let stream = Arc::new(AtomicWaker::new());
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        streams.retain(|other| other.strong_count() > 0);
+        streams.push(Arc::downgrade(&stream));
+        Look { lent: Arc::clone(self), stream }
+    }
+}
+
+/// A stream's look at the places.
+#[derive(Debug)]
+pub(super) struct Look {
+    lent: Arc<Lent>,
+    stream: Arc<AtomicWaker>,
+}
+
+impl Look {
     /// How many there are; the stream is polled again when there are more.
     pub(super) fn places(&self, cx: &Context<'_>) -> usize {
-        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        if !streams.iter().any(|waker| waker.will_wake(cx.waker())) {
-            streams.push(cx.waker().clone());
-        }
-        self.places.load(Ordering::Relaxed)
+        self.stream.register(cx.waker());
+        self.lent.places.load(Ordering::Relaxed)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
-    use std::task::Wake;
+    use std::task::{Wake, Waker};
 
     #[derive(Default)]
     struct Woken(AtomicUsize);
@@ -55,14 +71,26 @@ mod tests {
 
     #[test]
     fn a_stream_is_polled_again_when_a_place_is_lent() {
-        let (lent, woken) = (Lent::default(), Arc::new(Woken::default()));
+        let (lent, woken) = (Arc::new(Lent::default()), Arc::new(Woken::default()));
+        let stream = lent.look();
         let waker = Waker::from(Arc::clone(&woken));
         let cx = Context::from_waker(&waker);
-        assert_eq!((lent.places(&cx), lent.places(&cx)), (0, 0));
+        assert_eq!((stream.places(&cx), stream.places(&cx)), (0, 0));
         lent.lend();
         assert_eq!(woken.0.load(Ordering::Relaxed), 1, "once, however often it looked");
-        assert_eq!(lent.places(&cx), 1);
+        assert_eq!(stream.places(&cx), 1);
         lent.take_back();
-        assert_eq!(lent.places(&cx), 0);
+        assert_eq!(stream.places(&cx), 0);
+    }
+
+    #[test]
+    fn streams_that_are_gone_are_forgotten() {
+        let lent = Arc::new(Lent::default());
+        for _ in 0..100 {
+            lent.look();
+        }
+        let last = lent.look();
+        assert_eq!(lent.streams.lock().unwrap().len(), 1);
+        drop(last);
     }
 }

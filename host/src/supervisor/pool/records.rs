@@ -11,6 +11,7 @@ use futures_util::Stream;
 use tokio::sync::mpsc;
 
 use super::Pool;
+use super::lent::Look;
 use crate::outcome::{CancelledBy, Record};
 use crate::supervisor::call::{Assignment, Call, Input, Reply};
 use crate::supervisor::event::{Command, Stop};
@@ -44,6 +45,8 @@ pub struct Records<S> {
     receiver: mpsc::UnboundedReceiver<(u64, Record)>,
     /// Task numbers of what was submitted and has not come back.
     outstanding: BTreeMap<u64, u64>,
+    /// How many tasks of the pool wait for something.
+    lent: Look,
 }
 
 impl Pool {
@@ -61,6 +64,7 @@ impl Pool {
             sender,
             receiver,
             outstanding: BTreeMap::new(),
+            lent: self.0.lent.look(),
         }
     }
 }
@@ -73,7 +77,7 @@ impl<S: Stream<Item = Task>> Records<S> {
     /// Takes tasks from the stream and submits them, as far as the pool can use them.
     fn fill(&mut self, cx: &mut Context<'_>) {
         let chunksize = self.pool.0.chunksize;
-        while self.ahead() < 2 * (self.pool.workers() + self.pool.0.lent.places(cx)) * chunksize {
+        while self.ahead() < 2 * (self.pool.workers() + self.lent.places(cx)) * chunksize {
             let Some(tasks) = self.tasks.as_mut() else { break };
             match tasks.as_mut().poll_next(cx) {
                 Poll::Ready(Some(task)) => {
