@@ -44,13 +44,10 @@ impl Writer {
     ///
     /// When standard output cannot be written; nothing is received after that.
     pub fn write_all(&self, mut records: mpsc::Receiver<Ended>) -> io::Result<()> {
-        let mut failed = 0;
         while let Some(first) = records.blocking_recv() {
-            let (mut written, mut count) = (Written::default(), 0);
+            let mut written = Written::default();
             let mut next = Some(first);
             while let Some(ended) = next {
-                count += 1;
-                failed += u64::from(!ended.is_success());
                 // What the job log does not hold is not shown: the next run would do it again.
                 if self.is_logged(&ended) {
                     self.write(&ended, &mut written);
@@ -62,7 +59,6 @@ impl Writer {
                 next = if has_room { records.try_recv().ok() } else { None };
             }
             self.console.write(&written)?;
-            self.console.progress(count, failed);
         }
         Ok(())
     }

@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "metrics")]
+use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -143,9 +145,13 @@ pub struct BatchOptions {
     /// Give up with the Nth failure: `soon,fail=N` lets running tasks finish, `now,fail=N` stops them
     #[arg(long, value_name = "WHEN,fail=N")]
     pub halt: Option<Halt>,
-    /// Show how far the batch is
+    /// Show how far the batch is. SIGUSR1 prints it at any time, with what runs; so does `wasmpool ps`
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
     pub progress: Progress,
+    /// Serve metrics for Prometheus while the batch runs, at http://ADDR/metrics. A port alone is one of 127.0.0.1
+    #[cfg(feature = "metrics")]
+    #[arg(long, value_name = "[ADDR:]PORT", value_parser = values::listen)]
+    pub metrics: Option<SocketAddr>,
 }
 
 /// Writing down what ran, and running only what is left.
@@ -253,11 +259,13 @@ pub enum LogFormat {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Progress {
-    /// A bar when standard error is a terminal
+    /// A bar where standard error is a terminal, elsewhere a line after 10 s, and again after twice the time
     #[default]
     Auto,
-    /// A bar, also with -q, when standard error is a terminal
+    /// The same, also with -q
     Bar,
+    /// Lines, the first after a second, also with -q
+    Lines,
     /// Nothing
     None,
 }
