@@ -50,7 +50,9 @@ pub fn ps(arguments: &Ps, console: &Arc<Console>) -> Result<u8, Failure> {
         return Err(Failure::new(exit_code::FAILED, format!("process {pid} runs no batch of this user")));
     }
     console.print(match arguments.format {
-        TextOrJson::Json => format!("{}\n", serde_json::json!(documents)),
+        TextOrJson::Json => {
+            format!("{}\n", serde_json::to_string(&documents).expect("texts and numbers always have JSON"))
+        }
         TextOrJson::Text if documents.is_empty() => "no batch runs\n".to_owned(),
         TextOrJson::Text => documents.iter().map(Document::text).collect(),
     })?;

@@ -70,10 +70,18 @@ fn count_line(status: &Status) -> String {
 }
 
 fn numbers(status: &Status) -> impl Iterator<Item = String> {
-    let rate =
-        if status.rate < FAST { format!("{:.1}/s", status.rate) } else { format!("{:.0}/s", status.rate) };
+    let rate = rate(status.rate);
     let retries = (status.counts.retries > 0).then(|| format!("{} retried", status.counts.retries));
     failures(status).into_iter().chain(retries).chain([rate])
+}
+
+/// Inputs in a second, or in a minute where that is less than one.
+fn rate(rate: f64) -> String {
+    match rate {
+        fast if fast >= FAST => format!("{fast:.0}/s"),
+        slow if slow > 0.0 && slow < 1.0 => format!("{:.1}/min", slow * 60.0),
+        other => format!("{other:.1}/s"),
+    }
 }
 
 fn failures(status: &Status) -> Option<String> {
@@ -215,6 +223,14 @@ mod tests {
         status.running = vec![task("resize#3", 31, Some((5, Some(6))))];
         let expected = "after 1m12s: 12 of 40 done, 1 failed, 2 retried, 20.5/s, about 3m02s left, 1 running, `resize#3` for 31s at 5/6";
         assert_eq!(line(&status), expected);
+    }
+
+    #[test]
+    fn rates_are_told_in_the_unit_that_says_something() {
+        let rows = [(0.0, "0.0/s"), (0.1, "6.0/min"), (1.0, "1.0/s"), (99.94, "99.9/s"), (1234.5, "1234/s")];
+        for (given, expected) in rows {
+            assert_eq!(rate(given), expected);
+        }
     }
 
     #[test]

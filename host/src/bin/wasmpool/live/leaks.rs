@@ -68,7 +68,7 @@ mod tests {
         for (name, object, expected) in rows {
             assert_eq!(leaks.is_told_first(name, &leak(object)), expected, "{name} {object}");
         }
-        (0..1000).for_each(|number| drop(leaks.is_told_first("c", &leak(&number.to_string()))));
+        (0..1000).for_each(|number| _ = leaks.is_told_first("c", &leak(&number.to_string())));
         assert_eq!(leaks.0.lock().unwrap().len(), WARNINGS_MAX);
     }
 }
