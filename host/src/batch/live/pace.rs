@@ -113,7 +113,7 @@ mod tests {
         assert_eq!(pace.rate(seconds(20)), 100.0);
         assert_eq!(pace.forecast(1000, seconds(20)), Some(seconds(10)));
         // Then nothing ends any more.
-        assert_eq!(pace.rate(seconds(25)), 900.0 * 5.0 / 9.0 / 9.0 * 0.9);
+        assert_eq!(pace.rate(seconds(25)), 400.0 / 9.0);
         assert_eq!((pace.rate(seconds(31)), pace.forecast(1, seconds(100))), (0.0, None));
     }
 

@@ -351,6 +351,7 @@ const FOR_MANY: &[&str] = &[
     "pool_cpus",
     "halt",
     "progress",
+    #[cfg(feature = "metrics")]
     "metrics",
 ];
 

@@ -7,7 +7,7 @@
 
 pub mod display;
 pub mod folder;
-mod leaks;
+pub mod leaks;
 #[cfg(feature = "metrics")]
 mod metrics;
 pub mod screen;

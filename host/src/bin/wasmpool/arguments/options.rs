@@ -234,13 +234,14 @@ pub struct StreamOptions {
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "What we say on standard error")]
 pub struct CommonOptions {
-    /// Say more; twice or three times for details
+    /// Say more: what guests log, with the task's name, and a summary; twice or three times for details
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,
     /// Say nothing but errors
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Format of log records. The variable RUST_LOG chooses which are shown
+    /// Format of log records. The variable RUST_LOG chooses which are shown, whatever -v says, by level, by origin and
+    /// by task: `warn,wasmpool::guest=debug`, `[task{task=resize.*}]=trace`
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub log_format: LogFormat,
     /// When to use colours

@@ -176,10 +176,10 @@ mod tests {
         let status = status(1234, Some(5000));
         let rows = [
             (120, "1m12s [=======>----------------------] 1234/5000, 1 failed, 20.5/s, 3m02s left"),
-            (80, "1m12s [====>---------------] 1234/5000, 1 failed, 20.5/s, 3m02s left"),
+            (70, "1m12s [====>---------------] 1234/5000, 1 failed, 20.5/s, 3m02s left"),
             (60, "1m12s [==>-------] 1234/5000, 1 failed, 20.5/s, 3m02s left"),
             (50, "1m12s 1234/5000, 1 failed, 20.5/s, 3m02s left"),
-            (40, "1234/5000, 1 failed, 3m02s left"),
+            (39, "1234/5000, 1 failed, 3m02s left"),
             (20, "1234/5000, 1 faile~"),
             (1, "~"),
         ];
@@ -199,7 +199,7 @@ mod tests {
             task("fast", 1, None),
         ];
         assert_eq!(block(&status, 80, 24)[1..], ["  resize#1 1m05s, 12/40", "  b\\nc 7s"]);
-        assert_eq!(block(&status, 21, 24)[1..], ["  resize~ 1m05s, 12/~", "  b\\nc 7s"]);
+        assert_eq!(block(&status, 21, 24)[1..], ["  resize#1 1m05s, 1~", "  b\\nc 7s"]);
         status.running = (0..9).map(|number| task(&format!("t{number}"), 99, None)).collect();
         let lines = block(&status, 80, 24);
         assert_eq!(lines.len(), 5);
