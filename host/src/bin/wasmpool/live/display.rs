@@ -110,7 +110,7 @@ fn shown_tasks(status: &Status, room: usize) -> (Vec<&RunningTask>, usize) {
 }
 
 fn task_line(task: &RunningTask, width: usize) -> String {
-    let attempt = (task.attempt > 1).then(|| format!(", attempt {}", task.attempt)).unwrap_or_default();
+    let attempt = if task.attempt > 1 { format!(", attempt {}", task.attempt) } else { String::new() };
     let steps = steps(task).map(|steps| format!(", {steps}")).unwrap_or_default();
     let told = format!(" {}{steps}{attempt}", time(task.age));
     let room = width.saturating_sub(2 + told.chars().count()).max(8);
