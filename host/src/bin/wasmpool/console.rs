@@ -101,8 +101,8 @@ impl Console {
             stdout.write_all(&written.stdout)?;
             stdout.flush()
         };
-        // What goes to a file passes no terminal.
-        let is_seen = self.terminals.stdout || !written.stderr.is_empty();
+        // What goes to a file passes no terminal, and the end of a task that wrote nothing is a piece too.
+        let is_seen = !written.stderr.is_empty() || self.terminals.stdout && !written.stdout.is_empty();
         if is_seen { self.aside(both) } else { both() }
     }
 
@@ -171,6 +171,11 @@ impl Console {
                 }
             }
         }
+    }
+
+    /// True while lines are drawn on the terminal that results go to.
+    pub fn is_drawn_over(&self) -> bool {
+        self.terminals.stdout && self.progress().how == How::Block
     }
 
     /// The program was stopped for a while, and another one had the terminal.
