@@ -344,7 +344,8 @@ pub struct Record {
     /// The latest progress that the guest told: done, total.
     pub progress: Option<(u64, Option<u64>)>,
     /// What of its shared objects the task still held when it returned, or when it closed its last handle of the object.
-    /// All of it was given back.
+    /// All of it was given back. Calls that share an instance (chunks) share what they hold: what is held at the end is
+    /// in the record of the last one.
     pub leaks: Vec<Leak>,
 }
 

@@ -98,6 +98,28 @@ fn what_a_task_leaves_held_is_in_its_record_and_said_once_for_each_object() {
         let summary = wasmpool(&line).run().expect(0).stderr;
         assert!(summary.contains("1 lock, permit or lease left behind"), "{summary}");
     }
+    // Also where a worker lives on, and where calls share an instance, the last of which has it all then.
+    for (option, counts) in [("--max-tasks-per-worker", [2, 2]), ("--chunksize", [0, 4])] {
+        let line = [
+            "map",
+            "-j",
+            "1",
+            option,
+            "2",
+            "--format",
+            "jsonl",
+            "--queue",
+            "l",
+            guests,
+            "-t",
+            "forget_leases",
+            "l",
+            "l",
+        ];
+        let records = wasmpool(line).run().expect(0).records();
+        let told = records.iter().map(|record| record["leaks"][0]["count"].as_u64().unwrap_or(0));
+        assert_eq!(told.collect::<Vec<_>>(), counts, "{option}");
+    }
     let line =
         ["map", "--format", "jsonl", "--queue", "q", guests, "-t", "put_many", "--starmap", r#"["q", 3]"#];
     assert_eq!(wasmpool(line).run().expect(0).records()[0].get("leaks"), None);

@@ -187,7 +187,7 @@ mod tests {
             assert_eq!(block(&status, columns, 24), [expected], "{columns}");
         }
         assert_eq!(block(&self::status(7, None), 80, 24), ["1m12s 7 done, 1 failed, 20.5/s"]);
-        assert!(block(&self::status(0, Some(0)), 80, 24)[0].contains("[====================] 0/0"));
+        assert!(block(&self::status(0, Some(0)), 80, 24)[0].contains("=====] 0/0"));
     }
 
     #[test]

@@ -45,7 +45,7 @@ fn kind_of_task(name: &str) -> &str {
 
 /// Says that a task left something held.
 pub fn warn(name: &str, leak: &Leak) {
-    tracing::warn!(task = %terminal::one_line(name), "{leak} when it ended, and was given back for it");
+    tracing::warn!(task = %terminal::one_line(name), "{leak} when the task ended; it was given back");
 }
 
 #[cfg(test)]
