@@ -1,7 +1,8 @@
 //! The program's standard streams: whole pieces only, and never through the middle of the progress bar.
 //!
 //! Results, guests' lines, our messages and log records come from different threads; each piece is
-//! written under one lock.
+//! written under the lock of its stream. What passes a terminal waits for the display besides; what goes to a file or a
+//! pipe does not, so that nobody waits for a reader but who writes to it.
 
 #![forbid(unsafe_code)]
 
