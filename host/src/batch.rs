@@ -11,6 +11,7 @@ pub mod feeder;
 pub mod halt;
 pub mod joblog;
 pub mod lines;
+pub mod live;
 pub mod manifest;
 pub mod plan;
 pub mod schedule;

@@ -55,7 +55,7 @@ pub use feature::{Feature, Features};
 pub use init::init;
 pub use limits::Limits;
 pub use net::{GrantError as NetGrantError, GrantedNet};
-pub use outcome::{Outcome, Record};
+pub use outcome::{Leak, Outcome, Record};
 pub use policy::{DirAccess, NetAccess, Policy, SandboxMode};
 pub use retry::{Backoff, OutcomeClass, OutcomeClasses, RetryPolicy};
 pub use supervisor::pool::{

@@ -343,6 +343,67 @@ pub struct Record {
     pub stderr: Bytes,
     /// The latest progress that the guest told: done, total.
     pub progress: Option<(u64, Option<u64>)>,
+    /// What of its shared objects the task still held when it returned, or when it closed its last handle of the object.
+    /// All of it was given back. Calls that share an instance (chunks) share what they hold: what is held at the end is
+    /// in the record of the last one.
+    pub leaks: Vec<Leak>,
+}
+
+/// Something of a shared object that a task did not give back itself, as far as it and the shared memory tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leak {
+    /// The object's name.
+    pub object: String,
+    /// What the object is: `lock`, `queue`.
+    pub kind: &'static str,
+    /// What was held of it.
+    pub what: Held,
+}
+
+/// What can be held of a shared object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Held {
+    /// A lock, or the lock of a condition.
+    Lock,
+    /// This many permits.
+    Permits(u32),
+    /// This many items that were taken on lease, and neither acknowledged nor given back.
+    Leases(u32),
+}
+
+impl Held {
+    /// Its name in records.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Lock => "lock",
+            Self::Permits(_) => "permits",
+            Self::Leases(_) => "leases",
+        }
+    }
+
+    /// How many of it.
+    #[must_use]
+    pub fn count(self) -> u32 {
+        match self {
+            Self::Lock => 1,
+            Self::Permits(count) | Self::Leases(count) => count,
+        }
+    }
+}
+
+/// What was held, and that it was given back.
+impl fmt::Display for Leak {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { object, kind, what } = self;
+        match what {
+            Held::Lock => write!(f, "{kind} `{object}` was still held"),
+            Held::Permits(1) => write!(f, "a permit of {kind} `{object}` was still held"),
+            Held::Permits(count) => write!(f, "{count} permits of {kind} `{object}` were still held"),
+            Held::Leases(1) => write!(f, "an item of {kind} `{object}` was still leased"),
+            Held::Leases(count) => write!(f, "{count} items of {kind} `{object}` were still leased"),
+        }
+    }
 }
 
 #[cfg(test)]

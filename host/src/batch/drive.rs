@@ -274,7 +274,7 @@ impl<I: Stream<Item = Input> + Send + Unpin + 'static> Feed<I> {
 }
 
 /// The record of a task that never was one, because another one failed.
-fn not_run(name: &str, because: String) -> Record {
+pub(super) fn not_run(name: &str, because: String) -> Record {
     Record {
         task: 0,
         tag: None,
@@ -292,6 +292,7 @@ fn not_run(name: &str, because: String) -> Record {
         stdout: Bytes::new(),
         stderr: Bytes::new(),
         progress: None,
+        leaks: Vec::new(),
     }
 }
 
@@ -410,6 +411,7 @@ impl Loop<'_> {
         self.take_asides();
         self.reported += 1;
         self.tally.count(&record.outcome);
+        self.tally.leak(record.leaks.len());
         let (seq, name) = (self.seqs.take(index), record.name.clone());
         self.report(Ended { seq, name, ending: Ending::Ran(record) });
     }

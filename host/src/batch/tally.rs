@@ -39,6 +39,8 @@ pub struct Tally {
     left_out: u64,
     /// Failed tasks for which no worker could be set up.
     not_set_up: u64,
+    /// Things that tasks left held.
+    leaks: u64,
     interruption: Option<Interruption>,
 }
 
@@ -54,6 +56,17 @@ impl Tally {
                 self.not_set_up += u64::from(is_not_set_up(outcome));
             }
         }
+    }
+
+    /// Counts what a task left held.
+    pub fn leak(&mut self, leaks: usize) {
+        self.leaks += leaks as u64;
+    }
+
+    /// Things that tasks left held: [`Record::leaks`](crate::Record::leaks).
+    #[must_use]
+    pub fn leaks(&self) -> u64 {
+        self.leaks
     }
 
     /// Counts an input that an earlier run has finished.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::outcome::{Encoding, LimitKind, StartFailure, Trap};
+use crate::outcome::{Encoding, Held, LimitKind, StartFailure, Trap};
 use crate::sync::{DictAnswer, DictOperation, Spec, SyncError, WaitFor};
 
 /// From the supervisor to a worker.
@@ -199,6 +199,8 @@ pub(crate) enum FromWorker {
     WaitBegan { wait: u64, on: WaitOn, timed: bool },
     /// That wait is over.
     WaitEnded { wait: u64 },
+    /// The guest gave up its last handle of the object with this grant, while it still held something of it.
+    Left { grant: u32, held: Held },
 }
 
 /// How a call ended, by the worker's word.

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::batch::drive::{Ended, Ending};
-use crate::outcome::{Outcome, Panic, Record, TaskValue, WasmFrame};
+use crate::outcome::{Leak, Outcome, Panic, Record, TaskValue, WasmFrame};
 
 #[derive(Serialize)]
 struct Line<'a> {
@@ -36,8 +36,18 @@ struct Line<'a> {
     started_at: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     worker: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    leaks: Vec<LeakField<'a>>,
     #[serde(flatten)]
     output: Option<Output>,
+}
+
+#[derive(Serialize)]
+struct LeakField<'a> {
+    object: &'a str,
+    kind: &'static str,
+    what: &'static str,
+    count: u32,
 }
 
 #[derive(Serialize)]
@@ -90,6 +100,7 @@ pub fn line(ended: &Ended, with_output: bool) -> Vec<u8> {
             queued_at: None,
             started_at: None,
             worker: None,
+            leaks: Vec::new(),
             output: None,
         },
     };
@@ -115,8 +126,13 @@ fn of_record<'a>(ended: &'a Ended, record: &'a Record, with_output: bool) -> Lin
         queued_at: Some(seconds(record.queued_at)),
         started_at: record.started_at.map(seconds),
         worker: record.worker,
+        leaks: record.leaks.iter().map(leak).collect(),
         output: with_output.then(|| Output { stdout: lossy(&record.stdout), stderr: lossy(&record.stderr) }),
     }
+}
+
+fn leak(leak: &Leak) -> LeakField<'_> {
+    LeakField { object: &leak.object, kind: leak.kind, what: leak.what.label(), count: leak.what.count() }
 }
 
 fn result(outcome: &Outcome) -> ResultField<'_> {

@@ -24,6 +24,11 @@ pub fn line(tally: &Tally, elapsed: Duration) -> String {
     if tally.left_out() > 0 {
         parts.push(format!("{} not finished", tally.left_out()));
     }
+    match tally.leaks() {
+        0 => {}
+        1 => parts.push("1 lock, permit or lease left behind".to_owned()),
+        leaks => parts.push(format!("{leaks} locks, permits or leases left behind")),
+    }
     let inputs = if total == 1 { "input" } else { "inputs" };
     let why = match tally.interruption() {
         Some(Interruption::Halted) => "halted: ",
@@ -63,6 +68,13 @@ mod tests {
         assert!(line(&resumed, Duration::ZERO).contains(", 1 kept, 1 not finished"));
         resumed.keep(7);
         assert!(line(&resumed, Duration::ZERO).contains(", 2 kept (1 of them failed), 1 not finished"));
+        let mut leaking = tally.clone();
+        leaking.leak(1);
+        assert!(
+            line(&leaking, Duration::ZERO).ends_with(", 1 not finished, 1 lock, permit or lease left behind")
+        );
+        leaking.leak(2);
+        assert!(line(&leaking, Duration::ZERO).ends_with(", 3 locks, permits or leases left behind"));
         tally.interrupt(Interruption::Halted);
         assert_eq!(
             line(&tally, Duration::from_secs(12)),

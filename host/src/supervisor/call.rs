@@ -195,6 +195,7 @@ impl Call {
             stdout: Bytes::new(),
             stderr: Bytes::new(),
             progress: None,
+            leaks: Vec::new(),
         }
     }
 }

@@ -10,7 +10,7 @@ use bytes::BytesMut;
 
 use crate::os::child::Child;
 use crate::os::socket::PacketSocket;
-use crate::outcome::{CancelledBy, Record};
+use crate::outcome::{CancelledBy, Leak, Record};
 use crate::policy::Layer;
 use crate::protocol::worker::{Stream, WaitOn};
 use crate::supervisor::call::{Call, CallShape};
@@ -132,6 +132,8 @@ pub(super) struct Facts {
     pub(super) progress: Option<(u64, Option<u64>)>,
     /// The progress on its way to the observer.
     pub(super) unseen: Option<Arc<Unseen>>,
+    /// What it did not give back itself.
+    pub(super) leaks: Vec<Leak>,
 }
 
 impl Facts {
@@ -146,6 +148,7 @@ impl Facts {
             log_bytes: 0,
             progress: None,
             unseen: None,
+            leaks: Vec::new(),
         }
     }
 
@@ -205,6 +208,7 @@ impl Ended {
             stdout: facts.stdout.freeze(),
             stderr: facts.stderr.freeze(),
             progress: facts.progress,
+            leaks: facts.leaks,
         };
         (call, record)
     }

@@ -196,6 +196,10 @@ impl<'m, M: Memory> Condition<'m, M> {
         }
     }
 
+    pub(super) fn is_held_by(&self, who: Token) -> bool {
+        self.lock().is_held_by(who)
+    }
+
     pub(super) fn blockers(&self, who: Token, what: WaitFor) -> Blockers {
         if what == WaitFor::Lock {
             return self.lock().blockers(who);

@@ -6,6 +6,7 @@ use std::fmt;
 use std::num::NonZeroU32;
 
 use super::{Answer, Operation, Spec, SyncError, Waits};
+use crate::outcome::Held;
 
 /// Who acts on an object: one attempt at a task, or one thread of the host program. The supervisor gives
 /// them out and never gives one again before everything that it held was recovered.
@@ -36,6 +37,9 @@ impl fmt::Display for Token {
 pub(crate) trait Object: fmt::Debug + Send + Sync {
     /// What it is and what bounds it.
     fn spec(&self) -> &Spec;
+
+    /// What `who` holds. Exact for one that does nothing meanwhile, as far as nobody scribbles on the memory.
+    fn held_by(&self, who: Token) -> Option<Held>;
 
     /// Does one operation for `who`. When it fails, the object is as it was.
     fn perform(

@@ -185,6 +185,11 @@ impl<'m, M: Memory> Semaphore<'m, M> {
         })
     }
 
+    /// The permits that `who` holds.
+    pub(super) fn held_by(&self, who: Token) -> u32 {
+        self.table().find(who).map_or(0, |entry| self.table().number(entry))
+    }
+
     pub(super) fn blockers(&self) -> Blockers {
         if self.free() > 0 { Blockers::Nobody } else { Blockers::Anybody }
     }

@@ -21,6 +21,7 @@ use super::value::{self, Value};
 use super::{
     Answer, Blockers, Departure, Object, Operation, Recovery, Spec, SyncError, Token, WaitFor, Waits,
 };
+use crate::outcome::Held;
 
 /// An object in a memory file, mapped.
 #[derive(Debug)]
@@ -171,6 +172,24 @@ impl SharedObject {
 impl Object for SharedObject {
     fn spec(&self) -> &Spec {
         &self.spec
+    }
+
+    fn held_by(&self, who: Token) -> Option<Held> {
+        let memory = &self.mapped.as_ref()?.memory;
+        let lock = |holds: bool| holds.then_some(Held::Lock);
+        match self.spec {
+            Spec::Lock => lock(protocol!(Lock, memory).is_held_by(who)),
+            Spec::RLock => lock(protocol!(RLock, memory).is_held_by(who)),
+            Spec::Condition => lock(protocol!(Condition, memory).is_held_by(who)),
+            Spec::Semaphore { bounded, .. } => Some(protocol!(Semaphore, memory, bounded).held_by(who))
+                .filter(|count| *count > 0)
+                .map(Held::Permits),
+            Spec::Queue(ref spec) => Some(protocol!(Queue, memory, spec).leased_by(who))
+                .filter(|count| *count > 0)
+                .map(Held::Leases),
+            Spec::Array { .. } | Spec::Event | Spec::Barrier { .. } | Spec::Value { .. } => None,
+            Spec::Pipe(_) | Spec::Dict => None,
+        }
     }
 
     fn perform(

@@ -52,6 +52,16 @@ fn report_progress(steps: u64) -> u64 {
     steps
 }
 
+/// Reports each of that many steps, and sleeps that long after each.
+#[task]
+fn step_slowly(steps: u64, ms: u64) -> u64 {
+    for step in 1..=steps {
+        context::progress(step, steps);
+        std::thread::sleep(std::time::Duration::from_millis(ms));
+    }
+    steps
+}
+
 /// Succeeds only at this attempt or a later one.
 #[task]
 fn succeed_at_attempt(attempt: u32) -> Result<u32, String> {

@@ -127,6 +127,22 @@ fn lease_and_ack(queue: Queue<u64>) -> Result<Option<(u64, u32)>, SyncError> {
     Ok(Some((lease.into_item()?, deliveries)))
 }
 
+/// Puts two items, leases both, acknowledges neither, and returns.
+#[task]
+fn forget_leases(queue: Queue<u64>) -> Result<(), SyncError> {
+    queue.put(1)?;
+    queue.put(2)?;
+    std::mem::forget((queue.lease()?, queue.lease()?));
+    Ok(())
+}
+
+/// Takes a permit, keeps it without a guard, and returns.
+#[task]
+fn forget_permit(semaphore: Semaphore) -> Result<(), SyncError> {
+    semaphore.acquire()?.keep();
+    Ok(())
+}
+
 /// Puts one item of this many bytes.
 #[task]
 fn put_huge(queue: Queue<Bytes>, bytes: usize) -> Result<(), SyncError> {

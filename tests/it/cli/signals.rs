@@ -1,6 +1,7 @@
 //! Signals: to the program, and from outside to its workers.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::DirBuilderExt;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
@@ -123,4 +124,97 @@ fn five_quick_ctrl_cs_end_it_too() {
     let mut stdout = child.stdout.take().expect("stdout is piped");
     std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
     assert_eq!(finish(child, Instant::now()).code, Some(130));
+}
+
+/// T9 for a batch: a task that does not let itself be stopped.
+const STUBBORN: &str = "[[task]]\nname = \"spin\"\nmodule = \"GUESTS\"\ntask = \"ignore_cancelled\"\n";
+
+/// A folder with a manifest of such tasks, and its path.
+fn stubborn() -> (tempfile::TempDir, String) {
+    manifest(STUBBORN)
+}
+
+fn manifest(text: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("batch.toml");
+    std::fs::write(&path, text.replace("GUESTS", guests())).expect("a file");
+    let path = path.display().to_string();
+    (folder, path)
+}
+
+#[test]
+fn two_ctrl_cs_kill_what_a_batch_runs() {
+    let (_folder, path) = stubborn();
+    let mut child = wasmpool(["batch", &path]).start();
+    busy_worker(child.id());
+    processes::signal(child.id(), Signal::INT);
+    wait_for_line(&mut child, "once more kills them");
+    let begun = Instant::now();
+    processes::signal(child.id(), Signal::INT);
+    let ended = finish(child, begun);
+    assert_eq!(ended.code, Some(130));
+    assert!(ended.time < Duration::from_secs(2), "killed before the grace period was over: {:?}", ended.time);
+}
+
+#[test]
+fn five_quick_ctrl_cs_end_a_batch_too() {
+    let (_folder, path) = stubborn();
+    let child = wasmpool(["batch", &path]).start();
+    busy_worker(child.id());
+    (0..5).for_each(|_| processes::signal(child.id(), Signal::INT));
+    assert_eq!(finish(child, Instant::now()).code, Some(130));
+}
+
+#[test]
+fn ctrl_c_while_a_batch_compiles_is_130() {
+    let cache = tempfile::tempdir().expect("a folder");
+    let (_folder, path) = stubborn();
+    let batch = wasmpool(["batch", &path]).env("XDG_CACHE_HOME", &cache.path().display().to_string());
+    let child = batch.start();
+    processes::wait_until("it compiles", PATIENCE, || !processes::children(child.id()).is_empty());
+    processes::signal(child.id(), Signal::INT);
+    let ended = finish(child, Instant::now()).expect(130);
+    assert!(ended.stderr.contains("interrupted while"), "{}", ended.stderr);
+}
+
+/// Nobody reads what it prints, so it cannot get on with its report.
+#[test]
+fn ctrl_cs_end_a_batch_whose_report_nobody_reads() {
+    let text = "[[task]]\nname = \"much\"\nmodule = \"GUESTS\"\ntask = \"letters\"\nargs = [200000]\nmatrix.n = [1, 2, 3]\n";
+    let (folder, path) = manifest(text);
+    let session = folder.path().join("session");
+    std::fs::DirBuilder::new().mode(0o700).create(&session).expect("a folder");
+    let session = session.display().to_string();
+    let mut child = wasmpool(["batch", &path]).env("XDG_RUNTIME_DIR", &session).start();
+    let stdout = child.stdout.take().expect("stdout is piped");
+    processes::wait_until("its tasks are done", PATIENCE, || {
+        let ps = wasmpool(["ps", "--format", "json"]).env("XDG_RUNTIME_DIR", &session).run().expect(0);
+        ps.records()[0][0]["done"] == 3
+    });
+    processes::signal(child.id(), Signal::INT);
+    wait_for_line(&mut child, "once more kills them");
+    let begun = Instant::now();
+    processes::wait_until("it has ended", PATIENCE, || {
+        processes::signal(child.id(), Signal::INT);
+        child.try_wait().expect("it can be waited for").is_some()
+    });
+    assert_eq!(finish(child, begun).code, Some(130));
+    drop(stdout);
+}
+
+#[test]
+fn the_terminal_is_as_it_was_after_ctrl_c() {
+    let (_folder, path) = stubborn();
+    for line in [vec!["batch", &path], vec!["map", guests(), "-t", "spin_if", "--starmap", "[1,1]"]] {
+        let (child, terminal) = wasmpool(&line).start_on_terminal();
+        busy_worker(child.id());
+        processes::signal(child.id(), Signal::INT);
+        processes::signal(child.id(), Signal::INT);
+        assert_eq!(finish(child, Instant::now()).code, Some(130));
+        let written = terminal.join().expect("the terminal is read");
+        assert!(written.contains("0/"), "there was a bar: {written:?}");
+        let shown = crate::support::terminal::shown(&written, 80);
+        assert!(shown.iter().any(|row| row.starts_with("interrupted: 1 input")), "{line:?}: {shown:#?}");
+        assert!(shown.iter().all(|row| !row.contains("0/")), "{line:?}: {shown:#?}");
+    }
 }

@@ -147,19 +147,25 @@ impl Run {
         child
     }
 
-    /// Runs it to its end with a terminal as standard output and error: its code, and what the terminal got.
-    pub fn run_on_terminal(mut self) -> (Option<i32>, String) {
+    /// Starts it with a terminal of 80 columns as standard output and error; the second answer has what the terminal gets.
+    pub fn start_on_terminal(mut self) -> (Child, std::thread::JoinHandle<String>) {
         let (ours, theirs) = terminal::open();
+        terminal::resize(&ours, 80, 24);
         let error = theirs.try_clone().expect("a descriptor");
         self.command.stdout(theirs).stderr(error);
-        let begun = Instant::now();
         let child = self.command.spawn().expect("the program starts");
         // Else this process would keep the terminal open.
         drop(self);
-        let reader = std::thread::spawn(move || terminal::read_all(ours));
+        let read = || String::from_utf8_lossy(&terminal::read_all(ours)).into_owned();
+        (child, std::thread::spawn(read))
+    }
+
+    /// Runs it to its end with a terminal as standard output and error: its code, and what the terminal got.
+    pub fn run_on_terminal(self) -> (Option<i32>, String) {
+        let begun = Instant::now();
+        let (child, reader) = self.start_on_terminal();
         let code = finish(child, begun).code;
-        let written = reader.join().expect("the terminal is read");
-        (code, String::from_utf8_lossy(&written).into_owned())
+        (code, reader.join().expect("the terminal is read"))
     }
 
     /// Runs it to its end, and sees that it left no process behind.

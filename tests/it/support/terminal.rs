@@ -22,6 +22,65 @@ pub fn open() -> (File, File) {
     (ours, theirs)
 }
 
+/// Says how large it is.
+pub fn resize(ours: &File, columns: u16, rows: u16) {
+    const SET_SIZE: u32 = 0x5414;
+    let size = [rows, columns, 0, 0];
+    // SAFETY: `TIOCSWINSZ` reads four `unsigned short`s.
+    unsafe { ioctl(ours, Setter::<SET_SIZE, [u16; 4]>::new(size)).expect("it has a size") };
+}
+
+/// What a terminal of so many columns shows after it got this: as much of one as our program uses.
+pub fn shown(written: &str, columns: usize) -> Vec<String> {
+    let (mut rows, mut row, mut column, mut wraps) = (vec![String::new()], 0_usize, 0_usize, true);
+    let mut rest = written.chars().peekable();
+    while let Some(character) = rest.next() {
+        match character {
+            '\r' => column = 0,
+            '\n' => row += 1,
+            '\x1b' => {
+                assert_eq!(rest.next(), Some('['), "another sequence: {written:?}");
+                let mut numbers = String::new();
+                let command = loop {
+                    match rest.next().expect("a whole sequence") {
+                        letter if letter.is_ascii_alphabetic() => break letter,
+                        other => numbers.push(other),
+                    }
+                };
+                match (numbers.as_str(), command) {
+                    ("?7", 'l') => wraps = false,
+                    ("?7", 'h') => wraps = true,
+                    (up, 'A') => row -= up.parse::<usize>().expect("a number").min(row),
+                    ("", 'J') => {
+                        rows.truncate(row + 1);
+                        rows[row] = rows[row].chars().take(column).collect();
+                    }
+                    (_, 'm') => {}
+                    other => panic!("another sequence: {other:?}"),
+                }
+            }
+            _ => {
+                if column == columns && wraps {
+                    (row, column) = (row + 1, 0);
+                }
+                column = column.min(columns - 1);
+                rows.resize(rows.len().max(row + 1), String::new());
+                let mut line: Vec<char> = rows[row].chars().collect();
+                line.resize(line.len().max(column + 1), ' ');
+                line[column] = character;
+                rows[row] = line.into_iter().collect();
+                column += 1;
+            }
+        }
+        rows.resize(rows.len().max(row + 1), String::new());
+    }
+    assert!(wraps, "it wraps lines again");
+    while rows.last().is_some_and(|row| row.trim().is_empty()) {
+        rows.pop();
+    }
+    rows
+}
+
 /// Everything that was written to it, until nobody has its other end.
 pub fn read_all(mut ours: File) -> Vec<u8> {
     let (mut all, mut buffer) = (Vec::new(), [0; 4096]);

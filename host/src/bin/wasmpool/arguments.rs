@@ -56,6 +56,9 @@ pub enum Command {
     /// Write a plugin crate that builds, runs and passes its tests as it is
     #[command(after_help = help::NEW_EXAMPLES)]
     New(New),
+    /// Show the batches of this user that run, and the running tasks of each
+    #[command(after_help = help::PS_EXAMPLES)]
+    Ps(Ps),
     /// Show what this machine can enforce, one line for each layer of the sandbox
     #[command(after_help = help::DOCTOR_EXAMPLES)]
     Doctor(Doctor),
@@ -280,6 +283,18 @@ pub enum Language {
 }
 
 #[derive(Debug, clap::Args)]
+pub struct Ps {
+    /// Only the batch of this process
+    #[arg(value_name = "PID")]
+    pub pid: Option<u32>,
+    /// How it is shown
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: TextOrJson,
+    #[command(flatten)]
+    pub common: CommonOptions,
+}
+
+#[derive(Debug, clap::Args)]
 pub struct Doctor {
     /// How it is shown
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
@@ -298,6 +313,7 @@ impl Command {
             Self::Inspect(inspect) => &inspect.common,
             Self::Compile(compile) => &compile.common,
             Self::New(new) => &new.common,
+            Self::Ps(ps) => &ps.common,
             Self::Doctor(doctor) => &doctor.common,
         }
     }
@@ -327,8 +343,17 @@ pub fn parse(line: &[OsString]) -> Result<Command, clap::Error> {
 }
 
 /// The options of a batch that say nothing about a single task.
-const FOR_MANY: &[&str] =
-    &["workers", "max_tasks_per_worker", "chunksize", "pool_memory", "pool_cpus", "halt", "progress"];
+const FOR_MANY: &[&str] = &[
+    "workers",
+    "max_tasks_per_worker",
+    "chunksize",
+    "pool_memory",
+    "pool_cpus",
+    "halt",
+    "progress",
+    #[cfg(feature = "metrics")]
+    "metrics",
+];
 
 /// The whole command line, with the help of `run` kept to what means something there.
 fn definition() -> clap::Command {

@@ -25,6 +25,7 @@ use crate::arguments::{Batch, MapFormat};
 use crate::console::Console;
 use crate::failure::{Failure, OrFailWith};
 use crate::interrupt::Signals;
+use crate::live::Openings;
 use crate::session;
 use prepare::Prepared;
 use world::World;
@@ -89,6 +90,7 @@ fn once(args: &Batch, source: &Source<'_>, console: &Arc<Console>) -> Result<u8,
     let text = source.read()?;
     let wrong = |mistakes: Mistakes| source.mistakes(batch::USAGE, &mistakes, &text);
     let manifest = Manifest::parse(&text).map_err(wrong)?;
+    let openings = Openings::open(&args.batch)?;
     session::block_on(async {
         let mut signals = Signals::listen().map_err(session::not_set_up)?;
         let supervisor = session::supervisor(&args.task_options.compile).map_err(session::not_set_up)?;
@@ -107,7 +109,7 @@ fn once(args: &Batch, source: &Source<'_>, console: &Arc<Console>) -> Result<u8,
         let prepared = Prepared::new(args, &plan, &world).map_err(wrong)?;
         if !args.dry_run {
             return conduct::conduct(
-                conduct::Batch { args, source, manifest: &manifest, plan, prepared, world },
+                conduct::Batch { args, source, manifest: &manifest, plan, prepared, world, openings },
                 &supervisor,
                 &mut signals,
                 console,

@@ -5,6 +5,7 @@
 use std::io;
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use wasmpool::batch::drive::{Ended, Request};
 use wasmpool::batch::joblog::JobLog;
@@ -122,6 +123,7 @@ impl Course<'_> {
             log: self.log.clone(),
             watchers: self.watchers.clone(),
             results: self.results.clone(),
+            runtime: Handle::current(),
         };
         // A command that has ended does not ask any more.
         std::thread::spawn(move || drop(report.send(writer.write_all(records))));

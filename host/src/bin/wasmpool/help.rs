@@ -128,6 +128,15 @@ installed is named, with the command that installs it; its README says how it is
 Until the SDK is published, a new crate points at its folder: at the checkout this program was built \
 from, or at --sdk PATH.";
 
+pub const PS_EXAMPLES: &str = "\
+Examples:
+  # every batch of this user, and what runs in each
+  wasmpool ps
+  # one of them, for a program
+  wasmpool ps --format json 4711
+
+CPU time and memory are those of the worker, as they are. A batch that cannot make its socket (`-v` says why) is not listed.";
+
 pub const DOCTOR_EXAMPLES: &str = "\
 Ends with 0 when everything that `--sandbox required` (the default) asks for is there, else with 247.";
 

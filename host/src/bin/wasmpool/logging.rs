@@ -21,9 +21,10 @@ pub fn start(common: &CommonOptions, console: &Arc<Console>) {
         (false, 2) => "debug",
         (false, _) => "trace",
     };
-    let filter = match std::env::var("RUST_LOG") {
-        Ok(directives) if !directives.is_empty() => EnvFilter::new(directives),
-        _ => EnvFilter::new(level),
+    let (filter, wrong) = match chosen() {
+        Ok(Some(filter)) => (filter, None),
+        Ok(None) => (EnvFilter::new(level), None),
+        Err(wrong) => (EnvFilter::new(level), Some(wrong)),
     };
     let has_colour = match common.color {
         clap::ColorChoice::Always => true,
@@ -43,6 +44,21 @@ pub fn start(common: &CommonOptions, console: &Arc<Console>) {
         }
         LogFormat::Text => subscriber.with(records.with_filter(filter)).try_init(),
     };
+    if let Some(wrong) = wrong {
+        tracing::warn!("{wrong}");
+    }
+}
+
+/// What RUST_LOG says, if it says anything.
+fn chosen() -> Result<Option<EnvFilter>, String> {
+    let Some(directives) = std::env::var_os("RUST_LOG").filter(|directives| !directives.is_empty()) else {
+        return Ok(None);
+    };
+    let ignored = |why: &str| {
+        format!("RUST_LOG is ignored: {why}; write LEVEL or TARGET=LEVEL, such as wasmpool::guest=debug")
+    };
+    let directives = directives.to_str().ok_or_else(|| ignored("it is not UTF-8"))?;
+    EnvFilter::try_new(directives).map(Some).map_err(|error| ignored(&format!("`{directives}`: {error}")))
 }
 
 /// Hands each record to the console as one piece.

@@ -3,7 +3,6 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
-mod bar;
 mod batch;
 mod console;
 mod course;
@@ -17,10 +16,12 @@ mod help;
 mod inputs;
 mod interrupt;
 mod joblog;
+mod live;
 mod logging;
 mod map;
 mod module_path;
 mod new;
+mod ps;
 mod replay;
 mod results;
 mod run;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         Command::Inspect(arguments) => show::inspect(arguments, &console),
         Command::Compile(arguments) => show::compile(arguments, &console),
         Command::New(arguments) => new::new(arguments, &console),
+        Command::Ps(arguments) => ps::ps(arguments, &console),
         Command::Doctor(arguments) => doctor::doctor(arguments, &console),
     };
     console.end_progress();

@@ -28,6 +28,7 @@ use crate::grants;
 use crate::inputs::{self, Call, InputFile, TaskMaker};
 use crate::interrupt::Signals;
 use crate::joblog;
+use crate::live::Openings;
 use crate::module_path::{self, ModulePath};
 use crate::results::Results;
 use crate::session::{self, not_set_up};
@@ -40,6 +41,7 @@ use crate::streams::{self, Pump, Shown};
 ///
 /// Code 2 for what was typed wrong, 96 when nothing could be started.
 pub fn map(map: &Map, console: &Arc<Console>) -> Result<u8, Failure> {
+    let openings = Openings::open(&map.batch)?;
     let path = module_path::find(&map.module, map.common.quiet).map_err(not_set_up)?;
     session::block_on(async {
         let mut signals = Signals::listen().map_err(not_set_up)?;
@@ -72,9 +74,9 @@ pub fn map(map: &Map, console: &Arc<Console>) -> Result<u8, Failure> {
         if let Some(log) = log.clone() {
             watchers.push(log);
         }
-        let pool = session::pool(&map.batch, &map.task_options, workers, &supervisor, &watchers)?;
         let total = inputs.count();
-        console.begin_progress(map.batch.progress, total);
+        let shown = openings.begin(&map.batch, total, &mut watchers, console);
+        let pool = session::pool(&map.batch, &map.task_options, workers, &supervisor, &watchers)?;
         let begin = Instant::now();
         let course = Course {
             console,
@@ -92,11 +94,12 @@ pub fn map(map: &Map, console: &Arc<Console>) -> Result<u8, Failure> {
                 Drive { order, halt: map.batch.halt, requests, reports, total, watch: Watch::nobody() };
             match inputs {
                 Inputs::List(list) => {
-                    drive.run(&pool, joblog::admitted(inputs::of_list(maker, list), kept)).await
+                    let inputs = joblog::admitted(inputs::of_list(maker, list), kept);
+                    drive.run(&pool, shown.counting(inputs)).await
                 }
                 Inputs::File(file) => {
                     let inputs = inputs::of_file(maker, file, Arc::clone(console));
-                    drive.run(&pool, joblog::admitted(inputs, kept)).await
+                    drive.run(&pool, shown.counting(joblog::admitted(inputs, kept))).await
                 }
             }
         };
@@ -119,7 +122,7 @@ pub fn map(map: &Map, console: &Arc<Console>) -> Result<u8, Failure> {
             Some(drain) => drain.finish(&mut signals).await,
             None => Ok(()),
         };
-        console.end_progress();
+        drop(shown);
         course::all_written(written)?;
         drained?;
         summarize(map, &tally, begin, console);

@@ -21,6 +21,7 @@ use crate::console::Console;
 use crate::failure::{Failure, OrFailWith};
 use crate::grants;
 use crate::interrupt::{Signals, Wish};
+use crate::live::leaks;
 use crate::module_path::{self, ModulePath};
 use crate::session;
 use crate::shared::Shared;
@@ -219,6 +220,7 @@ fn report(verbose: u8, ended: Ended, signals: &Signals, console: &Console) -> Re
     if let Err(error) = output {
         return write_failure(&error);
     }
+    record.leaks.iter().for_each(|leak| leaks::warn(&record.name, leak));
     let outcome = &record.outcome;
     let mut written = Written::default();
     match outcome {

@@ -4,8 +4,12 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TryRecvError;
+use tokio::time::Instant;
 use wasmpool::batch::drive::{Ended, Ending};
 use wasmpool::batch::joblog::JobLog;
 use wasmpool::batch::watchers::Watchers;
@@ -32,11 +36,15 @@ pub struct Writer {
     pub watchers: Watchers,
     /// Where results are kept besides.
     pub results: Option<Results>,
+    /// Runs until the last record is written, and has the clock.
+    pub runtime: Handle,
 }
 
 impl Writer {
     /// Bytes that are written with one call when several records are there at once.
     const PIECE_BYTES: usize = 64 * 1024;
+    /// How long a piece waits for more, where the display has to go out of its way and come back.
+    const GATHER_TIME: Duration = Duration::from_millis(50);
 
     /// Writes records as they come, until there are no more.
     ///
@@ -44,13 +52,11 @@ impl Writer {
     ///
     /// When standard output cannot be written; nothing is received after that.
     pub fn write_all(&self, mut records: mpsc::Receiver<Ended>) -> io::Result<()> {
-        let mut failed = 0;
         while let Some(first) = records.blocking_recv() {
-            let (mut written, mut count) = (Written::default(), 0);
+            let mut written = Written::default();
+            let until = self.console.is_drawn_over().then(|| Instant::now() + Self::GATHER_TIME);
             let mut next = Some(first);
             while let Some(ended) = next {
-                count += 1;
-                failed += u64::from(!ended.is_success());
                 // What the job log does not hold is not shown: the next run would do it again.
                 if self.is_logged(&ended) {
                     self.write(&ended, &mut written);
@@ -59,12 +65,23 @@ impl Writer {
                     }
                 }
                 let has_room = written.stdout.len() + written.stderr.len() < Self::PIECE_BYTES;
-                next = if has_room { records.try_recv().ok() } else { None };
+                next = if has_room { self.next_of_piece(&mut records, until) } else { None };
             }
             self.console.write(&written)?;
-            self.console.progress(count, failed);
         }
         Ok(())
+    }
+
+    /// What is there, or comes until then.
+    fn next_of_piece(&self, records: &mut mpsc::Receiver<Ended>, until: Option<Instant>) -> Option<Ended> {
+        match (records.try_recv(), until) {
+            (Ok(ended), _) => Some(ended),
+            (Err(TryRecvError::Empty), Some(until)) => {
+                let next = async { tokio::time::timeout_at(until, records.recv()).await };
+                self.runtime.block_on(next).ok().flatten()
+            }
+            _ => None,
+        }
     }
 
     /// False when the job log, which is ahead of what is written here, could not be written on.

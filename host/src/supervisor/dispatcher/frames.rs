@@ -171,6 +171,13 @@ impl Dispatcher {
                 }
                 Ok(())
             }
+            FromWorker::Left { grant, held } => {
+                if self.spend_log(worker, frame_bytes) {
+                    self.left(worker, grant, held)
+                } else {
+                    Ok(())
+                }
+            }
             FromWorker::Progress { done, total } => {
                 if self.spend_log(worker, frame_bytes) {
                     self.progressed(worker, done, total);
@@ -287,7 +294,7 @@ impl Dispatcher {
         let Some(Some(call)) = entry.running().and_then(|running| running.calls.front()) else { return };
         let task = &*call.name;
         // A span for each task, with the guest's own target as a field: tracing's are static.
-        let _span = tracing::info_span!("task", task, id = call.task, pid).entered();
+        let _span = tracing::info_span!(target: "wasmpool::guest", "task", task, attempt = call.attempt, id = call.task, pid).entered();
         match level {
             LogLevel::Trace => tracing::trace!(target: "wasmpool::guest", module = target, "{message}"),
             LogLevel::Debug => tracing::debug!(target: "wasmpool::guest", module = target, "{message}"),

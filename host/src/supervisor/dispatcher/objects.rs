@@ -14,13 +14,16 @@ use std::time::{Duration, Instant};
 use super::Dispatcher;
 use crate::limits::DEADLOCK_LOOK_TIME;
 use crate::os::child::ExitStatus;
+use crate::outcome::{Held, Leak};
 use crate::protocol::frame;
 use crate::protocol::worker::{Ask, GrantedObject, Reply, ToWorker, WaitOn};
 use crate::supervisor::call::CallShape;
 use crate::supervisor::event::{PoolId, WorkerId};
 use crate::supervisor::timers::Timer;
-use crate::supervisor::worker_handle::{Holding, Waiting, WorkerHandle};
-use crate::sync::{Departure, DictAnswer, DictOperation, Grant, Granted, Recovery, SyncError, tokens};
+use crate::supervisor::worker_handle::{Holding, Stage, Waiting, WorkerHandle};
+use crate::sync::{
+    Departure, DictAnswer, DictOperation, Grant, Granted, Object, Recovery, SyncError, tokens,
+};
 
 /// When an object that was busy is asked again.
 const RECOVERY_RETRY_TIME: Duration = Duration::from_millis(1);
@@ -59,6 +62,10 @@ pub(super) fn files(grants: &[Grant]) -> impl Iterator<Item = BorrowedFd<'_>> {
     })
 }
 
+fn leak(grant: &Grant, what: Held) -> Leak {
+    Leak { object: grant.name.to_string(), kind: grant.object.spec().kind().label(), what }
+}
+
 impl Holding {
     /// Who the assignment that begins with this task is.
     pub(super) fn new(shape: &Arc<CallShape>, task: u64) -> Self {
@@ -66,11 +73,45 @@ impl Holding {
         // Until it has said otherwise.
         Self { token, task, shape, departure: Departure::Died }
     }
+
+    /// What it holds although its task returned.
+    fn leaks(&self) -> Vec<Leak> {
+        if self.departure == Departure::Died {
+            return Vec::new();
+        }
+        let held = |grant: &Grant| match &*grant.object {
+            Granted::Memory(object) => object.held_by(self.token).map(|held| leak(grant, held)),
+            Granted::Dict(_) => None,
+        };
+        self.shape.grants.iter().filter_map(held).collect()
+    }
 }
 
 impl Dispatcher {
-    /// An attempt is over: what it held goes back.
-    pub(super) fn departed(&mut self, holding: Holding) {
+    /// A guest closed its last handle of an object, and held something of it.
+    pub(super) fn left(&mut self, worker: WorkerId, grant: u32, held: Held) -> Result<(), String> {
+        let Some(running) = self.workers.get_mut(&worker).and_then(|entry| entry.running()) else {
+            return Ok(());
+        };
+        let Some(grant) = running.shape.grants.get(grant as usize) else {
+            return Err("it left an object that it was not granted".to_owned());
+        };
+        let leak = leak(grant, held);
+        // It may open the object again, and leave it again.
+        if running.facts.leaks.iter().all(|known| known.object != leak.object) {
+            running.facts.leaks.push(leak);
+        }
+        Ok(())
+    }
+
+    /// An attempt is over: what it held goes back. What it left held although it returned is told.
+    pub(super) fn departed(&mut self, holding: Holding) -> Vec<Leak> {
+        let leaks = holding.leaks();
+        self.recover_from(holding);
+        leaks
+    }
+
+    fn recover_from(&mut self, holding: Holding) {
         let left = (0..holding.shape.grants.len()).collect();
         let now = Instant::now();
         let mut over = Unrecovered { holding, left, since: now, due: now, pause: RECOVERY_RETRY_TIME };
@@ -160,9 +201,19 @@ impl Dispatcher {
             if matches!(status, Some((ExitStatus::Exited(0), _))) {
                 holding.departure = Departure::Ended;
             }
-            self.departed(holding);
+            let leaks = self.departed(holding);
+            self.told_leaks(worker, leaks);
         }
         self.end_nested(nested);
+    }
+
+    /// Puts leaks where the record of the call is made that is judged last.
+    fn told_leaks(&mut self, worker: WorkerId, leaks: Vec<Leak>) {
+        match self.workers.get_mut(&worker).map(|entry| &mut entry.stage) {
+            Some(Stage::Running(running)) => running.facts.leaks.extend(leaks),
+            Some(Stage::Ending(Some(ended))) => ended.facts.leaks.extend(leaks),
+            _ => {}
+        }
     }
 
     /// A guest asks for something.

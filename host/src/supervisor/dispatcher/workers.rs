@@ -225,9 +225,7 @@ impl Dispatcher {
         };
         let (pool, server) = (entry.pool, entry.server);
         self.origin_lost_one(entry.origin);
-        if let Some(holding) = entry.holding.take() {
-            self.departed(holding);
-        }
+        let leaks = entry.holding.take().map(|holding| self.departed(holding)).unwrap_or_default();
         self.end_nested(std::mem::take(&mut entry.nested));
         match entry.stage {
             Stage::Starting => {}
@@ -238,7 +236,8 @@ impl Dispatcher {
                 self.idle_worker_lost(server, status);
             }
             Stage::Ending(ended) => {
-                if let Some(ended) = ended {
+                if let Some(mut ended) = ended {
+                    ended.facts.leaks.extend(leaks);
                     self.judge(pool, *ended, pid, &entry.layers, measured);
                 }
             }
@@ -345,9 +344,10 @@ impl Dispatcher {
                 entry.assignments += 1;
                 self.release(pool, worker, true);
             }
-            holding.into_iter().for_each(|holding| self.departed(holding));
+            let leaks = holding.map(|holding| self.departed(holding)).unwrap_or_default();
             self.end_nested(nested);
-            if let Some(ended) = ended {
+            if let Some(mut ended) = ended {
+                ended.facts.leaks.extend(leaks);
                 self.judge(pool, ended, pid, &layers, measured);
             }
             self.pump(pool);

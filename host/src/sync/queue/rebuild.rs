@@ -95,6 +95,16 @@ impl<M: Memory> Queue<'_, M> {
         [WRITING, HELD, DEAD_HELD, BEHIND].iter().any(|count| self.word(*count) != 0)
     }
 
+    /// The items that `who` has on lease.
+    pub(in super::super) fn leased_by(&self, who: Token) -> u32 {
+        if self.word(HELD) == 0 {
+            return 0;
+        }
+        let is_leased = |state: State| state.kind == Kind::Leased && state.owner == who.get();
+        let leased = (0..self.slots_used()).filter(|index| self.state(*index).is_some_and(is_leased));
+        u32::try_from(leased.count()).unwrap_or(u32::MAX)
+    }
+
     /// Derives everything again. What belongs to tokens that `keeps` denies is given back first.
     pub(super) fn rebuild(&self, keeps: &dyn Fn(Token) -> bool, wakes: &mut Wakes) {
         // Cleared first: what is marked from outside the guard meanwhile stays marked.

@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "metrics")]
+use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -143,9 +145,13 @@ pub struct BatchOptions {
     /// Give up with the Nth failure: `soon,fail=N` lets running tasks finish, `now,fail=N` stops them
     #[arg(long, value_name = "WHEN,fail=N")]
     pub halt: Option<Halt>,
-    /// Show how far the batch is
+    /// Show how far the batch is. SIGUSR1 prints it at any time, with what runs; so does `wasmpool ps`
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
     pub progress: Progress,
+    /// Serve metrics for Prometheus while the batch runs, at http://ADDR/metrics. A port alone is one of 127.0.0.1
+    #[cfg(feature = "metrics")]
+    #[arg(long, value_name = "[ADDR:]PORT", value_parser = values::listen)]
+    pub metrics: Option<SocketAddr>,
 }
 
 /// Writing down what ran, and running only what is left.
@@ -228,13 +234,14 @@ pub struct StreamOptions {
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "What we say on standard error")]
 pub struct CommonOptions {
-    /// Say more; twice or three times for details
+    /// Say more: what guests log, with the task's name, and a summary; twice or three times for details
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,
     /// Say nothing but errors
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Format of log records. The variable RUST_LOG chooses which are shown
+    /// Format of log records. The variable RUST_LOG chooses which are shown, whatever -v says, by level, by origin and
+    /// by task: `warn,wasmpool::guest=debug`, `[task{task=resize.*}]=trace`
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub log_format: LogFormat,
     /// When to use colours
@@ -253,11 +260,13 @@ pub enum LogFormat {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Progress {
-    /// A bar when standard error is a terminal
+    /// A bar where standard error is a terminal, elsewhere a line after 10 s, and again after twice the time
     #[default]
     Auto,
-    /// A bar, also with -q, when standard error is a terminal
+    /// The same, also with -q
     Bar,
+    /// Lines, the first after a second, also with -q
+    Lines,
     /// Nothing
     None,
 }

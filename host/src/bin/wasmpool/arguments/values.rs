@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 
 use std::ffi::OsString;
+#[cfg(feature = "metrics")]
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::Duration;
 
@@ -22,6 +24,15 @@ pub fn stack(text: &str) -> Result<u32, String> {
     let bytes = size(text)?;
     let fits = u32::try_from(bytes).ok().filter(|_| STACK_BYTES.contains(&bytes));
     fits.ok_or_else(|| "a stack has from 16KiB to 1GiB".to_owned())
+}
+
+/// `ADDRESS:PORT`, or `PORT` of this machine.
+#[cfg(feature = "metrics")]
+pub fn listen(text: &str) -> Result<SocketAddr, String> {
+    let port = text.strip_prefix("localhost:").unwrap_or(text);
+    let of_port = port.parse().ok().map(|port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    let wrong = "write a port of this machine, or ADDRESS:PORT, such as 9100, 0.0.0.0:9100 or [::1]:9100";
+    of_port.or_else(|| text.parse().ok()).ok_or_else(|| wrong.to_owned())
 }
 
 /// A number of CPUs, parts of one included.

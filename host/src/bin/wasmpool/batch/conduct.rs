@@ -28,6 +28,7 @@ use crate::course::{self, Course, Ends};
 use crate::failure::{Failure, OrFailWith};
 use crate::interrupt::Signals;
 use crate::joblog;
+use crate::live::Openings;
 use crate::session;
 use crate::streams::{self, Shown};
 
@@ -39,6 +40,7 @@ pub struct Batch<'a> {
     pub plan: Arc<Plan>,
     pub prepared: Prepared,
     pub world: World,
+    pub openings: Openings,
 }
 
 /// Runs it and returns its code.
@@ -48,7 +50,7 @@ pub async fn conduct(
     signals: &mut Signals,
     console: &Arc<Console>,
 ) -> Result<u8, Failure> {
-    let Batch { args, source, manifest, plan, prepared, world } = batch;
+    let Batch { args, source, manifest, plan, prepared, world, openings } = batch;
     let total = count(&plan, source, &world)?;
     say_what_is_left_out(&plan, source, &world, console)?;
     let log = open_log(args, &plan, &world, console)?;
@@ -56,6 +58,7 @@ pub async fn conduct(
     if let Some(log) = log.clone() {
         watchers.push(log);
     }
+    let shown = openings.begin(&args.batch, total, &mut watchers, console);
     let pool = pool(args, manifest, supervisor, None, &watchers)?;
     let budget = memory_budget(args, manifest);
     say_what_memory_allows(&plan, budget, pool.workers(), console);
@@ -77,7 +80,6 @@ pub async fn conduct(
             let message = format!("cannot read the inputs of `{}`: {error}", entry.name);
             Failure::new(batch::NOT_SET_UP, message)
         })?;
-    console.begin_progress(args.batch.progress, total);
     let begin = Instant::now();
     let course = Course {
         console,
@@ -93,7 +95,7 @@ pub async fn conduct(
     let drive = async |Ends { reports, requests }| {
         let (order, watch) = (Order::Completion, feeder.watch());
         let drive = Drive { order, halt, requests, reports: reports.clone(), total, watch };
-        let mut tally = drive.run(&pool, feeder.clone()).await;
+        let mut tally = drive.run(&pool, shown.counting(feeder.clone())).await;
         daemons.finish(&mut tally, reports).await;
         tally
     };
@@ -108,7 +110,7 @@ pub async fn conduct(
         _ = pump.ended => {}
         _ = signals.next() => {}
     }
-    console.end_progress();
+    drop(shown);
     course::all_written(written)?;
     let is_whole = left_out.entries.is_empty() && left_out.cut_off.is_empty();
     if !is_whole && tally.interruption().is_none() {

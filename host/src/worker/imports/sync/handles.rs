@@ -14,6 +14,7 @@ use super::grants::{Target, a};
 use super::waits::{NEVER, ObjectWaits, Patience};
 use super::{Session, codes};
 use crate::limits::SYNC_HANDLES_MAX;
+use crate::protocol::worker::FromWorker;
 use crate::sync::{Answer, Item, ObjectKind, Operation, Spec, SyncError};
 
 /// The handles of one instance.
@@ -132,6 +133,7 @@ impl Session {
         if self.handles.uses(handle.grant) {
             return;
         }
+        self.tell_what_is_left(&handle);
         let task = self.task;
         let is_lock = matches!(handle.kind, ObjectKind::Lock | ObjectKind::RLock | ObjectKind::Condition);
         let last = [is_lock.then_some(Operation::Abandon { task }), Some(Operation::Leave)];
@@ -139,6 +141,14 @@ impl Session {
             if let Err(error) = self.perform_on(&handle.target, handle.grant, operation, NEVER) {
                 self.failed(error);
             }
+        }
+    }
+
+    /// What is still held goes back with the handle; the record tells it.
+    fn tell_what_is_left(&self, handle: &Handle) {
+        let Target::Memory(object) = &handle.target else { return };
+        if let Some(held) = object.held_by(self.who) {
+            self.link.send(&FromWorker::Left { grant: handle.grant, held }, &[]);
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use super::harness::{Flat, Named, WHO, object, shared, supervisor};
 use super::passing::functions;
 use crate::limits::{DICT_KEY_BYTES_MAX, DICT_VALUE_BYTES_MAX, SYNC_HANDLES_MAX};
+use crate::outcome::Held;
 use crate::protocol::worker::{Ask, FromWorker, Reply, ToWorker};
 use crate::sync::{
     Answer, DictAnswer, DictOperation, ElementType, Object, ObjectKind, Operation, QueueSpec, Spec,
@@ -293,6 +294,10 @@ struct Recorder(Mutex<Vec<String>>);
 impl Object for Recorder {
     fn spec(&self) -> &Spec {
         &Spec::Lock
+    }
+
+    fn held_by(&self, _: Token) -> Option<Held> {
+        None
     }
 
     fn perform(&self, who: Token, operation: Operation<'_>, _: &mut dyn Waits) -> Result<Answer, SyncError> {
