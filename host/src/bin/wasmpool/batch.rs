@@ -14,7 +14,6 @@ use std::sync::Arc;
 
 use wasmpool::batch::halt::{Failures, Halt, HaltMode};
 use wasmpool::batch::manifest::mistake::{Mistake, Mistakes};
-use wasmpool::batch::manifest::settings::Bounds;
 use wasmpool::batch::manifest::{Manifest, schema};
 use wasmpool::batch::plan::{self, select::Select};
 use wasmpool::exit_code::batch;
@@ -37,6 +36,15 @@ use world::World;
 pub fn batch(batch: &Batch, console: &Arc<Console>) -> Result<u8, Failure> {
     if batch.schema {
         return console.print(format!("{:#}\n", schema::schema()));
+    }
+    let options = &batch.task_options;
+    let of_one =
+        [("--stdin", "stdin", options.stdin.is_some()), ("--argv0", "argv0", options.argv0.is_some())];
+    if let Some((option, key, _)) = of_one.iter().find(|(_, _, is_given)| *is_given) {
+        let message = format!(
+            "{option} is for the tasks of one module: a manifest says `{key}` in [[task]] or [defaults]"
+        );
+        return Err(Failure::new(batch::USAGE, message));
     }
     let path = batch.manifest.as_ref().expect("clap asks for it where there is no --schema");
     let select = Select::new(&batch.only, &batch.skip).map_err(|error| {
@@ -95,7 +103,7 @@ fn once(args: &Batch, source: &Source<'_>, console: &Arc<Console>) -> Result<u8,
         let mut world = World::new(source.folder());
         let unloaded =
             world.load(&manifest, &supervisor, args, &mut signals).await.map_err(session::not_set_up)?;
-        let planned = plan::resolve(&manifest, &world, bounds(args));
+        let planned = plan::resolve(&manifest, &world, session::bounds(&args.task_options, &args.batch));
         if !unloaded.is_empty() {
             // What is wrong besides is told with it.
             let others = planned.err().map(|mistakes| mistakes.0).unwrap_or_default();
@@ -116,21 +124,6 @@ fn once(args: &Batch, source: &Source<'_>, console: &Arc<Console>) -> Result<u8,
         }
         dry_run(args, source, &plan, &prepared, &world, console)
     })
-}
-
-/// The limits that were typed.
-fn bounds(args: &Batch) -> Bounds {
-    let options = &args.task_options;
-    Bounds {
-        timeout: options.timeout,
-        cpu_time: options.cpu_time,
-        fuel: options.fuel,
-        max_memory: options.max_memory,
-        max_output: options.max_output,
-        grace_period: None,
-        retries: args.batch.retries,
-        retry_on: None,
-    }
 }
 
 /// When the batch gives up: what was typed, else what the manifest says.
