@@ -343,6 +343,8 @@ pub struct Record {
     pub stderr: Bytes,
     /// The latest progress that the guest told: done, total.
     pub progress: Option<(u64, Option<u64>)>,
+    /// Its worker was killed because somebody asked for chaos ([`PoolBuilder::chaos`](crate::PoolBuilder::chaos)).
+    pub chaos: bool,
 }
 
 #[cfg(test)]

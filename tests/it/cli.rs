@@ -12,6 +12,7 @@ mod new;
 mod objects;
 mod results;
 mod run;
+mod settings;
 mod shared;
 mod signals;
 mod terminal;

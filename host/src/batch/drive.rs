@@ -292,6 +292,7 @@ fn not_run(name: &str, because: String) -> Record {
         stdout: Bytes::new(),
         stderr: Bytes::new(),
         progress: None,
+        chaos: false,
     }
 }
 

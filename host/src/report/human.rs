@@ -148,6 +148,7 @@ mod tests {
             stdout: Bytes::from_static(stdout),
             stderr: Bytes::from_static(stderr),
             progress: None,
+            chaos: false,
         };
         Ended { seq: 1, name: "t#1".to_owned(), ending: Ending::Ran(Box::new(record)) }
     }

@@ -36,6 +36,9 @@ struct Line<'a> {
     started_at: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     worker: Option<u64>,
+    /// Its worker was killed because `--chaos` asked for it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    chaos: bool,
     #[serde(flatten)]
     output: Option<Output>,
 }
@@ -90,6 +93,7 @@ pub fn line(ended: &Ended, with_output: bool) -> Vec<u8> {
             queued_at: None,
             started_at: None,
             worker: None,
+            chaos: false,
             output: None,
         },
     };
@@ -115,6 +119,7 @@ fn of_record<'a>(ended: &'a Ended, record: &'a Record, with_output: bool) -> Lin
         queued_at: Some(seconds(record.queued_at)),
         started_at: record.started_at.map(seconds),
         worker: record.worker,
+        chaos: record.chaos,
         output: with_output.then(|| Output { stdout: lossy(&record.stdout), stderr: lossy(&record.stderr) }),
     }
 }

@@ -98,6 +98,7 @@ mod tests {
             stdout: Bytes::from(stdout),
             stderr: Bytes::new(),
             progress: None,
+            chaos: false,
         };
         let ended = Ended { seq: 1, name: "a(1)".to_owned(), ending: Ending::Ran(Box::new(record)) };
         let mut out = Written::default();

@@ -333,6 +333,7 @@ impl Task {
             reply: Some(reply),
             retry: self.retry,
             deaths: 0,
+            was_shaken: false,
             depth: 0,
             room: None,
             observer: observer.cloned(),

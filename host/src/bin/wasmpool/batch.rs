@@ -9,6 +9,7 @@ mod tasks;
 mod watch;
 mod world;
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -96,10 +97,13 @@ impl Source<'_> {
 fn once(args: &Batch, source: &Source<'_>, console: &Arc<Console>) -> Result<u8, Failure> {
     let text = source.read()?;
     let wrong = |mistakes: Mistakes| source.mistakes(batch::USAGE, &mistakes, &text);
-    let manifest = Manifest::parse(&text).map_err(wrong)?;
+    let manifest = with_below(args, Manifest::parse(&text).map_err(wrong)?);
     session::block_on(async {
         let mut signals = Signals::listen().map_err(session::not_set_up)?;
-        let supervisor = session::supervisor(&args.task_options.compile).map_err(session::not_set_up)?;
+        let mut compile = args.task_options.compile.clone();
+        let below = args.below.as_ref().and_then(|below| below.task_options.compile.sandbox);
+        compile.sandbox = compile.sandbox.or(below);
+        let supervisor = session::supervisor(&compile).map_err(session::not_set_up)?;
         let mut world = World::new(source.folder());
         let unloaded =
             world.load(&manifest, &supervisor, args, &mut signals).await.map_err(session::not_set_up)?;
@@ -126,10 +130,27 @@ fn once(args: &Batch, source: &Source<'_>, console: &Arc<Console>) -> Result<u8,
     })
 }
 
+/// The manifest, with what the config file says of what it leaves open.
+fn with_below(args: &Batch, mut manifest: Manifest) -> Manifest {
+    let Some(below) = &args.below else { return manifest };
+    let bounds = session::bounds(&below.task_options, &below.batch);
+    manifest.defaults.bounds = manifest.defaults.bounds.or(bounds);
+    let table = &mut manifest.batch;
+    table.workers = table.workers.or(below.batch.workers.map(NonZeroUsize::get));
+    table.halt = table.halt.or(typed_halt(below));
+    table.memory_budget = table.memory_budget.or(below.memory_budget);
+    manifest
+}
+
+/// When the batch gives up, as it was typed.
+fn typed_halt(args: &Batch) -> Option<Halt> {
+    let max_fail = args.max_fail.map(|count| Halt { mode: HaltMode::Soon, failures: Failures::Count(count) });
+    args.batch.halt.or(max_fail)
+}
+
 /// When the batch gives up: what was typed, else what the manifest says.
 fn halt(args: &Batch, manifest: &Manifest) -> Option<Halt> {
-    let max_fail = args.max_fail.map(|count| Halt { mode: HaltMode::Soon, failures: Failures::Count(count) });
-    args.batch.halt.or(max_fail).or(manifest.batch.halt)
+    typed_halt(args).or(manifest.batch.halt)
 }
 
 /// What limits of running tasks add up to.

@@ -173,6 +173,9 @@ pub fn pool(
     if let Some(cpus) = batch.pool_cpus {
         builder = builder.cpus_max(cpus);
     }
+    if let Some(chaos) = batch.chaos {
+        builder = builder.chaos(chaos);
+    }
     if !watchers.is_empty() {
         let watchers = watchers.clone();
         builder = builder.on_attempt(move |event| watchers.attempt(event));

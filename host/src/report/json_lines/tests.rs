@@ -28,6 +28,7 @@ fn ended(outcome: Outcome) -> Ended {
         stdout: Bytes::from_static(b"out\n"),
         stderr: Bytes::from_static(b"\xff"),
         progress: None,
+        chaos: false,
     };
     Ended { seq: 2, name: "square#2".to_owned(), ending: Ending::Ran(Box::new(record)) }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgAction, ColorChoice, ValueEnum};
 use wasmpool::batch::halt::Halt;
-use wasmpool::{Feature, OutcomeClasses};
+use wasmpool::{Chaos, Feature, OutcomeClasses};
 
 use super::grants::{self, DirOption, EnvOption, NetOption};
 use super::values;
@@ -140,6 +140,10 @@ pub struct BatchOptions {
     /// Give a task up, with code 235, when it would be tried again and has killed N workers [default: 2]
     #[arg(long, value_name = "N")]
     pub quarantine_after: Option<NonZeroU32>,
+    /// A test aid: kill this share of all attempts by SIGKILL, at random moments, to see what becomes of a batch; the same
+    /// SEED [default: 0] kills the same attempts, and --retry-on crash tries them again. Daemons are left alone
+    #[arg(long, value_name = "kill=N%[,seed=SEED]")]
+    pub chaos: Option<Chaos>,
     /// Give up with the Nth failure: `soon,fail=N` lets running tasks finish, `now,fail=N` stops them
     #[arg(long, value_name = "WHEN,fail=N")]
     pub halt: Option<Halt>,
@@ -234,6 +238,10 @@ pub struct CommonOptions {
     /// Say nothing but errors
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,
+    /// Read options from FILE instead of wasmpool/config.toml in $XDG_CONFIG_HOME or ~/.config; empty for none. `wasmpool
+    /// help config` says how
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Format of log records. The variable RUST_LOG chooses which are shown
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub log_format: LogFormat,
