@@ -31,12 +31,19 @@ pub struct Chaos {
     pub seed: u64,
 }
 
+/// How an attempt is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kill {
+    /// Before that, one worker dies that has not acknowledged it yet: it never ran there, and goes back to its place with
+    /// nobody to blame.
+    pub is_shaken: bool,
+    /// When it dies itself.
+    pub moment: Moment,
+}
+
 /// When an attempt is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
-    /// Before its worker has acknowledged it: it never ran, and goes back to its place with nobody to blame; then it is
-    /// left alone.
-    BeforeStart,
     /// This long after its start, or as it gives its result, whichever is first.
     After(Duration),
     /// As it gives its result.
@@ -44,18 +51,19 @@ pub enum Moment {
 }
 
 impl Chaos {
-    /// Whether and when an attempt is killed, the first being 1. A task is known by its tag, else by its number.
+    /// Whether and how an attempt is killed, the first being 1. A task is known by its tag, else by its number.
     #[must_use]
-    pub fn of(&self, task: u64, attempt: u32) -> Option<Moment> {
+    pub fn of(&self, task: u64, attempt: u32) -> Option<Kill> {
         let mut dice = Dice(self.seed ^ task.rotate_left(20) ^ u64::from(attempt).rotate_left(52));
         let (is_killed, moment) = (dice.throw() < self.kill, dice.throw());
         let share = dice.throw();
-        is_killed.then(|| match moment {
-            moment if moment < 0.1 => Moment::BeforeStart,
+        let is_shaken = dice.throw() < 0.1;
+        let moment = match moment {
             moment if moment < 0.3 => Moment::After(Duration::ZERO),
             moment if moment < 0.8 => Moment::After(CHAOS_DELAY_MAX.mul_f64(share.powi(4))),
             _ => Moment::AtResult,
-        })
+        };
+        is_killed.then_some(Kill { is_shaken, moment })
     }
 }
 
@@ -113,10 +121,11 @@ mod tests {
     #[test]
     fn about_as_many_attempts_are_killed_as_were_asked_for_at_every_moment() {
         let chaos = Chaos { kill: 0.2, seed: 7 };
-        let moments: Vec<Moment> = (0..10_000).filter_map(|task| chaos.of(task, 1)).collect();
+        let kills: Vec<Kill> = (0..10_000).filter_map(|task| chaos.of(task, 1)).collect();
+        assert!(kills.iter().filter(|kill| kill.is_shaken).count() > 100);
+        let moments: Vec<Moment> = kills.iter().map(|kill| kill.moment).collect();
         assert!((1800..2200).contains(&moments.len()), "{}", moments.len());
         let count = |is: fn(&Moment) -> bool| moments.iter().filter(|moment| is(moment)).count();
-        assert!(count(|moment| *moment == Moment::BeforeStart) > 100);
         assert!(count(|moment| *moment == Moment::AtResult) > 100);
         assert!(count(|moment| *moment == Moment::After(Duration::ZERO)) > 100);
         assert!(

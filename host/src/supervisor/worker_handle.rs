@@ -118,6 +118,8 @@ pub(super) struct Running {
     pub(super) deadlock: Option<String>,
     /// The running call is to be killed for chaos, whatever it says.
     pub(super) is_doomed: bool,
+    /// It was killed as it gave its result: that it ended by itself before the kill makes no difference.
+    pub(super) is_silenced: bool,
 }
 
 /// What was seen of the running call.

@@ -97,6 +97,12 @@ impl Run {
         self
     }
 
+    /// Something that is open as standard output.
+    pub fn stdout_to(mut self, stdout: impl Into<Stdio>) -> Self {
+        self.command.stdout(stdout);
+        self
+    }
+
     /// An environment variable.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.command.env(name, value);

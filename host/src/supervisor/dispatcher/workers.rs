@@ -64,6 +64,7 @@ impl Dispatcher {
             asked: None,
             deadlock: None,
             is_doomed: false,
+            is_silenced: false,
         };
         entry.holding = Some(packet.holding);
         entry.stage = Stage::Running(Box::new(running));
@@ -252,6 +253,8 @@ impl Dispatcher {
                 if let Some(pool) = self.pools.get_mut(&pool) {
                     pool.scheduler.released(server, None);
                 }
+                let status = if running.is_silenced { ExitStatus::Signaled(libc::SIGKILL) } else { status };
+                let measured = Measured { evidence: Evidence::Ended(status), ..measured };
                 if self.died_running(pool, *running, pid, &entry.layers, measured) {
                     self.worker_never_began(worker, server, status);
                 }
