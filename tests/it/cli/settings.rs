@@ -132,7 +132,7 @@ fn man_pages_are_rendered_without_a_warning() {
     }
     let page = wasmpool(["man"]).run().expect(0).stdout;
     for section in ["EXIT STATUS", "ENVIRONMENT AND FILES"] {
-        assert!(page.contains(&section), "{page}");
+        assert!(page.contains(section), "{page}");
     }
     let ended = wasmpool(["man", "mpa"]).run().expect(2);
     assert!(ended.stderr.contains("there is no command `mpa`, did you mean `map`?"), "{}", ended.stderr);
