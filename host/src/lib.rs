@@ -35,6 +35,7 @@ pub mod policy;
 pub mod report;
 pub mod retry;
 
+pub mod chaos;
 mod cpu;
 mod directory;
 mod environment;
@@ -48,6 +49,7 @@ mod task;
 #[cfg(feature = "worker")]
 mod worker;
 
+pub use chaos::{Chaos, NoChaos};
 pub use cpu::cpu_count;
 pub use directory::{GrantError as DirGrantError, GrantedDir, GrantedFile};
 pub use environment::EnvironmentError;

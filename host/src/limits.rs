@@ -129,6 +129,8 @@ pub const RETRY_BASE_TIME: Duration = Duration::from_millis(100);
 pub const RETRY_MAX_TIME: Duration = Duration::from_secs(10);
 /// Deaths of workers after which a task is not tried again, by default.
 pub const QUARANTINE_DEATHS: u32 = 2;
+/// After its start an attempt that is to be killed lives at most this long, or until it gives its result.
+pub const CHAOS_DELAY_MAX: Duration = Duration::from_secs(1);
 /// Events of attempts that wait for a pool's observer before nothing more is started.
 pub const ATTEMPT_EVENTS_MAX: usize = 1024;
 /// Frames taken from one worker before the other events get their turn.

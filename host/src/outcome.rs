@@ -347,6 +347,8 @@ pub struct Record {
     /// All of it was given back. Calls that share an instance (chunks) share what they hold: what is held at the end is
     /// in the record of the last one.
     pub leaks: Vec<Leak>,
+    /// Its worker was killed because somebody asked for chaos ([`PoolBuilder::chaos`](crate::PoolBuilder::chaos)).
+    pub chaos: bool,
 }
 
 /// Something of a shared object that a task did not give back itself, as far as it and the shared memory tell.

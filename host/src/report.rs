@@ -19,12 +19,19 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use crate::outcome::{Encoding, Outcome, TaskValue};
+use crate::outcome::{Encoding, Outcome, Record, TaskValue};
 
 /// Why the outcome is no success, in one line that is safe to print.
 #[must_use]
 pub fn reason(outcome: &Outcome) -> String {
     terminal::one_line(&outcome.to_string())
+}
+
+/// How an attempt ended, on one line, and whether that was asked for.
+#[must_use]
+pub fn ending(record: &Record) -> String {
+    let reason = reason(&record.outcome);
+    if record.chaos { format!("{reason}, as --chaos asked for") } else { reason }
 }
 
 /// The value's JSON on one line; `None` for raw bytes and for what a guest only claims to be JSON.

@@ -14,6 +14,7 @@ mod new;
 mod objects;
 mod results;
 mod run;
+mod settings;
 mod shared;
 mod signals;
 mod terminal;

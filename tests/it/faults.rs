@@ -3,7 +3,9 @@
 //! Each runs a scenario in a host program of its own, which ends with the oracles of
 //! `tests/src/scenario/oracle.rs`: one outcome for each task, no process, descriptor or thread left.
 
+mod batches;
 mod cgroups;
+mod chaos;
 mod deaths;
 mod garbage;
 mod generated;

@@ -293,6 +293,7 @@ pub(super) fn not_run(name: &str, because: String) -> Record {
         stderr: Bytes::new(),
         progress: None,
         leaks: Vec::new(),
+        chaos: false,
     }
 }
 

@@ -11,6 +11,7 @@ pub mod instances;
 mod order;
 pub mod places;
 pub mod select;
+mod shared;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -107,7 +108,7 @@ impl Entry {
 pub fn resolve(manifest: &Manifest, world: &dyn World, bounds: Bounds) -> Result<Plan, Mistakes> {
     let mut mistakes = Vec::new();
     check_names(manifest, &mut mistakes);
-    check_shared(manifest, &mut mistakes);
+    shared::check(manifest, &mut mistakes);
     order::check(manifest, &mut mistakes);
     let mut files_left = crate::limits::GLOB_FILES_MAX;
     let mut entries = Vec::new();
@@ -132,7 +133,11 @@ pub fn resolve(manifest: &Manifest, world: &dyn World, bounds: Bounds) -> Result
             workers: task.workers,
             priority: task.settings.priority.or(manifest.defaults.priority).unwrap_or(0),
             daemon: task.daemon,
-            bounds: task.settings.bounds.or(bounds).or(manifest.defaults.bounds),
+            bounds: Bounds {
+                // Whoever starts the batch has the last word about what stands around its guests.
+                sandbox: bounds.sandbox.or(task.settings.bounds.sandbox).or(manifest.defaults.bounds.sandbox),
+                ..task.settings.bounds.or(bounds).or(manifest.defaults.bounds)
+            },
             grants: together(&task.settings, &manifest.defaults),
         }));
     }
@@ -191,38 +196,6 @@ fn check_names(manifest: &Manifest, mistakes: &mut Vec<Mistake>) {
                 hint => hint,
             };
             mistakes.push(Mistake::at(&group.span, format!("there is no group `{}`{hint}", group.value)));
-        }
-    }
-}
-
-fn check_shared(manifest: &Manifest, mistakes: &mut Vec<Mistake>) {
-    let named = || {
-        let of_tasks = manifest.tasks.iter().flat_map(|task| &task.settings.shared);
-        manifest.defaults.shared.iter().chain(of_tasks)
-    };
-    let objects = || manifest.objects.iter().map(|object| object.name.value.as_str());
-    for name in named() {
-        if !objects().any(|known| known == name.value) {
-            let hint = match did_you_mean(&name.value, objects()) {
-                nothing if nothing.is_empty() => {
-                    format!(": make it with [queues.{0}], [locks.{0}] or the like", name.value)
-                }
-                hint => hint,
-            };
-            mistakes.push(Mistake::at(
-                &name.span,
-                format!("there is no queue, lock or the like `{}`{hint}", name.value),
-            ));
-        }
-    }
-    for object in &manifest.objects {
-        let name = &object.name;
-        if !named().any(|used| used.value == name.value) {
-            let message = format!(
-                "no task may open `{0}`: name it where it is used, with shared = [\"{0}\"] in a task or in [defaults]",
-                name.value
-            );
-            mistakes.push(Mistake::at(&name.span, message));
         }
     }
 }

@@ -61,24 +61,14 @@ impl Template {
     ///
     /// What is no single value.
     pub fn call(&self, input: &str, number: u64) -> Result<String, NoValue> {
-        let (mut call, mut quotes) = (String::new(), Quotes::default());
+        let mut call = CallText::default();
         for piece in self.0.iter().flatten() {
             match piece {
-                Piece::Text(text) => {
-                    text.chars().for_each(|character| quotes.read(character));
-                    call.push_str(text);
-                }
-                Piece::Place(place) => {
-                    let value = value(PLACES[*place].0, input, number);
-                    match quotes.open {
-                        Some(_) => value.chars().for_each(|character| escape(character, &mut call)),
-                        None if is_one_value(&value) => call.push_str(&value),
-                        None => return Err(NoValue(value)),
-                    }
-                }
+                Piece::Text(text) => call.text(text),
+                Piece::Place(place) => call.value(&value(PLACES[*place].0, input, number))?,
             }
         }
-        Ok(call)
+        Ok(call.finish())
     }
 
     /// The arguments for the input of this number. What is put in is never split or read again.
@@ -96,6 +86,39 @@ impl Template {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no single value: a text stands between quotes, as in --invoke 'greet(\"{{}}\")'")]
 pub struct NoValue(String);
+
+/// A call that is being written.
+#[derive(Clone, Debug, Default)]
+pub(super) struct CallText {
+    text: String,
+    quotes: Quotes,
+}
+
+impl CallText {
+    /// What stands in the template.
+    pub(super) fn text(&mut self, text: &str) {
+        text.chars().for_each(|character| self.quotes.read(character));
+        self.text.push_str(text);
+    }
+
+    /// What is put into a place.
+    ///
+    /// # Errors
+    ///
+    /// Outside of quotes, what is no single value.
+    pub(super) fn value(&mut self, value: &str) -> Result<(), NoValue> {
+        match self.quotes.open {
+            Some(_) => value.chars().for_each(|character| escape(character, &mut self.text)),
+            None if is_one_value(value) => self.text.push_str(value),
+            None => return Err(NoValue(value.to_owned())),
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(self) -> String {
+        self.text
+    }
+}
 
 /// Where a reader of WAVE is: between quotes or not.
 #[derive(Clone, Copy, Debug, Default)]

@@ -17,6 +17,18 @@ pub fn time(text: &str) -> Result<Duration, String> {
     if time.is_zero() { Err("it must be longer than zero".to_owned()) } else { Ok(time) }
 }
 
+/// A time, or `0` for none.
+///
+/// # Errors
+///
+/// What would be right.
+pub fn time_or_none(text: &str) -> Result<Duration, String> {
+    match text {
+        "0" | "0s" => Ok(Duration::ZERO),
+        text => time(text),
+    }
+}
+
 /// A number of bytes such as `64MiB`, `2GB` or `65536`, from 1.
 ///
 /// # Errors

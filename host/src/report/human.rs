@@ -5,7 +5,7 @@
 
 use super::lines::whole;
 use super::terminal::{self, TerminalFilter};
-use super::{json_of, reason};
+use super::{ending, json_of};
 use crate::batch::drive::{Ended, Ending};
 use crate::outcome::{CancelledBy, Encoding, Outcome, Record, TaskValue};
 
@@ -50,7 +50,7 @@ fn write_record(name: &str, record: &Record, terminals: Terminals, out: &mut Wri
         outcome if outcome.is_success() => whole(&record.stdout, terminals.stdout, &mut out.stdout),
         // What was cut off with the batch is a number in its summary.
         Outcome::Cancelled(CancelledBy::Batch | CancelledBy::Shutdown) => {}
-        outcome => failure(name, &reason(outcome), &mut out.stderr),
+        _ => failure(name, &ending(record), &mut out.stderr),
     }
 }
 
@@ -149,6 +149,7 @@ mod tests {
             stderr: Bytes::from_static(stderr),
             progress: None,
             leaks: Vec::new(),
+            chaos: false,
         };
         Ended { seq: 1, name: "t#1".to_owned(), ending: Ending::Ran(Box::new(record)) }
     }

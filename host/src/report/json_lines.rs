@@ -38,6 +38,9 @@ struct Line<'a> {
     worker: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     leaks: Vec<LeakField<'a>>,
+    /// Its worker was killed because `--chaos` asked for it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    chaos: bool,
     #[serde(flatten)]
     output: Option<Output>,
 }
@@ -101,6 +104,7 @@ pub fn line(ended: &Ended, with_output: bool) -> Vec<u8> {
             started_at: None,
             worker: None,
             leaks: Vec::new(),
+            chaos: false,
             output: None,
         },
     };
@@ -127,6 +131,7 @@ fn of_record<'a>(ended: &'a Ended, record: &'a Record, with_output: bool) -> Lin
         started_at: record.started_at.map(seconds),
         worker: record.worker,
         leaks: record.leaks.iter().map(leak).collect(),
+        chaos: record.chaos,
         output: with_output.then(|| Output { stdout: lossy(&record.stdout), stderr: lossy(&record.stderr) }),
     }
 }

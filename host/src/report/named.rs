@@ -5,7 +5,7 @@
 use super::human::{self, Terminals, Written};
 use super::lines::{PrefixedLines, Stream};
 use super::terminal::{self, TerminalFilter};
-use super::{json_of, reason};
+use super::{ending, json_of};
 use crate::batch::drive::{Ended, Ending};
 use crate::batch::feeder::LeftOut;
 use crate::outcome::{CancelledBy, Outcome, Record, TaskValue};
@@ -27,7 +27,7 @@ fn write_record(name: &str, record: &Record, terminals: Terminals, out: &mut Wri
         outcome if outcome.is_success() => lines(name, &record.stdout, terminals.stdout, &mut out.stdout),
         // What was cut off with the batch is listed at its end.
         Outcome::Cancelled(CancelledBy::Batch | CancelledBy::Shutdown) => {}
-        outcome => human::failure(name, &reason(outcome), &mut out.stderr),
+        _ => human::failure(name, &ending(record), &mut out.stderr),
     }
 }
 
@@ -99,6 +99,7 @@ mod tests {
             stderr: Bytes::new(),
             progress: None,
             leaks: Vec::new(),
+            chaos: false,
         };
         let ended = Ended { seq: 1, name: "a(1)".to_owned(), ending: Ending::Ran(Box::new(record)) };
         let mut out = Written::default();

@@ -10,6 +10,7 @@ use crate::batch::plan::instances::{Instance, InstanceCall};
 use crate::batch::plan::{Call, Entry, Plan};
 use crate::batch::units::size_text;
 use crate::limits::Limits;
+use crate::policy::SandboxMode;
 
 /// Tasks of one entry that are shown to a person.
 pub const TASKS_SHOWN_MAX: u64 = 10;
@@ -67,6 +68,7 @@ pub fn text(resolved: &Resolved<'_>) -> String {
     let what = match &entry.call {
         Call::Task { name, .. } => format!("task {name} of {}", entry.module.value),
         Call::Command { .. } => format!("command {}", entry.module.value),
+        Call::Invoke { name, .. } => format!("export {name} of {}", entry.module.value),
     };
     line(&mut out, "runs", &format!("{what}   (sha256 {})", &digest[..digest.len().min(12)]));
     let after: Vec<&str> = entry.after.iter().map(|before| plan.entries[*before].name.as_str()).collect();
@@ -88,7 +90,19 @@ pub fn text(resolved: &Resolved<'_>) -> String {
     if let Some(retries) = entry.bounds.retries.filter(|retries| *retries > 0) {
         let times = if retries == 1 { "once".to_owned() } else { format!("up to {retries} times") };
         let on = entry.bounds.retry_on.map_or(String::new(), |classes| format!(" after {classes}"));
-        how.push(format!("tried again {times}{on}"));
+        let after = entry
+            .bounds
+            .retry_delay
+            .map_or(String::new(), |delay| format!(", at first after {}", humantime::format_duration(delay)));
+        how.push(format!("tried again {times}{on}{after}"));
+    }
+    if let Some(deaths) = entry.bounds.quarantine_after {
+        how.push(format!("given up after {deaths} dead workers"));
+    }
+    match entry.bounds.sandbox {
+        Some(SandboxMode::Off) => how.push("WITHOUT A SANDBOX".to_owned()),
+        Some(SandboxMode::BestEffort) => how.push("with as much of the sandbox as there is".to_owned()),
+        Some(SandboxMode::Required) | None => {}
     }
     line(&mut out, "how", &how.join(", "));
     line(&mut out, "limits", &limits_text(resolved.limits));
@@ -148,6 +162,7 @@ pub fn task_text(task: &Instance) -> String {
         Ok(InstanceCall::Arguments(Arguments::Json(json))) => json.clone(),
         Ok(InstanceCall::Arguments(Arguments::Raw(bytes))) => format!("{} bytes", bytes.len()),
         Ok(InstanceCall::Argv(argv)) => format!("{argv:?}"),
+        Ok(InstanceCall::Expression(call)) => call.clone(),
         Err(bad) => bad.to_string(),
     };
     let stdin = task.stdin.as_ref().map_or(String::new(), |file| format!(" <{file}"));
@@ -171,6 +186,9 @@ pub fn task_json(resolved: &Resolved<'_>, task: &Instance) -> String {
         "daemon": entry.daemon,
         "retries": entry.bounds.retries.unwrap_or(0),
         "retry_on": entry.bounds.retry_on.map(|classes| classes.to_string()),
+        "retry_delay_ms": entry.bounds.retry_delay.map(milliseconds),
+        "quarantine_after": entry.bounds.quarantine_after,
+        "sandbox": sandbox_label(entry.bounds.sandbox.unwrap_or_default()),
         "stdin": task.stdin,
         "limits": limits_json(limits),
         "grants": grants_json(grants),
@@ -178,6 +196,7 @@ pub fn task_json(resolved: &Resolved<'_>, task: &Instance) -> String {
     match &entry.call {
         Call::Task { name, .. } => line["task"] = json!(name),
         Call::Command { .. } => line["command"] = json!(true),
+        Call::Invoke { name, .. } => line["export"] = json!(name),
     }
     match &task.call {
         Ok(InstanceCall::Arguments(Arguments::Json(text))) => {
@@ -185,13 +204,25 @@ pub fn task_json(resolved: &Resolved<'_>, task: &Instance) -> String {
         }
         Ok(InstanceCall::Arguments(Arguments::Raw(bytes))) => line["args_bytes"] = json!(bytes.len()),
         Ok(InstanceCall::Argv(argv)) => line["argv"] = json!(argv),
+        Ok(InstanceCall::Expression(call)) => line["invoke"] = json!(call),
         Err(bad) => line["error"] = json!(bad.to_string()),
     }
     format!("{line}\n")
 }
 
+fn milliseconds(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn sandbox_label(mode: SandboxMode) -> &'static str {
+    match mode {
+        SandboxMode::Required => "required",
+        SandboxMode::BestEffort => "best-effort",
+        SandboxMode::Off => "off",
+    }
+}
+
 fn limits_json(limits: &Limits) -> Value {
-    let milliseconds = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     json!({
         "timeout_ms": limits.timeout.map(milliseconds),
         "cpu_time_ms": limits.cpu_time.map(milliseconds),

@@ -108,6 +108,8 @@ pub(super) struct Call {
     pub(super) retry: RetryPolicy,
     /// Workers that died with it.
     pub(super) deaths: u32,
+    /// Its worker was killed before it began, for chaos.
+    pub(super) was_shaken: bool,
     /// How many tasks stand above it that submitted it, one the other.
     pub(super) depth: u32,
     /// The call's place among what may wait in the pool; free again once it runs.
@@ -158,6 +160,7 @@ impl Call {
     pub(super) fn next_attempt(mut self, queued_at: SystemTime) -> Self {
         self.queued_at = queued_at;
         self.attempt += 1;
+        self.was_shaken = false;
         self
     }
 
@@ -196,6 +199,7 @@ impl Call {
             stderr: Bytes::new(),
             progress: None,
             leaks: Vec::new(),
+            chaos: false,
         }
     }
 }

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod artifacts;
+mod chaos;
 mod deadlocks;
 mod frames;
 mod groups;
@@ -251,6 +252,7 @@ impl Dispatcher {
             Timer::CpuTime { worker, phase } if self.in_phase(worker, phase) => {
                 self.look_at_cpu_clock(worker)
             }
+            Timer::Chaos { worker, phase } if self.in_phase(worker, phase) => self.kill(worker),
             Timer::Grace { worker, phase } if self.in_phase(worker, phase) => self.grace_is_over(worker),
             Timer::InterruptAnswer { worker, phase } if self.in_phase(worker, phase) => self.kill(worker),
             Timer::WorkerAnswer { worker, phase } if self.in_phase(worker, phase) => {
@@ -265,6 +267,7 @@ impl Dispatcher {
             // Deadlines of an earlier phase.
             Timer::TaskTime { .. }
             | Timer::CpuTime { .. }
+            | Timer::Chaos { .. }
             | Timer::Grace { .. }
             | Timer::InterruptAnswer { .. }
             | Timer::WorkerAnswer { .. } => {}
@@ -276,6 +279,7 @@ impl Dispatcher {
         self.timers.sweep(|timer| match *timer {
             Timer::TaskTime { worker, phase }
             | Timer::CpuTime { worker, phase }
+            | Timer::Chaos { worker, phase }
             | Timer::Grace { worker, phase }
             | Timer::WorkerAnswer { worker, phase }
             | Timer::InterruptAnswer { worker, phase } => {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use crate::chaos::Chaos;
 use crate::limits::{CHUNK_CALLS_MAX, WAITING_TASKS_MAX};
 use crate::outcome::CancelledBy;
 use crate::protocol::worker::Initializer;
@@ -51,6 +52,8 @@ pub(super) struct PoolSettings {
     pub(super) enclosure: Enclosure,
     /// Who watches its attempts.
     pub(super) observer: Option<Arc<Observer>>,
+    /// Which of its attempts are killed.
+    pub(super) chaos: Option<Chaos>,
 }
 
 impl PoolSettings {
@@ -58,7 +61,7 @@ impl PoolSettings {
     pub(super) fn for_processes() -> Self {
         let (workers, lent) = (usize::MAX, Arc::default());
         let enclosure = Enclosure::make(&PoolLimits::default(), workers);
-        Self { workers, max_tasks_per_worker: 1, ahead: false, lent, enclosure, observer: None }
+        Self { workers, max_tasks_per_worker: 1, ahead: false, lent, enclosure, observer: None, chaos: None }
     }
 
     pub(super) fn staffing(&self) -> Staffing {
@@ -79,6 +82,7 @@ pub struct PoolBuilder {
     initializer: Option<Task>,
     limits: PoolLimits,
     on_attempt: Option<OnAttempt>,
+    chaos: Option<Chaos>,
 }
 
 impl std::fmt::Debug for PoolBuilder {
@@ -161,6 +165,16 @@ impl PoolBuilder {
         self
     }
 
+    /// A test aid: kills workers at random, so that you can see what your program makes of it. An attempt that was killed
+    /// has the outcome `Killed(9)`, as if somebody else had done it, and its record says so ([`Record::chaos`]).
+    ///
+    /// [`Record::chaos`]: crate::outcome::Record::chaos
+    #[must_use]
+    pub fn chaos(mut self, chaos: Chaos) -> Self {
+        self.chaos = Some(chaos);
+        self
+    }
+
     /// Makes the pool, and its cgroup where one can be made. No process is started before the first task.
     ///
     /// # Errors
@@ -187,6 +201,7 @@ impl PoolBuilder {
             lent: Arc::clone(&lent),
             enclosure,
             observer: observer.clone(),
+            chaos: self.chaos,
         };
         supervisor.command(Command::OpenPool { pool, settings });
         let inner = Inner {
@@ -265,6 +280,7 @@ impl Pool {
             initializer: None,
             limits: PoolLimits::default(),
             on_attempt: None,
+            chaos: None,
         }
     }
 

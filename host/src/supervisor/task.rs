@@ -18,7 +18,7 @@ use crate::policy::Policy;
 use crate::protocol::worker::{Entry, Initializer};
 use crate::retry::RetryPolicy;
 use crate::supervisor::call::{Call, CallShape, Input, Reply};
-use crate::supervisor::module::Target;
+use crate::supervisor::module::{Module, Target};
 use crate::supervisor::observer::Observer;
 use crate::supervisor::output::Output;
 use crate::supervisor::pool::StartMethod;
@@ -98,6 +98,12 @@ impl Task {
     pub fn target(mut self, target: &Target) -> Self {
         self.target = target.clone();
         self
+    }
+
+    /// The module that it runs.
+    #[must_use]
+    pub fn module(&self) -> &Module {
+        self.target.module()
     }
 
     /// A name for records and logs; cut to 256 bytes.
@@ -327,6 +333,7 @@ impl Task {
             reply: Some(reply),
             retry: self.retry,
             deaths: 0,
+            was_shaken: false,
             depth: 0,
             room: None,
             observer: observer.cloned(),

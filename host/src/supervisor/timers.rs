@@ -16,6 +16,8 @@ pub(super) enum Timer {
     TaskTime { worker: WorkerId, phase: u64 },
     /// The running call may have used up its CPU time: its worker's clock tells.
     CpuTime { worker: WorkerId, phase: u64 },
+    /// The running call is to be killed for chaos.
+    Chaos { worker: WorkerId, phase: u64 },
     /// The grace period of a cancelled call is over.
     Grace { worker: WorkerId, phase: u64 },
     /// The worker did not acknowledge, or did not end, in time.

@@ -10,7 +10,7 @@ use bytes::BytesMut;
 
 use crate::os::child::Child;
 use crate::os::socket::PacketSocket;
-use crate::outcome::{CancelledBy, Leak, Record};
+use crate::outcome::{CancelledBy, Leak, Outcome, Record};
 use crate::policy::Layer;
 use crate::protocol::worker::{Stream, WaitOn};
 use crate::supervisor::call::{Call, CallShape};
@@ -116,6 +116,10 @@ pub(super) struct Running {
     pub(super) asked: Option<CancelledBy>,
     /// The cycle that a wait of the running call was ended with.
     pub(super) deadlock: Option<String>,
+    /// The running call is to be killed for chaos, whatever it says.
+    pub(super) is_doomed: bool,
+    /// It was killed as it gave its result: that it ended by itself before the kill makes no difference.
+    pub(super) is_silenced: bool,
 }
 
 /// What was seen of the running call.
@@ -173,6 +177,8 @@ pub(super) struct Ended {
     pub(super) deadlock: Option<String>,
     /// It was asked to stop.
     pub(super) asked: bool,
+    /// It was to be killed for chaos.
+    pub(super) is_doomed: bool,
 }
 
 /// The kernel's numbers for a record.
@@ -187,10 +193,11 @@ pub(super) struct Measured {
 impl Ended {
     /// The call with the record that its caller gets.
     pub(super) fn judge(self, pid: Option<u32>, layers: &[Layer], measured: Measured) -> (Call, Record) {
-        let Self { worker, call, shape, said, intent, facts, wall_time, deadlock, .. } = self;
+        let Self { worker, call, shape, said, intent, facts, wall_time, deadlock, is_doomed, .. } = self;
         let cpu_time = measured.cpu_time.saturating_sub(facts.cpu_before);
         let outcome = or_deadlock(verdict(said, intent, measured.evidence), deadlock);
         let outcome = or_cpu_time(outcome, cpu_time, shape.limits.cpu_time);
+        let chaos = is_doomed && outcome == Outcome::Killed(libc::SIGKILL);
         let record = Record {
             task: call.task,
             tag: call.tag,
@@ -209,6 +216,7 @@ impl Ended {
             stderr: facts.stderr.freeze(),
             progress: facts.progress,
             leaks: facts.leaks,
+            chaos,
         };
         (call, record)
     }

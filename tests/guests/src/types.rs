@@ -58,6 +58,17 @@ fn use_connection(end: Connection<String, u64>) -> Result<usize, SyncError> {
     Ok(count)
 }
 
+/// Sends the numbers below the count to whoever is at the other end, and gives the answers.
+#[task]
+fn ask_connection(end: Connection<u64, String>, count: u64) -> Result<Vec<String>, SyncError> {
+    let mut answers = Vec::new();
+    for number in 0..count {
+        end.send(number)?;
+        answers.extend(end.recv()?);
+    }
+    Ok(answers)
+}
+
 /// Lets each kind of wait time out, and gives what each said.
 #[task]
 fn use_timeouts(

@@ -13,21 +13,35 @@ use crate::support::{Finished, guests, wasmpool};
 /// One of these tests at a time: each looks for processes that a killed program left.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
+/// The command that runs the tasks.
+#[derive(Clone, Copy, Debug)]
+enum By {
+    Map,
+    Manifest,
+}
+
 /// A folder with a ledger, and inputs that append to it.
 struct Batch {
     folder: tempfile::TempDir,
     tasks: u64,
+    by: By,
 }
 
 impl Batch {
-    fn new(tasks: u64) -> Self {
+    fn new(tasks: u64, by: By) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::create_dir(folder.path().join("data")).expect("a folder");
         std::fs::write(folder.path().join("data/ledger"), "").expect("a file");
         let input = |number: u64| format!("[\"/data/ledger\", \"{number}\\n\"]\n");
         std::fs::write(folder.path().join("inputs"), (1..=tasks).map(input).collect::<String>())
             .expect("a file");
-        Self { folder, tasks }
+        let manifest = format!(
+            "[[task]]\nname = \"append\"\nmodule = \"{}\"\ntask = \"append_file\"\nfrom = \"inputs\"\nstarmap = true\n\
+             dirs = [{{ host = \"data\", guest = \"/data\", mode = \"rw\" }}]\n",
+            guests()
+        );
+        std::fs::write(folder.path().join("batch.toml"), manifest).expect("a file");
+        Self { folder, tasks, by }
     }
 
     fn path(&self, name: &str) -> String {
@@ -38,10 +52,16 @@ impl Batch {
     fn run(&self, fault: Option<&str>) -> Finished {
         let dir = format!("{}::/data", self.path("data"));
         let (log, inputs) = (self.path("log"), self.path("inputs"));
-        let line = ["map", "--dir", &dir, "--joblog", &log, "--resume", "--joblog-sync", "off", "-j", "2"];
-        let rest =
-            ["--max-tasks-per-worker", "50", guests(), "-t", "append_file", "--starmap", "--from", &inputs];
-        let mut run = wasmpool(line.into_iter().chain(rest));
+        let options =
+            ["--joblog", &log, "--resume", "--joblog-sync", "off", "-j", "2", "--max-tasks-per-worker", "50"];
+        let manifest = self.path("batch.toml");
+        let mut run = match self.by {
+            By::Map => {
+                let call = [guests(), "-t", "append_file", "--starmap", "--from", &inputs];
+                wasmpool(["map", "--dir", &dir].into_iter().chain(options).chain(call))
+            }
+            By::Manifest => wasmpool(["batch"].into_iter().chain(options).chain([manifest.as_str()])),
+        };
         if let Some(fault) = fault {
             run = run.env("WASMPOOL_FAULT", fault);
         }
@@ -69,8 +89,8 @@ impl Batch {
 }
 
 /// Kills a run at this fault, goes on, and looks at what was run.
-fn kill_and_resume(tasks: u64, fault: &str) {
-    let batch = Batch::new(tasks);
+fn kill_and_resume(by: By, tasks: u64, fault: &str) {
+    let batch = Batch::new(tasks, by);
     let killed = batch.run(Some(fault));
     assert!(matches!(killed.code, None | Some(0)), "{fault}: {killed:?}");
     let finished: BTreeSet<u64> = batch.finished().into_iter().collect();
@@ -91,49 +111,62 @@ fn kill_and_resume(tasks: u64, fault: &str) {
 }
 
 /// How many records the log of a whole run has, and how many bytes.
-fn whole_log(tasks: u64) -> (u64, u64) {
-    let batch = Batch::new(tasks);
+fn whole_log(by: By, tasks: u64) -> (u64, u64) {
+    let batch = Batch::new(tasks, by);
     batch.run(None).expect(0);
     let log = std::fs::read(batch.path("log")).expect("a log");
     (log.iter().filter(|byte| **byte == b'\n').count() as u64, log.len() as u64)
 }
 
 /// Kills at each border between two records and a byte to either side, and at so many bytes that nobody chose.
-fn kill_everywhere(tasks: u64, bytes: u64) {
+fn kill_everywhere(by: By, tasks: u64, bytes: u64) {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let (records, length) = whole_log(tasks);
+    let (records, length) = whole_log(by, tasks);
     assert_eq!(records, 2 + 2 * tasks);
     for record in 0..records {
         for point in ["before", "at", "after"] {
-            kill_and_resume(tasks, &format!("joblog-{point}:kill:{record}"));
+            kill_and_resume(by, tasks, &format!("joblog-{point}:kill:{record}"));
         }
     }
     let mut state = 18_u64;
     for _ in 0..bytes {
         // Knuth's generator: any would do.
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        kill_and_resume(tasks, &format!("joblog-byte:kill:{}", (state >> 33) % length));
+        kill_and_resume(by, tasks, &format!("joblog-byte:kill:{}", (state >> 33) % length));
     }
 }
 
 /// T18 with a short log.
 #[test]
 fn a_host_killed_anywhere_in_its_log_goes_on_without_running_a_finished_task_again() {
-    kill_everywhere(6, 20);
+    kill_everywhere(By::Map, 6, 20);
+}
+
+/// T18 with a short log of a manifest.
+#[test]
+fn a_host_killed_anywhere_in_the_log_of_a_manifest_goes_on_without_running_a_finished_task_again() {
+    kill_everywhere(By::Manifest, 4, 10);
 }
 
 /// T18 as it is written: at each of the 102 records of 50 tasks, a byte to either side, and at 200 bytes.
 #[test]
 #[ignore = "a thousand runs take minutes"]
 fn a_host_killed_anywhere_in_a_log_of_fifty_tasks_goes_on_without_running_a_finished_task_again() {
-    kill_everywhere(50, 200);
+    kill_everywhere(By::Map, 50, 200);
+}
+
+/// The same for a manifest.
+#[test]
+#[ignore = "hundreds of runs take minutes"]
+fn a_host_killed_anywhere_in_a_longer_log_of_a_manifest_goes_on_without_running_a_finished_task_again() {
+    kill_everywhere(By::Manifest, 20, 100);
 }
 
 /// Killed again and again, each time a little later, one log comes to its end.
 #[test]
 fn a_log_comes_to_its_end_through_many_deaths() {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let batch = Batch::new(50);
+    let batch = Batch::new(50, By::Map);
     let mut deaths = 0;
     loop {
         let before = batch.finished().len();

@@ -49,7 +49,8 @@ pub struct Run {
 /// The `wasmpool` program with these arguments, and an artifact cache that all tests share.
 pub fn wasmpool<I: IntoIterator<Item: AsRef<std::ffi::OsStr>>>(args: I) -> Run {
     let mut command = Command::new(build::program());
-    command.args(args);
+    // Whoever runs the tests may have a config file.
+    command.args(args).env("WASMPOOL_CONFIG", "");
     Run::new(command)
 }
 
@@ -96,9 +97,21 @@ impl Run {
         self
     }
 
+    /// Something that is open as standard output.
+    pub fn stdout_to(mut self, stdout: impl Into<Stdio>) -> Self {
+        self.command.stdout(stdout);
+        self
+    }
+
     /// An environment variable.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.command.env(name, value);
+        self
+    }
+
+    /// No environment variable of this name.
+    pub fn unset(mut self, name: &str) -> Self {
+        self.command.env_remove(name);
         self
     }
 

@@ -34,6 +34,15 @@ pub enum Kind {
         /// How often an item is delivered.
         deliveries: Option<u32>,
     },
+    /// Two ends, `NAME.0` and `NAME.1`: what one sends, the other receives.
+    Pipe {
+        /// Messages in each direction.
+        capacity: Option<u32>,
+        /// Bytes of one message.
+        message_bytes: Option<u32>,
+        /// Bytes of all messages in one direction.
+        bytes: Option<u64>,
+    },
     /// A lock.
     Lock,
     /// A lock that its holder may take again.
@@ -73,9 +82,22 @@ pub enum Kind {
     Dict,
 }
 
+impl Object {
+    /// The names under which tasks open it: a pipe's ends have one each.
+    #[must_use]
+    pub fn opened_as(&self) -> Vec<String> {
+        let name = &self.name.value;
+        match self.kind {
+            Kind::Pipe { .. } => vec![format!("{name}.0"), format!("{name}.1")],
+            _ => vec![name.clone()],
+        }
+    }
+}
+
 /// The tables of objects, each with an example of one.
 pub(super) const TABLES: &[(&str, &str)] = &[
     ("queues", "[queues.jobs]"),
+    ("pipes", "[pipes.talk]"),
     ("locks", "[locks.disk]"),
     ("rlocks", "[rlocks.disk]"),
     ("semaphores", "[semaphores.seats]"),
@@ -129,6 +151,7 @@ fn inside<'a, 'i>(
 fn kind(table: &str, name: &At<&str>, reader: &mut Reader<'_, '_>) -> Option<Kind> {
     Some(match table {
         "queues" => queue(reader),
+        "pipes" => pipe(reader),
         "locks" => Kind::Lock,
         "rlocks" => Kind::RLock,
         "semaphores" => Kind::Semaphore { permits: needed(reader, name, "permits", PERMITS_MAX.into())? },
@@ -150,6 +173,16 @@ fn queue(reader: &mut Reader<'_, '_>) -> Kind {
         message_bytes: message_bytes.and_then(|bytes| u32::try_from(bytes).ok()),
         bytes: within(reader, "bytes", QUEUE_BYTES_MAX),
         deliveries: deliveries.and_then(|at| u32::try_from(at.value).ok()),
+    }
+}
+
+fn pipe(reader: &mut Reader<'_, '_>) -> Kind {
+    let capacity = reader.number("capacity", 1, i64::from(QUEUE_CAPACITY_MAX));
+    let message_bytes = within(reader, "message_bytes", u64::from(MESSAGE_BYTES_MAX_OPTION));
+    Kind::Pipe {
+        capacity: capacity.and_then(|at| u32::try_from(at.value).ok()),
+        message_bytes: message_bytes.and_then(|bytes| u32::try_from(bytes).ok()),
+        bytes: within(reader, "bytes", QUEUE_BYTES_MAX),
     }
 }
 

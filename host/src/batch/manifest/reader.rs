@@ -121,6 +121,13 @@ impl<'a, 'i> Reader<'a, 'i> {
         self.read(key, text, units::time)
     }
 
+    /// A time, or "0" for none.
+    pub(super) fn time_or_none(&mut self, key: &'static str) -> Option<At<Duration>> {
+        let expected = "a time in quotes such as \"2s\", or \"0\" for none";
+        let text = self.typed(key, expected, |value| value.as_str().map(str::to_owned))?;
+        self.read(key, text, units::time_or_none)
+    }
+
     /// A number of bytes: as the command line takes it, or a plain number.
     pub(super) fn size(&mut self, key: &'static str) -> Option<At<u64>> {
         let expected = "a number of bytes such as \"64MiB\" or 65536";

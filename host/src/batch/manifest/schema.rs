@@ -111,6 +111,15 @@ fn settings() -> Vec<Key> {
                 "After which endings: failed, exit, trap, limit, timeout, crash, deadlock, start; by default any.",
             ),
         ),
+        ("retry_delay", time("Time before the second attempt, or \"0\"; by default 100ms.")),
+        ("quarantine_after", number("How many workers it may kill before it is given up; by default 2.", 1)),
+        (
+            "sandbox",
+            json!({
+                "enum": sandbox_modes(),
+                "description": "How much of the sandbox must be there; by default \"required\".",
+            }),
+        ),
         ("priority", json!({ "type": "integer", "description": "Higher starts first; by default 0." })),
         ("stdin", text("A file that the task reads as its standard input; may have places.")),
         ("argv0", text("What a WASI command sees as its own name.")),
@@ -142,6 +151,10 @@ fn settings() -> Vec<Key> {
     ]
 }
 
+fn sandbox_modes() -> Vec<&'static str> {
+    super::settings::SANDBOX_MODES.iter().map(|(name, _)| *name).collect()
+}
+
 fn task() -> Vec<Key> {
     let axis = json!({ "anyOf": [
         { "type": "array", "minItems": 1 },
@@ -166,6 +179,10 @@ fn task() -> Vec<Key> {
         ("task", text("The task or export to call; the only one, if there is one.")),
         ("args", json!({ "type": "array", "description": "Arguments by position; texts may have places." })),
         ("kwargs", json!({ "type": "object", "description": "Arguments by name; texts may have places." })),
+        (
+            "invoke",
+            text("A call of a plain export with its arguments, such as \"add({}, 1)\"; may have places."),
+        ),
         ("command", texts("The arguments of a WASI command; may have places.")),
         (
             "matrix",
@@ -204,6 +221,16 @@ fn tables() -> Vec<(&'static str, &'static str, Vec<Key>, Vec<&'static str>)> {
                 ("message_bytes", size("Bytes of one item; by default 1MiB.")),
                 ("bytes", size("Bytes of all items; by default 64MiB.")),
                 ("deliveries", number("How often an item is delivered; by default 5.", 1)),
+            ],
+            Vec::new(),
+        ),
+        (
+            "pipes",
+            "Two ends, NAME.0 and NAME.1: what one sends, the other receives.",
+            vec![
+                ("capacity", number("Messages in each direction; by default 1024.", 1)),
+                ("message_bytes", size("Bytes of one message; by default 1MiB.")),
+                ("bytes", size("Bytes of all messages in one direction; by default 64MiB.")),
             ],
             Vec::new(),
         ),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::mistake::At;
 use super::reader::{Reader, in_order};
 use crate::limits::RETRIES_MAX;
-use crate::policy::DirAccess;
+use crate::policy::{DirAccess, SandboxMode};
 use crate::retry::OutcomeClasses;
 
 /// What a task may use and touch, as far as it was said.
@@ -56,6 +56,12 @@ pub struct Bounds {
     pub retries: Option<u32>,
     /// After which endings.
     pub retry_on: Option<OutcomeClasses>,
+    /// Time before the second attempt; none is no wait at all.
+    pub retry_delay: Option<Duration>,
+    /// How many workers it may kill before it is given up.
+    pub quarantine_after: Option<u32>,
+    /// How much of the sandbox must be there.
+    pub sandbox: Option<SandboxMode>,
 }
 
 impl Bounds {
@@ -71,6 +77,9 @@ impl Bounds {
             grace_period: self.grace_period.or(other.grace_period),
             retries: self.retries.or(other.retries),
             retry_on: self.retry_on.or(other.retry_on),
+            retry_delay: self.retry_delay.or(other.retry_delay),
+            quarantine_after: self.quarantine_after.or(other.quarantine_after),
+            sandbox: self.sandbox.or(other.sandbox),
         }
     }
 }
@@ -94,6 +103,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>) -> Settings {
     let value = |at: Option<At<i64>>| at.map(|at| at.value);
     let fuel = value(reader.number("fuel", 1, i64::MAX)).and_then(|fuel| u64::try_from(fuel).ok());
     let retries = value(reader.number("retries", 0, i64::from(RETRIES_MAX)));
+    let quarantine_after = value(reader.number("quarantine_after", 1, i64::from(RETRIES_MAX)));
     let priority = value(reader.number("priority", i64::from(i32::MIN), i64::from(i32::MAX)));
     Settings {
         bounds: Bounds {
@@ -105,6 +115,9 @@ pub(super) fn read(reader: &mut Reader<'_, '_>) -> Settings {
             grace_period: reader.time("grace_period").map(|at| at.value),
             retries: retries.and_then(|retries| u32::try_from(retries).ok()),
             retry_on: retry_on(reader),
+            retry_delay: reader.time_or_none("retry_delay").map(|at| at.value),
+            quarantine_after: quarantine_after.and_then(|deaths| u32::try_from(deaths).ok()),
+            sandbox: sandbox(reader),
         },
         priority: priority.and_then(|priority| i32::try_from(priority).ok()),
         stdin: reader.string("stdin"),
@@ -117,6 +130,25 @@ pub(super) fn read(reader: &mut Reader<'_, '_>) -> Settings {
         inherit_env: reader.boolean("inherit_env").is_some_and(|at| at.value),
         shared: reader.strings("shared"),
     }
+}
+
+/// The modes of the sandbox, by their names here and on the command line.
+pub(super) const SANDBOX_MODES: &[(&str, SandboxMode)] = &[
+    ("required", SandboxMode::Required),
+    ("best-effort", SandboxMode::BestEffort),
+    ("off", SandboxMode::Off),
+];
+
+fn sandbox(reader: &mut Reader<'_, '_>) -> Option<SandboxMode> {
+    let word = reader.string("sandbox")?;
+    let found = SANDBOX_MODES.iter().find(|(name, _)| *name == word.value);
+    if found.is_none() {
+        let names: Vec<String> = SANDBOX_MODES.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+        let message =
+            format!("`sandbox` is `{}`, where one of {} was expected", word.value, names.join(", "));
+        reader.wrong(&word.span, message);
+    }
+    found.map(|(_, mode)| *mode)
 }
 
 /// A list of classes of endings.

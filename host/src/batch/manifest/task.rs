@@ -49,6 +49,8 @@ pub enum CallEntry {
     },
     /// A WASI command with these arguments.
     Command(At<Vec<At<String>>>),
+    /// A plain export, as `--invoke` calls it.
+    Invoke(At<String>),
 }
 
 /// How many tasks an entry is.
@@ -155,6 +157,17 @@ fn call(reader: &mut Reader<'_, '_>, inputs: &Inputs) -> CallEntry {
     let has_command = reader.node("command").is_some();
     let args = args(reader);
     let kwargs = kwargs(reader);
+    if let Some(expression) = reader.string("invoke") {
+        if task.is_some() || has_args || has_command {
+            let message =
+                "`invoke` is a whole call with its arguments: `task`, `args`, `kwargs` and `command` must go";
+            reader.wrong(&expression.span, message);
+        } else if matches!(inputs, Inputs::From { starmap: true, .. }) {
+            let message = "`starmap` does not go with `invoke`: each line stands where `{}` is";
+            reader.wrong(&expression.span, message);
+        }
+        return CallEntry::Invoke(expression);
+    }
     if has_command {
         let span = reader.node("command").map_or(reader.span(), Node::span);
         let command = reader.strings("command");

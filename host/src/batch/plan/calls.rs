@@ -29,6 +29,13 @@ pub enum Call {
         /// Makes the calls of the lines of a file.
         of_lines: Box<CallMaker>,
     },
+    /// A plain export, with its arguments in the call.
+    Invoke {
+        /// Its name.
+        name: String,
+        /// The call, with places.
+        expression: String,
+    },
     /// A WASI command.
     Command {
         /// What it sees as its own name.
@@ -49,6 +56,7 @@ pub(super) fn resolve(
     let module = world.module(&task.module.value)?;
     let before = mistakes.len();
     let call = match &task.call {
+        CallEntry::Invoke(expression) => invoke(task, module, inputs, expression, mistakes),
         CallEntry::Command(argv) => command(task, defaults, module, inputs, argv, mistakes),
         CallEntry::Task { name, args, kwargs } => {
             let names_nothing = name.is_none() && args.is_none() && kwargs.is_empty();
@@ -94,6 +102,35 @@ fn command(
     let argv0 = task.settings.argv0.clone().or_else(|| defaults.argv0.clone());
     let argv0 = argv0.unwrap_or_else(|| file_name.to_owned());
     Some(Call::Command { argv0, argv: argv.value.iter().map(|text| text.value.clone()).collect() })
+}
+
+fn invoke(
+    task: &TaskEntry,
+    module: &ModuleInfo,
+    inputs: &Inputs,
+    expression: &At<String>,
+    mistakes: &mut Vec<Mistake>,
+) -> Option<Call> {
+    let mut wrong = |message: String| mistakes.push(Mistake::at(&expression.span, message));
+    let Some((name, _)) = expression.value.split_once('(') else {
+        wrong(format!("`{}` is no call: invoke = \"add(1, 2)\"", expression.value));
+        return None;
+    };
+    let Some(export) = module.export(name.trim()) else {
+        let exports = module.exports.iter().map(|export| export.name.as_str());
+        let hint = match did_you_mean(name.trim(), exports) {
+            nothing if nothing.is_empty() => format!(": {}", offered(module)),
+            hint => hint,
+        };
+        wrong(format!("`{}` has no export `{}`{hint}", task.module.value, name.trim()));
+        return None;
+    };
+    if let Err(reason) = inputs.with_places(|| places::check(&expression.value, &inputs.axes())) {
+        wrong(reason);
+    } else if matches!(inputs, Inputs::Lines { .. }) && !expression.value.contains('{') {
+        wrong("nothing says where each line goes: write `{}` there".to_owned());
+    }
+    Some(Call::Invoke { name: export.name.clone(), expression: expression.value.clone() })
 }
 
 fn function(

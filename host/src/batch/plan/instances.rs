@@ -36,6 +36,8 @@ pub enum InstanceCall {
     Arguments(Arguments),
     /// The command line of a WASI command, its own name first.
     Argv(Vec<String>),
+    /// The call of a plain export.
+    Expression(String),
 }
 
 /// Where the lines of a file come from.
@@ -139,11 +141,11 @@ impl Instances {
             (Inputs::One, _) => return Ok(None),
             (Inputs::Lines { .. }, Some(line)) => {
                 let text = line.text.as_ref().map_err(ToString::to_string)?;
-                let needs_text = matches!(self.entry.call, Call::Command { .. });
+                let needs_text = matches!(self.entry.call, Call::Command { .. } | Call::Invoke { .. });
                 let text = match std::str::from_utf8(text) {
                     Ok(text) => text.to_owned(),
                     Err(_) if needs_text => {
-                        return Err("it is not UTF-8, as the arguments of a WASI command must be".to_owned());
+                        return Err("it is not UTF-8, as command lines and calls must be".to_owned());
                     }
                     Err(_) => String::new(),
                 };
@@ -159,6 +161,11 @@ impl Instances {
             (Call::Command { argv0, argv }, _) => {
                 let fill = |text: &String| given.map_or_else(|| text.clone(), |given| given.fill(text));
                 Ok(InstanceCall::Argv(std::iter::once(argv0.clone()).chain(argv.iter().map(fill)).collect()))
+            }
+            (Call::Invoke { expression, .. }, _) => {
+                let filled =
+                    given.map_or_else(|| Ok(expression.clone()), |given| given.fill_call(expression));
+                Ok(InstanceCall::Expression(filled.map_err(|error| error.to_string())?))
             }
             (Call::Task { of_lines, .. }, Some(line)) => {
                 let text = line.text.as_ref().map_err(ToString::to_string)?;

@@ -64,6 +64,23 @@ impl Given {
         }
     }
 
+    /// The call with everything filled in, as [`Template::call`](template::Template::call) does it: between quotes a
+    /// value is text, anywhere else it stands as it is, and is never more than one.
+    ///
+    /// # Errors
+    ///
+    /// What is no single value.
+    pub fn fill_call(&self, call: &str) -> Result<String, template::NoValue> {
+        let mut filled = template::CallText::default();
+        for piece in pieces(call) {
+            match piece {
+                Piece::Text(text) => filled.text(text),
+                Piece::Place { .. } => filled.value(&self.piece(&piece))?,
+            }
+        }
+        Ok(filled.finish())
+    }
+
     fn piece(&self, piece: &Piece<'_>) -> String {
         let (axis, part) = match piece {
             Piece::Text(text) => return (*text).to_owned(),
@@ -195,6 +212,14 @@ mod tests {
         );
         let only = Given { number: 1, values: vec![("n".to_owned(), json!(5))] };
         assert_eq!(only.fill_value(&json!(["{}", "{n}"])), json!([5, 5]));
+    }
+
+    #[test]
+    fn a_value_in_a_call_is_one_value_or_the_text_between_quotes() {
+        let given = given();
+        let filled = |call: &str| given.fill_call(call).map_err(|error| error.to_string());
+        assert_eq!(filled("f({size}, \"{file/.}\", {{size}, {#})").unwrap(), "f(3, \"a\", {3, 7)");
+        assert!(filled("f({file})").unwrap_err().contains("`in/a.txt` is no single value"));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::batch::call::Arguments;
 use crate::batch::manifest::Manifest;
 use crate::module_info::{ExportInfo, ModuleKind, ParamInfo, TaskInfo};
 use crate::outcome::Encoding;
+use crate::policy::SandboxMode;
 
 /// A machine with two modules and three files.
 struct Small {
@@ -105,6 +106,7 @@ fn calls(keys: &str, lines: &'static str) -> Vec<(String, Value)> {
                 json!({ "raw": String::from_utf8_lossy(&bytes) })
             }
             Ok(InstanceCall::Argv(argv)) => json!(argv),
+            Ok(InstanceCall::Expression(call)) => json!(call),
             Err(bad) => json!({ "bad": bad.to_string() }),
         };
         (task.name, call)
@@ -178,6 +180,72 @@ fn a_file_makes_a_task_of_each_line() {
         "a b\n\n",
         &[("t#1", json!(["tool.wasm", "a b", "1"])), ("t#2", json!(["tool.wasm", "", "2"]))],
     );
+}
+
+#[test]
+fn a_call_of_an_export_has_places_for_single_values() {
+    let add = |keys: &str| format!("module = 'squares.wasm'\ninvoke = 'add({{n}}, 1)'\n{keys}");
+    let expected = [("t(2)", json!("add(2, 1)")), ("t(-3)", json!("add(-3, 1)"))];
+    expect(&add("matrix.n = [2, -3]"), "", &expected);
+    expect("module = 'squares.wasm'\ninvoke = 'add(1, 2)'", "", &[("t", json!("add(1, 2)"))]);
+    let bad = json!({ "bad": "lines.txt:2: `1, 2` is no single value: a text stands between quotes, as in --invoke 'greet(\"{}\")'" });
+    let lines = "module = 'squares.wasm'\ninvoke = 'add({}, 1)'\nfrom = 'lines.txt'";
+    expect(lines, "7\n1, 2\n", &[("t#1", json!("add(7, 1)")), ("t#2", bad)]);
+    for (keys, says) in [
+        ("invoke = 'add'", "is no call"),
+        ("invoke = 'ad(1)'", "did you mean `add`"),
+        ("invoke = 'add(1)'\ntask = 'add'", "must go"),
+        ("invoke = 'add(1)'\nargs = [1]", "must go"),
+        ("invoke = 'add(1)'\ncommand = []", "must go"),
+        ("invoke = 'add(1)'\nfrom = 'lines.txt'", "write `{}` there"),
+        ("invoke = 'add({m})'\nmatrix.n = [1]", "no axis `m`"),
+    ] {
+        let text = format!("[[task]]\nname = 't'\nmodule = 'squares.wasm'\n{keys}");
+        let mistakes = plan(&text).unwrap_err().to_string();
+        assert!(mistakes.contains(says), "{keys}: {mistakes}");
+    }
+}
+
+#[test]
+fn each_end_of_a_pipe_belongs_to_one_task() {
+    let plan_of = |keys: [&str; 2]| {
+        let task =
+            |(name, keys): (&str, &str)| format!("[[task]]\nname = '{name}'\nmodule = 'tool.wasm'\n{keys}\n");
+        plan(&format!("[pipes.talk]\n{}{}", task(("a", keys[0])), task(("b", keys[1]))))
+    };
+    assert!(plan_of(["shared = ['talk.0']", "shared = ['talk.1']"]).is_ok());
+    for (keys, says) in [
+        (["shared = ['talk']", ""], "one task `talk.0`, another one `talk.1`"),
+        (["shared = ['talk.0']", ""], "no task may open `talk.1`"),
+        (["shared = ['talk.0', 'talk.1']", "shared = ['talk.1']"], "belongs to one task"),
+        (
+            ["shared = ['talk.0']\nmatrix.n = [1, 2]\ncommand = ['{n}']", "shared = ['talk.1']"],
+            "belongs to one task",
+        ),
+        (["shared = ['talk.0']", "shared = ['talk.2']"], "did you mean"),
+    ] {
+        let mistakes = plan_of(keys).unwrap_err().to_string();
+        assert!(mistakes.contains(says), "{keys:?}: {mistakes}");
+    }
+}
+
+#[test]
+fn what_was_typed_about_the_sandbox_counts_more_than_what_a_task_says() {
+    let text = "[defaults]\nsandbox = 'best-effort'\nretry_delay = '0'\nquarantine_after = 3\n\
+                [[task]]\nname = 'a'\nmodule = 'tool.wasm'\nsandbox = 'off'\nretry_delay = '2s'\n\
+                [[task]]\nname = 'b'\nmodule = 'tool.wasm'";
+    let modes = |typed| {
+        let typed = Bounds { sandbox: typed, ..Bounds::default() };
+        let plan = resolve(&Manifest::parse(text).unwrap(), &Small::new(), typed).unwrap();
+        plan.entries.iter().map(|entry| entry.bounds.sandbox.unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(modes(None), [SandboxMode::Off, SandboxMode::BestEffort]);
+    assert_eq!(modes(Some(SandboxMode::Required)), [SandboxMode::Required; 2]);
+    let plan = plan(text).unwrap();
+    let delays: Vec<u64> =
+        plan.entries.iter().map(|entry| entry.bounds.retry_delay.unwrap().as_secs()).collect();
+    assert_eq!(delays, [2, 0]);
+    assert_eq!(plan.entries[0].bounds.quarantine_after, Some(3));
 }
 
 #[test]

@@ -5,9 +5,11 @@
 
 #![forbid(unsafe_code)]
 
+mod about;
 mod batch;
 pub mod grants;
 mod options;
+mod typed;
 pub mod values;
 
 use std::ffi::{OsStr, OsString};
@@ -17,16 +19,23 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use wasmpool::exit_code;
 
 use crate::help;
+pub use about::{Completions, Help, Man, Shell};
 pub use batch::Batch;
 pub use options::{
     BatchOptions, CommonOptions, CompileOptions, GrantOptions, JobLogFormat, JobLogOptions, JobLogSync,
     LogFormat, Progress, Sandbox, SharedOptions, StartMethodName, StreamOptions, TaskOptions,
 };
+pub use typed::{Typed, typed};
 
 /// One process for each task.
 #[derive(Debug, Parser)]
 #[command(name = "wasmpool", version, about = help::ABOUT, after_help = help::ABOUT_EXAMPLES)]
-#[command(subcommand_required = true, arg_required_else_help = true, infer_subcommands = false)]
+#[command(
+    disable_help_subcommand = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    infer_subcommands = false
+)]
 pub struct CommandLine {
     #[command(subcommand)]
     pub command: Command,
@@ -62,6 +71,14 @@ pub enum Command {
     /// Show what this machine can enforce, one line for each layer of the sandbox
     #[command(after_help = help::DOCTOR_EXAMPLES)]
     Doctor(Doctor),
+    /// Print what a shell needs to complete command lines
+    #[command(after_help = help::COMPLETIONS_EXAMPLES)]
+    Completions(Completions),
+    /// Print the man page of the program, or of one command
+    #[command(after_help = help::MAN_EXAMPLES)]
+    Man(Man),
+    /// Explain a command or a topic: exit codes, manifests, grants, limits, config, job logs
+    Help(Help),
 }
 
 #[derive(Debug, clap::Args)]
@@ -315,6 +332,9 @@ impl Command {
             Self::New(new) => &new.common,
             Self::Ps(ps) => &ps.common,
             Self::Doctor(doctor) => &doctor.common,
+            Self::Completions(completions) => &completions.common,
+            Self::Man(man) => &man.common,
+            Self::Help(help) => &help.common,
         }
     }
 }
@@ -325,12 +345,7 @@ impl Command {
 ///
 /// clap's own, which also carries `--help` and `--version`.
 pub fn parse(line: &[OsString]) -> Result<Command, clap::Error> {
-    let mut readable = line.to_vec();
-    if line.get(1).is_some_and(|word| word == "map") {
-        let end = line.iter().position(|word| word == "--").unwrap_or(line.len());
-        values::mark_negative_numbers(&mut readable[..end]);
-    }
-    let mut matches = definition().try_get_matches_from(&readable)?;
+    let mut matches = definition().try_get_matches_from(readable(line))?;
     let command = CommandLine::from_arg_matches_mut(&mut matches)?.command;
     match command {
         Command::Run(run) => second_step(run, line).map(Command::Run),
@@ -342,6 +357,16 @@ pub fn parse(line: &[OsString]) -> Result<Command, clap::Error> {
     }
 }
 
+/// The line with those numbers marked that clap would take for options.
+fn readable(line: &[OsString]) -> Vec<OsString> {
+    let mut readable = line.to_vec();
+    if line.get(1).is_some_and(|word| word == "map") {
+        let end = line.iter().position(|word| word == "--").unwrap_or(line.len());
+        values::mark_negative_numbers(&mut readable[..end]);
+    }
+    readable
+}
+
 /// The options of a batch that say nothing about a single task.
 const FOR_MANY: &[&str] = &[
     "workers",
@@ -349,6 +374,7 @@ const FOR_MANY: &[&str] = &[
     "chunksize",
     "pool_memory",
     "pool_cpus",
+    "chaos",
     "halt",
     "progress",
     #[cfg(feature = "metrics")]
@@ -356,9 +382,12 @@ const FOR_MANY: &[&str] = &[
 ];
 
 /// The whole command line, with the help of `run` kept to what means something there.
-fn definition() -> clap::Command {
+pub fn definition() -> clap::Command {
     let hide = |run: clap::Command, option: &&str| run.mut_arg(*option, |arg| arg.hide(true));
-    CommandLine::command().mut_subcommand("run", |run| FOR_MANY.iter().fold(run, hide))
+    CommandLine::command().mut_subcommands(|command| match command.get_name() {
+        "run" => FOR_MANY.iter().fold(command, hide),
+        _ => command,
+    })
 }
 
 /// The code for an error of [`parse`].
@@ -381,16 +410,7 @@ fn second_step(mut run: Run, line: &[OsString]) -> Result<Run, clap::Error> {
         run.call = RunCall { module: module.into(), arguments: rest.to_vec() };
         return Ok(run);
     }
-    // `rest` is the end of the line as it was typed; before MODULE stand our options, and at most a `--`.
-    let head = &line[2..line.len() - words.len()];
-    let head = head.strip_suffix(&[OsString::from("--")]).unwrap_or(head);
-    let mut readable = vec![OsString::from("wasmpool run")];
-    readable.extend_from_slice(head);
-    readable.push(module.clone());
-    let mut rest = rest.to_vec();
-    values::mark_negative_numbers(&mut rest);
-    readable.extend(rest);
-    let mut call = RunWithEntry::try_parse_from(&readable)?;
+    let mut call = RunWithEntry::try_parse_from(with_entry(line, &words))?;
     values::unmark_negative_numbers(&mut call.arguments);
     if call.entry.invoke.is_some() && !(call.arguments.is_empty() && call.entry.keywords.is_empty()) {
         let message = "--invoke takes its arguments inside the expression: --invoke 'add(1, 2)'";
@@ -406,6 +426,20 @@ fn second_step(mut run: Run, line: &[OsString]) -> Result<Run, clap::Error> {
         words: Vec::new(),
         call: RunCall { module: call.module, arguments: call.arguments },
     })
+}
+
+/// The line for [`RunWithEntry`]; `words` are MODULE and what follows it.
+fn with_entry(line: &[OsString], words: &[OsString]) -> Vec<OsString> {
+    // `words` are the end of the line as it was typed; before MODULE stand our options, and at most a `--`.
+    let head = &line[2..line.len() - words.len()];
+    let head = head.strip_suffix(&[OsString::from("--")]).unwrap_or(head);
+    let mut rest = words[1..].to_vec();
+    values::mark_negative_numbers(&mut rest);
+    let mut readable = vec![OsString::from("wasmpool run")];
+    readable.extend_from_slice(head);
+    readable.push(words[0].clone());
+    readable.extend(rest);
+    readable
 }
 
 /// Whether a word begins `-t TASK`, `-tTASK`, `--task=TASK`, `--invoke EXPR` or `--invoke=EXPR`.

@@ -9,12 +9,12 @@ mod tasks;
 mod watch;
 mod world;
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use wasmpool::batch::halt::{Failures, Halt, HaltMode};
 use wasmpool::batch::manifest::mistake::{Mistake, Mistakes};
-use wasmpool::batch::manifest::settings::Bounds;
 use wasmpool::batch::manifest::{Manifest, schema};
 use wasmpool::batch::plan::{self, select::Select};
 use wasmpool::exit_code::batch;
@@ -38,6 +38,15 @@ use world::World;
 pub fn batch(batch: &Batch, console: &Arc<Console>) -> Result<u8, Failure> {
     if batch.schema {
         return console.print(format!("{:#}\n", schema::schema()));
+    }
+    let options = &batch.task_options;
+    let of_one =
+        [("--stdin", "stdin", options.stdin.is_some()), ("--argv0", "argv0", options.argv0.is_some())];
+    if let Some((option, key, _)) = of_one.iter().find(|(_, _, is_given)| *is_given) {
+        let message = format!(
+            "{option} is for the tasks of one module: a manifest says `{key}` in [[task]] or [defaults]"
+        );
+        return Err(Failure::new(batch::USAGE, message));
     }
     let path = batch.manifest.as_ref().expect("clap asks for it where there is no --schema");
     let select = Select::new(&batch.only, &batch.skip).map_err(|error| {
@@ -89,15 +98,18 @@ impl Source<'_> {
 fn once(args: &Batch, source: &Source<'_>, console: &Arc<Console>) -> Result<u8, Failure> {
     let text = source.read()?;
     let wrong = |mistakes: Mistakes| source.mistakes(batch::USAGE, &mistakes, &text);
-    let manifest = Manifest::parse(&text).map_err(wrong)?;
+    let manifest = with_below(args, Manifest::parse(&text).map_err(wrong)?);
     let openings = Openings::open(&args.batch)?;
     session::block_on(async {
         let mut signals = Signals::listen().map_err(session::not_set_up)?;
-        let supervisor = session::supervisor(&args.task_options.compile).map_err(session::not_set_up)?;
+        let mut compile = args.task_options.compile.clone();
+        let below = args.below.as_ref().and_then(|below| below.task_options.compile.sandbox);
+        compile.sandbox = compile.sandbox.or(below);
+        let supervisor = session::supervisor(&compile).map_err(session::not_set_up)?;
         let mut world = World::new(source.folder());
         let unloaded =
             world.load(&manifest, &supervisor, args, &mut signals).await.map_err(session::not_set_up)?;
-        let planned = plan::resolve(&manifest, &world, bounds(args));
+        let planned = plan::resolve(&manifest, &world, session::bounds(&args.task_options, &args.batch));
         if !unloaded.is_empty() {
             // What is wrong besides is told with it.
             let others = planned.err().map(|mistakes| mistakes.0).unwrap_or_default();
@@ -120,25 +132,27 @@ fn once(args: &Batch, source: &Source<'_>, console: &Arc<Console>) -> Result<u8,
     })
 }
 
-/// The limits that were typed.
-fn bounds(args: &Batch) -> Bounds {
-    let options = &args.task_options;
-    Bounds {
-        timeout: options.timeout,
-        cpu_time: options.cpu_time,
-        fuel: options.fuel,
-        max_memory: options.max_memory,
-        max_output: options.max_output,
-        grace_period: None,
-        retries: args.batch.retries,
-        retry_on: None,
-    }
+/// The manifest, with what the config file says of what it leaves open.
+fn with_below(args: &Batch, mut manifest: Manifest) -> Manifest {
+    let Some(below) = &args.below else { return manifest };
+    let bounds = session::bounds(&below.task_options, &below.batch);
+    manifest.defaults.bounds = manifest.defaults.bounds.or(bounds);
+    let table = &mut manifest.batch;
+    table.workers = table.workers.or(below.batch.workers.map(NonZeroUsize::get));
+    table.halt = table.halt.or(typed_halt(below));
+    table.memory_budget = table.memory_budget.or(below.memory_budget);
+    manifest
+}
+
+/// When the batch gives up, as it was typed.
+fn typed_halt(args: &Batch) -> Option<Halt> {
+    let max_fail = args.max_fail.map(|count| Halt { mode: HaltMode::Soon, failures: Failures::Count(count) });
+    args.batch.halt.or(max_fail)
 }
 
 /// When the batch gives up: what was typed, else what the manifest says.
 fn halt(args: &Batch, manifest: &Manifest) -> Option<Halt> {
-    let max_fail = args.max_fail.map(|count| Halt { mode: HaltMode::Soon, failures: Failures::Count(count) });
-    args.batch.halt.or(max_fail).or(manifest.batch.halt)
+    typed_halt(args).or(manifest.batch.halt)
 }
 
 /// What limits of running tasks add up to.

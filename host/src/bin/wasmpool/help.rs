@@ -23,7 +23,7 @@ Examples:
   # one task over many inputs
   wasmpool map examples/squares -t square 1 2 3 4 5
 
-`wasmpool COMMAND --help` says more, with all exit codes under `run` and `map`.";
+`wasmpool COMMAND --help` says more; `wasmpool help` lists what else is told.";
 
 pub const RUN_USAGE: &str = "\
 wasmpool run [OPTIONS] MODULE -t TASK [OPTIONS] [ARG]...
@@ -140,6 +140,17 @@ CPU time and memory are those of the worker, as they are. A batch that cannot ma
 pub const DOCTOR_EXAMPLES: &str = "\
 Ends with 0 when everything that `--sandbox required` (the default) asks for is there, else with 247.";
 
+pub const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  wasmpool completions bash >~/.local/share/bash-completion/completions/wasmpool
+  wasmpool completions zsh >~/.zfunc/_wasmpool
+  wasmpool completions fish >~/.config/fish/completions/wasmpool.fish";
+
+pub const MAN_EXAMPLES: &str = "\
+Examples:
+  wasmpool man | man -l -
+  wasmpool man run >~/.local/share/man/man1/wasmpool-run.1";
+
 const RUN_NOTES: &str = "\
 Our options stand before MODULE. Directly after MODULE comes `-t TASK` or `--invoke EXPR`, and after one \
 of those our options may follow too. Otherwise everything after MODULE goes to the guest, unread.
@@ -231,14 +242,20 @@ pub fn manifest_long() -> String {
 }
 
 /// The table of exit codes, a line each.
-fn task_codes() -> String {
+pub fn task_codes() -> String {
     let row = |row: &exit_code::ExitCode| format!("  {:7}  {}", row.label, row.meaning);
     exit_code::TABLE.iter().map(row).collect::<Vec<_>>().join("\n")
 }
 
-fn batch_codes() -> String {
+pub fn batch_codes() -> String {
+    let row = |(code, meaning): &(u8, &str)| format!("  {code:<7}  {meaning}");
+    batch_rows().iter().map(row).collect::<Vec<_>>().join("\n")
+}
+
+/// The codes of `map` and `batch`.
+pub fn batch_rows() -> [(u8, &'static str); 7] {
     use exit_code::batch;
-    let rows = [
+    [
         (batch::SUCCESS, "every task succeeded"),
         (batch::USAGE, "the command line or the manifest was wrong"),
         (batch::NOT_SET_UP, "nothing could be started: a module that cannot run, a missing sandbox layer"),
@@ -246,8 +263,7 @@ fn batch_codes() -> String {
         (batch::INCOMPLETE, "halted, or the inputs could not be read to their end"),
         (batch::INTERRUPTED, "ended by Ctrl-C (SIGINT)"),
         (batch::TERMINATED, "ended by SIGTERM"),
-    ];
-    rows.map(|(code, meaning)| format!("  {code:<7}  {meaning}")).join("\n")
+    ]
 }
 
 #[cfg(test)]

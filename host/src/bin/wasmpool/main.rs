@@ -18,6 +18,7 @@ mod interrupt;
 mod joblog;
 mod live;
 mod logging;
+mod man;
 mod map;
 mod module_path;
 mod new;
@@ -26,9 +27,11 @@ mod replay;
 mod results;
 mod run;
 mod session;
+mod settings;
 mod shared;
 mod show;
 mod streams;
+mod topics;
 mod writer;
 
 use std::ffi::OsString;
@@ -41,12 +44,24 @@ use console::Console;
 fn main() -> ExitCode {
     wasmpool::init();
     let line: Vec<OsString> = std::env::args_os().collect();
-    let command = match arguments::parse(&line) {
+    let completed = match settings::complete(&line) {
+        Ok(completed) => completed,
+        Err(failure) => return wrong_settings(&failure),
+    };
+    let command = match parse(&completed) {
         Ok(command) => command,
-        Err(error) => return usage(&line, &error),
+        Err(error) => {
+            let code = usage(&line, &error);
+            // What was typed may be right by itself.
+            if let Some(hint) = completed.hint().filter(|_| error.use_stderr()) {
+                anstream::eprintln!("\n  {hint}");
+            }
+            return code;
+        }
     };
     let console = Arc::new(Console::new(command.common()));
     logging::start(command.common(), &console);
+    completed.say(command.common().verbose, &console);
     let ended = match &command {
         Command::Run(run) => run::run(run, &console),
         Command::Map(map) => map::map(map, &console),
@@ -57,6 +72,9 @@ fn main() -> ExitCode {
         Command::New(arguments) => new::new(arguments, &console),
         Command::Ps(arguments) => ps::ps(arguments, &console),
         Command::Doctor(arguments) => doctor::doctor(arguments, &console),
+        Command::Completions(arguments) => man::completions(arguments, &console),
+        Command::Man(arguments) => man::man(arguments, &console),
+        Command::Help(arguments) => topics::help(arguments, &console),
     };
     console.end_progress();
     let code = ended.unwrap_or_else(|failure| {
@@ -64,6 +82,23 @@ fn main() -> ExitCode {
         failure.code
     });
     ExitCode::from(code)
+}
+
+/// Reads the whole line, and what a manifest may say better.
+fn parse(completed: &settings::Completed) -> Result<Command, clap::Error> {
+    let mut command = arguments::parse(&completed.line)?;
+    if let (Command::Batch(batch), Some(below)) = (&mut command, &completed.below)
+        && let Command::Batch(below) = arguments::parse(below)?
+    {
+        batch.below = Some(below);
+    }
+    Ok(command)
+}
+
+/// Says what is wrong with a variable or the config file.
+fn wrong_settings(failure: &failure::Failure) -> ExitCode {
+    anstream::eprintln!("wasmpool: {failure}");
+    ExitCode::from(failure.code)
 }
 
 /// Prints what clap has to say: help and version on standard output, an error on standard error.

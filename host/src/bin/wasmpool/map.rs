@@ -193,7 +193,7 @@ fn task_maker(map: &Map, target: &Target, call: Call, name: String) -> TaskMaker
     let mut prototype = Task::new(target)
         .limits(session::limits(options))
         .policy(session::policy(options))
-        .retry(session::retry(&map.batch));
+        .retry(session::retry(&session::bounds(options, &map.batch)));
     if let Some(seed) = options.deterministic {
         prototype = prototype.deterministic(seed);
     }

@@ -103,7 +103,7 @@ fn resolve(run: &Run, path: &ModulePath, module: &Module) -> Result<Call, Failur
     }
     task = grants::grant_all(&run.grants, task, exit_code::USAGE)?;
     task = Shared::make(&run.shared, exit_code::USAGE)?.grant_all(task);
-    task = task.retry(session::retry(&run.batch));
+    task = task.retry(session::retry(&session::bounds(&run.task, &run.batch)));
     if let Some(seed) = run.task.deterministic {
         task = task.deterministic(seed);
     }

@@ -5,6 +5,7 @@
 use std::future::Future;
 use std::num::NonZeroU32;
 
+use wasmpool::batch::manifest::settings::Bounds;
 use wasmpool::batch::watchers::Watchers;
 use wasmpool::report::terminal;
 use wasmpool::{
@@ -25,11 +26,9 @@ pub fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<
 
 /// A supervisor with the user's limits for compiling.
 pub fn supervisor(compile: &CompileOptions) -> Result<Supervisor, Failure> {
-    let mode = sandbox_mode(compile.sandbox);
+    let mode = compile.sandbox.map(sandbox_mode).unwrap_or_default();
     if mode == SandboxMode::Off {
-        tracing::warn!(
-            "`--sandbox off` is not a sandbox: a guest that breaks out of WebAssembly can do what you can"
-        );
+        warn_of_no_sandbox("`--sandbox off`");
     }
     let mut builder = Supervisor::builder().compile_sandbox(mode);
     if let Some(time) = compile.compile_time {
@@ -42,6 +41,11 @@ pub fn supervisor(compile: &CompileOptions) -> Result<Supervisor, Failure> {
         builder = builder.cache_bytes(bytes);
     }
     builder.build().or_fail_with(exit_code::NOT_SET_UP)
+}
+
+/// Says what it means that there is no sandbox.
+pub fn warn_of_no_sandbox(what: &str) {
+    tracing::warn!("{what} is not a sandbox: a guest that breaks out of WebAssembly can do what you can");
 }
 
 /// Loads a module; a signal ends the wait, and with the supervisor the compiler.
@@ -88,24 +92,41 @@ pub fn limits(options: &TaskOptions) -> Limits {
 }
 
 /// Whether and when the options want a task tried again.
-pub fn retry(options: &BatchOptions) -> RetryPolicy {
+pub fn retry(bounds: &Bounds) -> RetryPolicy {
     let default = RetryPolicy::default();
-    let backoff = match options.retry_delay {
+    let backoff = match bounds.retry_delay {
         None => default.backoff,
         Some(delay) if delay.is_zero() => Backoff::NONE,
         Some(base) => Backoff { base, max: default.backoff.max.max(base), ..default.backoff },
     };
     RetryPolicy {
-        retries: options.retries.unwrap_or(default.retries),
-        on: options.retry_on,
+        retries: bounds.retries.unwrap_or(default.retries),
+        on: bounds.retry_on.unwrap_or(default.on),
         backoff,
-        deaths_max: options.quarantine_after.map_or(default.deaths_max, NonZeroU32::get),
+        deaths_max: bounds.quarantine_after.unwrap_or(default.deaths_max),
+    }
+}
+
+/// The limits and retries that the options ask for.
+pub fn bounds(task: &TaskOptions, batch: &BatchOptions) -> Bounds {
+    Bounds {
+        timeout: task.timeout,
+        cpu_time: task.cpu_time,
+        fuel: task.fuel,
+        max_memory: task.max_memory,
+        max_output: task.max_output,
+        grace_period: None,
+        retries: batch.retries,
+        retry_on: batch.retry_on,
+        retry_delay: batch.retry_delay,
+        quarantine_after: batch.quarantine_after.map(NonZeroU32::get),
+        sandbox: task.compile.sandbox.map(sandbox_mode),
     }
 }
 
 /// The policy that the options ask for.
 pub fn policy(options: &TaskOptions) -> Policy {
-    Policy { sandbox: sandbox_mode(options.compile.sandbox) }
+    Policy { sandbox: options.compile.sandbox.map(sandbox_mode).unwrap_or_default() }
 }
 
 fn sandbox_mode(option: Sandbox) -> SandboxMode {
@@ -151,6 +172,9 @@ pub fn pool(
     }
     if let Some(cpus) = batch.pool_cpus {
         builder = builder.cpus_max(cpus);
+    }
+    if let Some(chaos) = batch.chaos {
+        builder = builder.chaos(chaos);
     }
     if !watchers.is_empty() {
         let watchers = watchers.clone();

@@ -29,6 +29,7 @@ fn ended(outcome: Outcome) -> Ended {
         stderr: Bytes::from_static(b"\xff"),
         progress: None,
         leaks: Vec::new(),
+        chaos: false,
     };
     Ended { seq: 2, name: "square#2".to_owned(), ending: Ending::Ran(Box::new(record)) }
 }

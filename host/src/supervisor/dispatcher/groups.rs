@@ -50,7 +50,7 @@ pub(super) fn how_it_ended(process: &Process) -> String {
 /// A worker has ended. When the kernel killed it for its pool's memory, that is how its task ended.
 pub(super) fn explain_death(worker: &mut WorkerHandle, status: ExitStatus) {
     let is_ours = match &worker.stage {
-        Stage::Running(running) => running.intent.is_some(),
+        Stage::Running(running) => running.intent.is_some() || running.is_doomed,
         Stage::Ending(ended) => ended.as_ref().is_none_or(|ended| ended.intent.is_some()),
         Stage::Starting | Stage::Idle => false,
     };

@@ -95,6 +95,7 @@ impl Dispatcher {
             reply,
             retry: RetryPolicy::default(),
             deaths: 0,
+            was_shaken: false,
             depth,
             room: None,
             observer,

@@ -41,6 +41,7 @@ impl Dispatcher {
         {
             self.timers.set_after(now, look, Timer::CpuTime { worker, phase });
         }
+        self.doom(worker, phase, now);
     }
 
     pub(super) fn task_timed_out(&mut self, worker: WorkerId) {

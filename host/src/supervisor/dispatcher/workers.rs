@@ -26,7 +26,7 @@ use crate::sync::Departure;
 impl Dispatcher {
     /// Gives an assignment to an idle worker.
     pub(super) fn assign(&mut self, worker: WorkerId, rank: Rank, assignment: Assignment) {
-        let Assignment { shape, calls } = assignment;
+        let Assignment { shape, mut calls } = assignment;
         let Some(entry) = self.workers.get_mut(&worker) else { return };
         let pool = entry.pool;
         let tasks_max = self.pools.get(&pool).map_or(1, |pool| pool.settings.max_tasks_per_worker);
@@ -38,6 +38,11 @@ impl Dispatcher {
                 return self.refuse(pool, calls, &reason);
             }
         };
+        // Before anything is sent: what it never read it cannot have begun.
+        if self.is_shaken(pool, &mut calls) {
+            self.workers.get(&worker).into_iter().for_each(|entry| entry.kill());
+        }
+        let Some(entry) = self.workers.get_mut(&worker) else { return };
         let now = Instant::now();
         for call in &calls {
             self.places.insert(call.task, Place::Running { worker });
@@ -58,6 +63,8 @@ impl Dispatcher {
             intent: None,
             asked: None,
             deadlock: None,
+            is_doomed: false,
+            is_silenced: false,
         };
         entry.holding = Some(packet.holding);
         entry.stage = Stage::Running(Box::new(running));
@@ -245,6 +252,8 @@ impl Dispatcher {
                 if let Some(pool) = self.pools.get_mut(&pool) {
                     pool.scheduler.released(server, None);
                 }
+                let status = if running.is_silenced { ExitStatus::Signaled(libc::SIGKILL) } else { status };
+                let measured = Measured { evidence: Evidence::Ended(status), ..measured };
                 if self.died_running(pool, *running, pid, &entry.layers, measured) {
                     self.worker_never_began(worker, server, status);
                 }
@@ -262,19 +271,42 @@ impl Dispatcher {
         layers: &[crate::policy::Layer],
         measured: Measured,
     ) -> bool {
-        let Running { worker, shape, rank, mut calls, acknowledged, facts, intent, asked, deadlock, .. } =
-            running;
+        let Running {
+            worker,
+            shape,
+            rank,
+            mut calls,
+            acknowledged,
+            facts,
+            intent,
+            asked,
+            deadlock,
+            is_doomed,
+            ..
+        } = running;
         let intent = intent.or_else(|| asked.filter(|_| !acknowledged).map(Intent::Cancelled));
         if !acknowledged && intent.is_none() {
             // It never ran: nobody is to blame, and it runs somewhere else.
+            let was_shaken = calls.iter().flatten().any(|call| call.was_shaken);
             self.again(pool, rank, shape, calls);
-            return true;
+            return !was_shaken;
         }
         if let Some(call) = calls.pop_front().flatten() {
             let wall_time = facts.started.elapsed();
             let shape = Arc::clone(&shape);
             let asked = asked.is_some();
-            let ended = Ended { worker, call, shape, said: None, intent, facts, wall_time, deadlock, asked };
+            let ended = Ended {
+                worker,
+                call,
+                shape,
+                said: None,
+                intent,
+                facts,
+                wall_time,
+                deadlock,
+                asked,
+                is_doomed,
+            };
             self.judge(pool, ended, pid, layers, measured);
         }
         self.again(pool, rank, shape, calls);
@@ -297,6 +329,9 @@ impl Dispatcher {
 
     /// The running call ended by the worker's word; what is left of the chunk goes on or is dispatched again.
     pub(super) fn call_said(&mut self, worker: WorkerId, said: Said, goes_on: bool) {
+        if self.dies_instead(worker) {
+            return;
+        }
         let now = Instant::now();
         self.wait_is_over(worker, None);
         let Some(entry) = self.workers.get_mut(&worker) else { return };
@@ -328,6 +363,7 @@ impl Dispatcher {
             wall_time,
             deadlock,
             asked,
+            is_doomed: false,
         });
         let nested = std::mem::take(&mut entry.nested);
         if let Some(holding) = &mut entry.holding {

@@ -62,6 +62,51 @@ fn tasks_start_by_priority_and_after_what_they_depend_on() {
 }
 
 #[test]
+fn a_manifest_has_pipes_calls_of_exports_and_its_own_sandbox() {
+    let manifest = format!(
+        "[pipes.talk]\ncapacity = 4\n\
+         [[task]]\nname = \"ask\"\nmodule = \"GUESTS\"\ntask = \"{}\"\nargs = [\"talk.0\", 3]\nshared = [\"talk.0\"]\n\
+         [[task]]\nname = \"answer\"\nmodule = \"GUESTS\"\ntask = \"use_connection\"\nargs = [\"talk.1\"]\nshared = [\"talk.1\"]\n\
+         [[task]]\nname = \"add\"\nmodule = \"{}\"\ninvoke = \"double({{n}})\"\nmatrix.n = [1, 5]\nsandbox = \"off\"\n",
+        "ask_connection",
+        wat("typed")
+    );
+    let folder = Folder::new(&manifest);
+    let ended = folder.batch(&["-j", "2"]).run().expect(0);
+    assert_eq!(sorted(&ended), ["add(1): 2", "add(5): 10", "answer: 3", "ask: [\"0\",\"1\",\"2\"]"]);
+    assert!(ended.stderr.contains("`sandbox = \"off\"` of `add` is not a sandbox"), "{}", ended.stderr);
+    let layers = |options: &[&str], name: &str| {
+        let records = folder.batch(options).run().expect(0).records();
+        records.iter().find(|record| record["name"] == name).expect("it ran")["layers"].clone()
+    };
+    let has_filter =
+        |layers: serde_json::Value| layers.as_array().expect("layers").contains(&json!("seccomp"));
+    assert!(!has_filter(layers(&["--format", "jsonl"], "add(1)")));
+    assert!(has_filter(layers(&["--format", "jsonl"], "ask")));
+    // What was typed counts more than what the manifest says.
+    assert!(has_filter(layers(&["--format", "jsonl", "--sandbox", "required"], "add(1)")));
+    let shown = folder.batch(&["--dry-run"]).run().expect(0).stdout;
+    assert!(shown.contains("double of") && shown.contains("WITHOUT A SANDBOX"), "{shown}");
+    assert!(shown.contains("add(5) double(5)") && shown.contains("shared talk.0"), "{shown}");
+}
+
+#[test]
+fn a_manifest_says_how_often_a_task_may_take_its_worker_with_it() {
+    let task = |name: &str, keys: &str| {
+        format!(
+            "[[task]]\nname = \"{name}\"\nmodule = \"GUESTS\"\ntask = \"fail_if\"\nargs = [1, 1]\nretries = 2\n{keys}\n"
+        )
+    };
+    let manifest = task("at_once", "retry_delay = \"0\"") + &task("crashes_only", "retry_on = [\"crash\"]");
+    let ended = Folder::new(&manifest).batch(&["--format", "jsonl"]).run().expect(100);
+    let attempts = |name: &str| {
+        let records = ended.records();
+        records.iter().find(|record| record["name"] == name).expect("it ran")["attempt"].clone()
+    };
+    assert_eq!((attempts("at_once"), attempts("crashes_only")), (json!(3), json!(1)));
+}
+
+#[test]
 fn what_depends_on_a_failed_task_is_not_run_and_names_it() {
     let manifest = "[[task]]\nname = \"prepare\"\nmodule = \"GUESTS\"\ntask = \"fail_if\"\nargs = [\"{n}\", 2]\n\
          matrix.n = [1, 2]\n\

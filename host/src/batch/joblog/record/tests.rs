@@ -100,6 +100,7 @@ fn the_other_format_has_the_columns_of_gnu_parallel() {
         stderr: bytes::Bytes::new(),
         progress: None,
         leaks: Vec::new(),
+        chaos: false,
     };
     let line = text(parallel_line(3, &record, 5, "square\t4"));
     assert_eq!(line, "3\t:\t1.500\t     0.250\t5\t2\t0\t0\tsquare 4\n");

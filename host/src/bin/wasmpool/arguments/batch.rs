@@ -53,4 +53,7 @@ pub struct Batch {
     pub shared: SharedOptions,
     #[command(flatten)]
     pub common: CommonOptions,
+    /// What the config file says and the manifest may say too, which counts more.
+    #[arg(skip)]
+    pub below: Option<Box<Batch>>,
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgAction, ColorChoice, ValueEnum};
 use wasmpool::batch::halt::Halt;
-use wasmpool::{Feature, OutcomeClasses};
+use wasmpool::{Chaos, Feature, OutcomeClasses};
 
 use super::grants::{self, DirOption, EnvOption, NetOption};
 use super::values;
@@ -100,9 +100,9 @@ pub struct CompileOptions {
     /// wide-arithmetic. May be repeated
     #[arg(long = "wasm-feature", value_name = "NAME")]
     pub wasm_features: Vec<Feature>,
-    /// How much of the sandbox must be there
-    #[arg(long, value_enum, default_value_t, value_name = "MODE")]
-    pub sandbox: Sandbox,
+    /// How much of the sandbox must be there [default: required]
+    #[arg(long, value_enum, value_name = "MODE")]
+    pub sandbox: Option<Sandbox>,
     /// Bytes of all compiled modules in the cache; what was used longest ago goes first [default: 1GiB]
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
     pub cache_size: Option<u64>,
@@ -132,16 +132,20 @@ pub struct BatchOptions {
     /// Try a failed task again, up to N times [default: 0]
     #[arg(long, value_name = "N")]
     pub retries: Option<u32>,
-    /// After which endings: failed, exit, trap, limit, timeout, crash, deadlock, start, or any
-    #[arg(long, value_name = "CLASS,...", requires = "retries", default_value_t = OutcomeClasses::ANY)]
-    pub retry_on: OutcomeClasses,
+    /// After which endings: failed, exit, trap, limit, timeout, crash, deadlock, start, or any [default: any]
+    #[arg(long, value_name = "CLASS,...")]
+    pub retry_on: Option<OutcomeClasses>,
     /// Time before the second attempt; it doubles with each further one, up to 10 s or this, and a random part of up
     /// to a half is left out [default: 100ms]
-    #[arg(long, value_name = "TIME", value_parser = values::time_or_none, requires = "retries")]
+    #[arg(long, value_name = "TIME", value_parser = values::time_or_none)]
     pub retry_delay: Option<Duration>,
     /// Give a task up, with code 235, when it would be tried again and has killed N workers [default: 2]
-    #[arg(long, value_name = "N", requires = "retries")]
+    #[arg(long, value_name = "N")]
     pub quarantine_after: Option<NonZeroU32>,
+    /// A test aid: kill this share of all attempts by SIGKILL, at random moments, to see what becomes of a batch; the same
+    /// SEED [default: 0] kills the same attempts, and --retry-on crash tries them again. Daemons are left alone
+    #[arg(long, value_name = "kill=N%[,seed=SEED]")]
+    pub chaos: Option<Chaos>,
     /// Give up with the Nth failure: `soon,fail=N` lets running tasks finish, `now,fail=N` stops them
     #[arg(long, value_name = "WHEN,fail=N")]
     pub halt: Option<Halt>,
@@ -240,6 +244,10 @@ pub struct CommonOptions {
     /// Say nothing but errors
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,
+    /// Read options from FILE instead of wasmpool/config.toml in $XDG_CONFIG_HOME or ~/.config; empty for none. `wasmpool
+    /// help config` says how
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Format of log records. The variable RUST_LOG chooses which are shown, whatever -v says, by level, by origin and
     /// by task: `warn,wasmpool::guest=debug`, `[task{task=resize.*}]=trace`
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]

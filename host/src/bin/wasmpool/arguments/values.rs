@@ -6,17 +6,8 @@ use std::ffi::OsString;
 #[cfg(feature = "metrics")]
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::time::Duration;
 
-pub use wasmpool::batch::units::{size, time};
-
-/// A time, or `0` for none.
-pub fn time_or_none(text: &str) -> Result<Duration, String> {
-    match text {
-        "0" | "0s" => Ok(Duration::ZERO),
-        text => time(text),
-    }
-}
+pub use wasmpool::batch::units::{size, time, time_or_none};
 
 /// A stack's size, which is kept in 32 bits and takes address space for each instance.
 pub fn stack(text: &str) -> Result<u32, String> {

@@ -128,8 +128,12 @@ fn pool(
     watchers: &Watchers,
 ) -> Result<Pool, Failure> {
     let typed = args.batch.workers.map(std::num::NonZeroUsize::get);
+    let is_of_daemons = workers.is_some();
     let workers = workers.or(typed).or(manifest.batch.workers);
-    session::pool(&args.batch, &args.task_options, workers, supervisor, watchers)
+    let mut options = args.batch.clone();
+    // Nobody would start a daemon again.
+    options.chaos = options.chaos.filter(|_| !is_of_daemons);
+    session::pool(&options, &args.task_options, workers, supervisor, watchers)
 }
 
 /// `--joblog`, for every module of the plan.

@@ -6,8 +6,8 @@ use wasmpool::Task;
 use wasmpool::batch::manifest::mistake::{At, Mistake};
 use wasmpool::batch::manifest::objects::{Kind, Object};
 use wasmpool::sync::{
-    Array, Barrier, Condition, Dict, ElementType, Event, Grant, Lock, Queue, RLock, Semaphore, SyncError,
-    Value,
+    Array, Barrier, Condition, Dict, ElementType, Event, Grant, Lock, Pipe, Queue, RLock, Semaphore,
+    SyncError, Value,
 };
 
 /// What was made, by name.
@@ -23,7 +23,7 @@ impl Objects {
         let mut made = Vec::new();
         for object in objects {
             match make(&object.name.value, &object.kind) {
-                Ok(grant) => made.push(grant),
+                Ok(grants) => made.extend(grants),
                 Err(error) => {
                     let message = format!("`{}` cannot be made: {error}", object.name.value);
                     mistakes.push(Mistake::at(&object.name.span, message));
@@ -40,8 +40,22 @@ impl Objects {
     }
 }
 
-fn make(name: &str, kind: &Kind) -> Result<Grant, SyncError> {
-    Ok(match kind {
+fn make(name: &str, kind: &Kind) -> Result<Vec<Grant>, SyncError> {
+    Ok(vec![match kind {
+        Kind::Pipe { capacity, message_bytes, bytes } => {
+            let mut builder = Pipe::builder().name(name);
+            if let Some(messages) = capacity {
+                builder = builder.capacity(*messages);
+            }
+            if let Some(bytes) = message_bytes {
+                builder = builder.message_bytes_max(*bytes);
+            }
+            if let Some(bytes) = bytes {
+                builder = builder.bytes_max(*bytes);
+            }
+            let (one, other) = builder.build_raw()?;
+            return Ok(vec![Grant::from(&one), Grant::from(&other)]);
+        }
         Kind::Queue { capacity, message_bytes, bytes, deliveries } => {
             let mut builder = Queue::builder().name(name);
             if let Some(items) = capacity {
@@ -77,5 +91,5 @@ fn make(name: &str, kind: &Kind) -> Result<Grant, SyncError> {
             Grant::from(&Array::<f64>::named(name, *length)?)
         }
         Kind::Dict => Grant::from(&Dict::<serde_json::Value>::named(name)?),
-    })
+    }])
 }

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use wasmpool::batch::manifest::mistake::{At, Mistake, Mistakes};
-use wasmpool::batch::manifest::settings::{Bounds, Dir};
+use wasmpool::batch::manifest::settings::Dir;
 use wasmpool::batch::plan::{Call, Entry, Plan};
 use wasmpool::exit_code::batch;
 use wasmpool::report::plan::{DirShown, Grants};
 use wasmpool::{
-    DirAccess, DirGrantError, GrantedDir, GrantedFile, GrantedNet, Limits, Module, RetryPolicy, Target, Task,
+    DirAccess, DirGrantError, GrantedDir, GrantedFile, GrantedNet, Limits, Module, Policy, SandboxMode,
+    Target, Task,
 };
 
 use super::objects::Objects;
@@ -42,6 +43,13 @@ impl Prepared {
             Ok(shared) => shared,
             Err(failure) => return Err(Mistakes(vec![Mistake::at(&(0..0), failure.to_string())])),
         };
+        let is_off = |entry: &&Arc<Entry>| entry.bounds.sandbox == Some(SandboxMode::Off);
+        // What was typed was warned of when the compiler was started.
+        if args.task_options.compile.sandbox.is_none()
+            && let Some(entry) = plan.entries.iter().find(is_off)
+        {
+            session::warn_of_no_sandbox(&format!("`sandbox = \"off\"` of `{}`", entry.name));
+        }
         let mut prepared = Self { prototypes: Vec::new(), grants: Vec::new() };
         for entry in &plan.entries {
             let task = shared.clone().grant_all(prepared.prototype(args, entry, world));
@@ -94,24 +102,26 @@ impl Prepared {
 
     fn prototype(&self, args: &Batch, entry: &Entry, world: &World) -> Task {
         let target = target(world.loaded(&entry.module.value), &entry.call);
-        Task::new(&target)
-            .limits(self.limits(entry))
-            .policy(session::policy(&args.task_options))
+        let task = Task::new(&target)
+            .limits(Limits {
+                stack_bytes: args.task_options.max_stack.unwrap_or(Limits::default().stack_bytes),
+                ..self.limits(entry)
+            })
+            .policy(Policy { sandbox: entry.bounds.sandbox.unwrap_or_default() })
             .priority(entry.priority)
-            .retry(retry(entry))
+            .retry(session::retry(&entry.bounds));
+        match args.task_options.deterministic {
+            Some(seed) => task.deterministic(seed),
+            None => task,
+        }
     }
-}
-
-fn retry(entry: &Entry) -> RetryPolicy {
-    let default = RetryPolicy::default();
-    let Bounds { retries, retry_on, .. } = entry.bounds;
-    RetryPolicy { retries: retries.unwrap_or(default.retries), on: retry_on.unwrap_or(default.on), ..default }
 }
 
 fn target(module: &Module, call: &Call) -> Target {
     let target = match call {
         Call::Task { name, .. } => module.task(name),
         Call::Command { .. } => module.command(),
+        Call::Invoke { expression, .. } => module.invoke(expression),
     };
     target.expect("the plan has looked at what the module offers")
 }

@@ -47,7 +47,7 @@ impl TaskMaker {
     ) -> Self {
         let (daemons, log) = beside;
         let with_output = |(task, entry): (Task, &Arc<wasmpool::batch::plan::Entry>)| {
-            let is_streamed = matches!(entry.call, Call::Task { .. }) || entry.daemon;
+            let is_streamed = !matches!(entry.call, Call::Command { .. }) || entry.daemon;
             Some(if is_streamed { task.output(Output::Stream(sink.clone())) } else { task })
         };
         Self {
@@ -81,6 +81,11 @@ impl Maker for TaskMaker {
         task = match instance.call.clone()? {
             InstanceCall::Arguments(arguments) => task.args(args(arguments)),
             InstanceCall::Argv(argv) => task.argv(argv),
+            InstanceCall::Expression(call) => {
+                let place = format!("task {}", instance.number);
+                let target = prototype.module().invoke(&call);
+                task.target(&target.map_err(|error| BadInput { place, reason: error.to_string() })?)
+            }
         };
         if let Some(stdin) = &instance.stdin {
             let file = streams::stdin_from(&(self.path)(stdin)).map_err(|error| BadInput {
