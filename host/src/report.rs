@@ -12,6 +12,8 @@ pub mod json_lines;
 pub mod lines;
 pub mod named;
 pub mod plan;
+pub mod seen;
+pub mod sheet;
 pub mod summary;
 pub mod terminal;
 

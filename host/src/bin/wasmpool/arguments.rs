@@ -8,6 +8,7 @@
 mod batch;
 pub mod grants;
 mod options;
+mod report;
 pub mod values;
 
 use std::ffi::{OsStr, OsString};
@@ -22,6 +23,7 @@ pub use options::{
     BatchOptions, CommonOptions, CompileOptions, GrantOptions, JobLogFormat, JobLogOptions, JobLogSync,
     LogFormat, Progress, Sandbox, SharedOptions, StartMethodName, StreamOptions, TaskOptions,
 };
+pub use report::{ReportKind, ReportOptions};
 
 /// One process for each task.
 #[derive(Debug, Parser)]
@@ -174,6 +176,8 @@ pub struct Map {
     pub batch: BatchOptions,
     #[command(flatten)]
     pub joblog: JobLogOptions,
+    #[command(flatten)]
+    pub report: ReportOptions,
     #[command(flatten)]
     pub task_options: TaskOptions,
     #[command(flatten)]

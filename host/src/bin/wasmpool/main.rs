@@ -22,6 +22,7 @@ mod map;
 mod module_path;
 mod new;
 mod replay;
+mod reports;
 mod results;
 mod run;
 mod session;

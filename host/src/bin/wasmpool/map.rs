@@ -15,6 +15,7 @@ use wasmpool::batch::tally::{Interruption, Tally};
 use wasmpool::batch::template::Template;
 use wasmpool::batch::watchers::Watchers;
 use wasmpool::exit_code::batch;
+use wasmpool::report::seen::Group;
 use wasmpool::report::{human, summary};
 use wasmpool::{Limits, Module, Order, Output, Target, Task};
 
@@ -29,6 +30,7 @@ use crate::inputs::{self, Call, InputFile, TaskMaker};
 use crate::interrupt::Signals;
 use crate::joblog;
 use crate::module_path::{self, ModulePath};
+use crate::reports::{self, Reports};
 use crate::results::Results;
 use crate::session::{self, not_set_up};
 use crate::shared::Shared;
@@ -72,6 +74,13 @@ pub fn map(map: &Map, console: &Arc<Console>) -> Result<u8, Failure> {
         if let Some(log) = log.clone() {
             watchers.push(log);
         }
+        let group = Group { name: maker.name.clone(), module: named };
+        let title = format!("{} {}", group.module, group.name);
+        let head = reports::head(title, workers, vec![group], pump.is_none());
+        let reports = Reports::open(&map.report, &head)?;
+        if let Some(reports) = reports.clone() {
+            watchers.push(reports);
+        }
         let pool = session::pool(&map.batch, &map.task_options, workers, &supervisor, &watchers)?;
         let total = inputs.count();
         console.begin_progress(map.batch.progress, total);
@@ -112,6 +121,9 @@ pub fn map(map: &Map, console: &Arc<Console>) -> Result<u8, Failure> {
             log.finish();
         }
         drop(pool);
+        if let Some(reports) = reports {
+            reports.finish(&mut tally, begin.elapsed(), console);
+        }
         if let Some(pump) = pump {
             finish_output(pump, &mut signals).await;
         }

@@ -15,6 +15,7 @@ use wasmpool::batch::tally::{Interruption, Tally};
 use wasmpool::batch::units::size_text;
 use wasmpool::batch::watchers::Watchers;
 use wasmpool::exit_code::batch;
+use wasmpool::report::seen::{Group, Head};
 use wasmpool::report::{named, summary};
 use wasmpool::{Order, Pool, Supervisor};
 
@@ -28,6 +29,7 @@ use crate::course::{self, Course, Ends};
 use crate::failure::{Failure, OrFailWith};
 use crate::interrupt::Signals;
 use crate::joblog;
+use crate::reports::{self, Reports};
 use crate::session;
 use crate::streams::{self, Shown};
 
@@ -55,6 +57,11 @@ pub async fn conduct(
     let mut watchers = Watchers::default();
     if let Some(log) = log.clone() {
         watchers.push(log);
+    }
+    let workers = args.batch.workers.map(std::num::NonZeroUsize::get).or(manifest.batch.workers);
+    let reports = Reports::open(&args.report, &head(source, &plan, workers))?;
+    if let Some(reports) = reports.clone() {
+        watchers.push(reports);
     }
     let pool = pool(args, manifest, supervisor, None, &watchers)?;
     let budget = memory_budget(args, manifest);
@@ -90,11 +97,12 @@ pub async fn conduct(
         on_kill: &|| daemons.kill(),
     };
     let halt = halt(args, manifest);
+    let reported = reports.clone();
     let drive = async |Ends { reports, requests }| {
         let (order, watch) = (Order::Completion, feeder.watch());
         let drive = Drive { order, halt, requests, reports: reports.clone(), total, watch };
         let mut tally = drive.run(&pool, feeder.clone()).await;
-        daemons.finish(&mut tally, reports).await;
+        daemons.finish(&mut tally, reports, reported.as_deref()).await;
         tally
     };
     let (mut tally, written) = course.run(signals, std::future::pending(), drive).await;
@@ -114,8 +122,21 @@ pub async fn conduct(
     if !is_whole && tally.interruption().is_none() {
         tally.interrupt(Interruption::InputLost);
     }
+    if let Some(reports) = reports {
+        reports.finish(&mut tally, begin.elapsed(), console);
+    }
     summarize(args, &tally, &left_out, begin, console);
     Ok(tally.exit_code())
+}
+
+/// What reports say at their beginning.
+fn head(source: &Source<'_>, plan: &Plan, workers: Option<usize>) -> Head {
+    let group = |entry: &Arc<wasmpool::batch::plan::Entry>| Group {
+        name: entry.name.clone(),
+        module: entry.module.value.clone(),
+    };
+    let (title, groups) = (source.path.display().to_string(), plan.entries.iter().map(group).collect());
+    reports::head(title, workers, groups, has_commands(plan))
 }
 
 fn pool(
