@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod digest;
 pub mod doctor;
 pub mod human;
 pub mod inspect;

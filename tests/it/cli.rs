@@ -10,6 +10,7 @@ mod loading;
 mod map;
 mod new;
 mod objects;
+mod reports;
 mod results;
 mod run;
 mod shared;

@@ -223,7 +223,7 @@ struct Slot {
 #[derive(Debug)]
 pub struct Track {
     began: SystemTime,
-    groups: HashMap<String, usize>,
+    groups: GroupNames,
     slots: Vec<Slot>,
     /// The slot and the start of each attempt that runs, by its task's number.
     running: HashMap<u64, (usize, Duration)>,
@@ -233,8 +233,8 @@ impl Track {
     /// For a run that begins.
     #[must_use]
     pub fn new(head: &Head) -> Self {
-        let groups = head.groups.iter().enumerate().map(|(index, group)| (group.name.clone(), index));
-        Self { began: head.began, groups: groups.collect(), slots: Vec::new(), running: HashMap::new() }
+        let groups = GroupNames::new(&head.groups);
+        Self { began: head.began, groups, slots: Vec::new(), running: HashMap::new() }
     }
 
     /// Slots that were in use.
@@ -267,7 +267,7 @@ impl Track {
                     self.slots[slot] = Slot { is_busy: false, free_from: end };
                     Span { slot, start, end }
                 });
-                let group = self.group(&record.name);
+                let group = self.groups.of(&record.name);
                 let (name, what) = (record.name.as_str(), What::Ran(record));
                 Some(Seen { seq: record.tag, name, group, what, span, retry: *retry })
             }
@@ -281,19 +281,32 @@ impl Track {
             Ending::Ran(record) => What::Ran(record),
             Ending::Bad(bad) => What::Bad(bad),
         };
-        let group = self.group(&ended.name);
+        let group = self.groups.of(&ended.name);
         Seen { seq: Some(ended.seq), name: &ended.name, group, what, span: None, retry: None }
     }
 
     fn since(&self, time: SystemTime) -> Duration {
         time.duration_since(self.began).unwrap_or_default()
     }
+}
 
-    /// Tasks are named after their group: `name`, `name#7`, `name(x,y)`.
-    fn group(&self, name: &str) -> usize {
+/// Which group a task belongs to. Tasks are named after it: `name`, `name#7`, `name(x,y)`.
+#[derive(Clone, Debug)]
+pub struct GroupNames(HashMap<String, usize>);
+
+impl GroupNames {
+    /// The names of these groups.
+    #[must_use]
+    pub fn new(groups: &[Group]) -> Self {
+        Self(groups.iter().enumerate().map(|(index, group)| (group.name.clone(), index)).collect())
+    }
+
+    /// The place of a task's group; one behind the last for a task that belongs to none.
+    #[must_use]
+    pub fn of(&self, name: &str) -> usize {
         let ends = name.match_indices(['(', '#']).map(|(at, _)| at);
-        let known = |end: usize| self.groups.get(&name[..end]).copied();
-        std::iter::once(name.len()).chain(ends).find_map(known).unwrap_or(self.groups.len())
+        let known = |end: usize| self.0.get(&name[..end]).copied();
+        std::iter::once(name.len()).chain(ends).find_map(known).unwrap_or(self.0.len())
     }
 }
 

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
 use wasmpool::batch::drive::{Ended, Request};
@@ -11,6 +11,7 @@ use wasmpool::batch::joblog::JobLog;
 use wasmpool::batch::tally::{Interruption, Tally};
 use wasmpool::batch::watchers::Watchers;
 use wasmpool::exit_code::batch;
+use wasmpool::report::digest::Digest;
 use wasmpool::report::human::{Terminals, Written};
 
 use crate::arguments::MapFormat;
@@ -36,6 +37,8 @@ pub struct Course<'a> {
     pub with_output: bool,
     pub log: Option<Arc<JobLog>>,
     pub watchers: Watchers,
+    /// What a person reads at the end.
+    pub digest: Arc<Mutex<Digest>>,
     /// Where results are kept besides.
     pub results: Option<Results>,
     /// Called when everything is to end at once.
@@ -121,6 +124,7 @@ impl Course<'_> {
             with_output: self.with_output,
             log: self.log.clone(),
             watchers: self.watchers.clone(),
+            digest: Arc::clone(&self.digest),
             results: self.results.clone(),
         };
         // A command that has ended does not ask any more.
@@ -140,6 +144,14 @@ pub fn all_written(written: io::Result<()>) -> Result<(), Failure> {
             Err(Failure::new(batch::INCOMPLETE, format!("cannot write to standard output: {error}")))
         }
         _ => Ok(()),
+    }
+}
+
+/// Says what there is to say besides the counts.
+pub fn say_digest(digest: &Mutex<Digest>, verbose: u8, console: &Console) {
+    let text = digest.lock().unwrap_or_else(PoisonError::into_inner).text(verbose);
+    if !text.is_empty() {
+        console.say(text.trim_end());
     }
 }
 

@@ -3,12 +3,13 @@
 #![forbid(unsafe_code)]
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc;
 use wasmpool::batch::drive::{Ended, Ending};
 use wasmpool::batch::joblog::JobLog;
 use wasmpool::batch::watchers::Watchers;
+use wasmpool::report::digest::Digest;
 use wasmpool::report::human::{Terminals, Written};
 use wasmpool::report::json_lines;
 use wasmpool::report::terminal::TerminalFilter;
@@ -30,6 +31,8 @@ pub struct Writer {
     pub log: Option<Arc<JobLog>>,
     /// Who is told of what never had an attempt.
     pub watchers: Watchers,
+    /// What a person reads at the end.
+    pub digest: Arc<Mutex<Digest>>,
     /// Where results are kept besides.
     pub results: Option<Results>,
 }
@@ -51,6 +54,7 @@ impl Writer {
             while let Some(ended) = next {
                 count += 1;
                 failed += u64::from(!ended.is_success());
+                self.digest.lock().unwrap_or_else(PoisonError::into_inner).add(&ended);
                 // What the job log does not hold is not shown: the next run would do it again.
                 if self.is_logged(&ended) {
                     self.write(&ended, &mut written);

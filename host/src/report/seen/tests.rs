@@ -191,8 +191,8 @@ fn a_slot_is_the_lowest_that_is_free_and_nothing_overlaps_in_it() {
 
 #[test]
 fn a_task_belongs_to_the_group_that_it_is_named_after() {
-    let track = Track::new(&begun(&["resize", "pack(x", "a#b"]).head);
-    let of = |name| track.group(name);
+    let groups = GroupNames::new(&begun(&["resize", "pack(x", "a#b"]).head.groups);
+    let of = |name| groups.of(name);
     assert_eq!([of("resize"), of("resize(a#1)"), of("resize#4")], [0; 3]);
     assert_eq!([of("pack(x"), of("pack(x(1)")], [1; 2]);
     assert_eq!([of("a#b#3"), of("else"), of("resizer")], [2, 3, 3]);

@@ -57,7 +57,7 @@ impl Html {
             flaky: 0,
             groups,
             times: Histogram::new(6),
-            memory: Histogram::new(10),
+            memory: Histogram::new(20),
             grid: Grid::new(),
             sample: Sample::new(),
             slots: 0,

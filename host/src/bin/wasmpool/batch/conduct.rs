@@ -2,19 +2,20 @@
 
 #![forbid(unsafe_code)]
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use wasmpool::batch::drive::Drive;
-use wasmpool::batch::feeder::{Feeder, LeftOut};
+use wasmpool::batch::feeder::Feeder;
 use wasmpool::batch::joblog::JobLog;
 use wasmpool::batch::manifest::Manifest;
 use wasmpool::batch::plan::instances::Instances;
 use wasmpool::batch::plan::{Call, Plan};
-use wasmpool::batch::tally::{Interruption, Tally};
+use wasmpool::batch::tally::Interruption;
 use wasmpool::batch::units::size_text;
 use wasmpool::batch::watchers::Watchers;
 use wasmpool::exit_code::batch;
+use wasmpool::report::digest::Digest;
 use wasmpool::report::seen::{Group, Head};
 use wasmpool::report::{named, summary};
 use wasmpool::{Order, Pool, Supervisor};
@@ -23,7 +24,7 @@ use super::prepare::Prepared;
 use super::tasks::{Daemons, TaskMaker};
 use super::world::World;
 use super::{Source, halt, memory_budget};
-use crate::arguments::Batch as Arguments;
+use crate::arguments::{Batch as Arguments, MapFormat};
 use crate::console::Console;
 use crate::course::{self, Course, Ends};
 use crate::failure::{Failure, OrFailWith};
@@ -59,7 +60,9 @@ pub async fn conduct(
         watchers.push(log);
     }
     let workers = args.batch.workers.map(std::num::NonZeroUsize::get).or(manifest.batch.workers);
-    let reports = Reports::open(&args.report, &head(source, &plan, workers))?;
+    let limits = plan.entries.iter().map(|entry| prepared.limits(entry)).collect();
+    let head = head(source, &plan, workers);
+    let reports = Reports::open(&args.report, &head)?;
     if let Some(reports) = reports.clone() {
         watchers.push(reports);
     }
@@ -84,6 +87,8 @@ pub async fn conduct(
             let message = format!("cannot read the inputs of `{}`: {error}", entry.name);
             Failure::new(batch::NOT_SET_UP, message)
         })?;
+    let is_told = args.format == MapFormat::Text;
+    let digest = Arc::new(Mutex::new(Digest::new(&head.groups, limits, is_told)));
     console.begin_progress(args.batch.progress, total);
     let begin = Instant::now();
     let course = Course {
@@ -93,6 +98,7 @@ pub async fn conduct(
         with_output: has_commands(&plan),
         log: log.clone(),
         watchers,
+        digest: Arc::clone(&digest),
         results: None,
         on_kill: &|| daemons.kill(),
     };
@@ -125,7 +131,13 @@ pub async fn conduct(
     if let Some(reports) = reports {
         reports.finish(&mut tally, begin.elapsed(), console);
     }
-    summarize(args, &tally, &left_out, begin, console);
+    if course::is_summary_wanted(&tally, args.common.verbose) {
+        course::say_digest(&digest, args.common.verbose, console);
+        console.say(&summary::line(&tally, begin.elapsed()));
+        if let Some(text) = named::left_out(&left_out) {
+            console.say(&text);
+        }
+    }
     Ok(tally.exit_code())
 }
 
@@ -237,15 +249,5 @@ fn say_what_memory_allows(plan: &Plan, budget: u64, workers: usize, console: &Co
             size_text(budget),
             at_a_time.max(1),
         ));
-    }
-}
-
-/// Says how the batch went, when not all went well or `-v` asks for it, and what was not run.
-fn summarize(args: &Arguments, tally: &Tally, left_out: &LeftOut, begin: Instant, console: &Console) {
-    if course::is_summary_wanted(tally, args.common.verbose) {
-        console.say(&summary::line(tally, begin.elapsed()));
-        if let Some(text) = named::left_out(left_out) {
-            console.say(&text);
-        }
     }
 }

@@ -214,8 +214,8 @@ function histogram(id, chart, what, shown, note) {
   };
   $(`${id}-note`).textContent = `Half of ${plural(all, "attempt")} within ${shown(part(0.5))}, 95 % within ${shown(part(0.95))}, all within ${shown(chart.max)}.`;
   const width = Math.max(260, box.clientWidth);
-  const [height, left, foot] = [170, 46, 24];
   const most = Math.max(...totals);
+  const [height, left, foot] = [170, 22 + 8 * count(most).length, 24];
   const picture = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Histogram of ${what}. ${$(`${id}-note`).textContent}` });
   const y = (n) => (height - foot) * (1 - n / most) + 6 * (n / most);
   for (const at of steps(most, 3).filter((n) => Number.isInteger(n) && n <= most)) {
@@ -223,7 +223,7 @@ function histogram(id, chart, what, shown, note) {
   }
   // Few bars do not become walls.
   const size = Math.min(56, (width - left - 4) / chart.bars.length);
-  const every = Math.max(1, Math.ceil(64 / size));
+  const every = Math.max(1, Math.ceil(70 / size));
   chart.bars.forEach(([from, to, counts], at) => {
     let top = 0;
     const begin = left + 2 + at * size;
@@ -242,7 +242,9 @@ function histogram(id, chart, what, shown, note) {
       top += n;
     });
     picture.append(stack);
-    if (at % every === 0 && begin < width - 30) picture.append(svg("text", { x: begin, y: height - 6, "text-anchor": "start" }, shown(from)));
+    if (at % every === 0 && begin < width - 44) {
+      picture.append(svg("text", { x: begin, y: height - 6, "text-anchor": "start" }, shown(from)));
+    }
   });
   picture.append(svg("line", { class: "rule", x1: left, x2: width, y1: height - foot, y2: height - foot }));
   box.append(picture);
