@@ -133,6 +133,13 @@ impl Course<'_> {
     }
 }
 
+/// Notes in the tally what [`all_written`] will tell, for the reports.
+pub fn note_unwritten(written: &io::Result<()>, tally: &mut Tally) {
+    if written.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::BrokenPipe) {
+        tally.interrupt(Interruption::ResultLost);
+    }
+}
+
 /// The failure to write to standard output, unless its reader has left.
 ///
 /// # Errors

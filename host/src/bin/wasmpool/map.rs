@@ -122,6 +122,7 @@ pub fn map(map: &Map, console: &Arc<Console>) -> Result<u8, Failure> {
         if results.as_ref().is_some_and(Results::is_incomplete) {
             tally.interrupt(Interruption::ResultLost);
         }
+        course::note_unwritten(&written, &mut tally);
         if let Some(log) = log {
             log.finish();
         }

@@ -18,7 +18,7 @@ fn ended(record: Record) -> Ended {
 
 fn failed(task: u64, reason: &str) -> Record {
     let mut record = record(task, &format!("t#{task}"), 1, (0, 5), Outcome::Failed(reason.to_owned()));
-    record.stdout = Bytes::new();
+    (record.stdout, record.peak_memory_bytes) = (Bytes::new(), None);
     record
 }
 
@@ -31,7 +31,8 @@ fn each_section_says_what_there_is() {
     digest.add(&ended(failed(2, "3 is bad")));
     digest.add(&ended(failed(3, "17 is bad")));
     let limit = Limit { kind: LimitKind::Time, detail: "still running after 1s".to_owned(), trap: None };
-    digest.add(&ended(record(4, "t#4", 2, (0, 1000), Outcome::LimitExceeded(limit))));
+    let slow = record(4, "t#4", 2, (0, 1000), Outcome::LimitExceeded(limit));
+    digest.add(&ended(Record { stdout: Bytes::new(), ..slow }));
     let mut near = record(5, "t#5", 3, (0, 920), Outcome::Exited(0));
     near.peak_memory_bytes = Some(900 << 20);
     digest.add(&ended(near));
@@ -43,9 +44,9 @@ fn each_section_says_what_there_is() {
 failed:
   t#2, t#3: such as 3 is bad (code 1)
   t#1: by zero in red (code 1)
-    | two
-    | three
-    | four
+      | two
+      | three
+      | four
   t#4: time-out: still running after 1s (code 221)
   t#6: in:6: not JSON (code 246)
 slowest:
@@ -59,7 +60,7 @@ tried again:
   t#5: 3 attempts, then succeeded
 near a limit:
   t#5: 92 % of its time-out (920 ms of 1.00 s)
-  t#5: 88 % of its memory (900 MiB of 1 GiB)
+  t#5: 88 % of its memory (900MiB of 1GiB)
 "
     );
 }
@@ -96,14 +97,11 @@ fn what_was_just_told_is_not_told_again() {
     let mut digest = digest(true);
     digest.add(&ended(failed(1, "no")));
     assert_eq!(digest.text(0), "");
-    assert_eq!(digest.text(1), "failed:\n  t#1: no (code 1)\nslowest:\n       5 ms  t#1\n");
+    assert_eq!(digest.text(1), "failed:\n  t#1: no (code 1)\nslowest:\n      5 ms  t#1\n");
     // A failed command's standard output was shown nowhere.
-    let mut quiet = failed(2, "no");
-    quiet.stdout = Bytes::from_static(b"half a result\n");
-    digest.add(&ended(quiet));
     let mut other = super::tests::digest(true);
     let mut unseen = failed(3, "no");
     unseen.stdout = Bytes::from_static(b"half a result\n");
     other.add(&ended(unseen));
-    assert_eq!(other.text(0), "failed:\n  t#3: no (code 1)\n    | half a result\n");
+    assert_eq!(other.text(0), "failed:\n  t#3: no (code 1)\n      | half a result\n");
 }

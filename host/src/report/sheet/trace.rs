@@ -101,7 +101,7 @@ impl Sheet for Trace {
             "interruption": end.interruption(),
             "elapsed_ms": end.elapsed.as_secs_f64() * 1e3,
         });
-        write!(out, "{{\"displayTimeUnit\":\"ms\",\"otherData\":{other},\"traceEvents\":[\n")?;
+        writeln!(out, "{{\"displayTimeUnit\":\"ms\",\"otherData\":{other},\"traceEvents\":[")?;
         let process = json!({ "name": format!("wasmpool: {}", self.head.title) });
         let metadata = |name: &str, thread: usize, args: Value| json!({ "name": name, "ph": "M", "pid": PROCESS, "tid": thread, "args": args });
         write!(out, "{}", metadata("process_name", 0, process))?;

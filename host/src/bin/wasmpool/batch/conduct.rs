@@ -123,7 +123,7 @@ pub async fn conduct(
         _ = signals.next() => {}
     }
     console.end_progress();
-    course::all_written(written)?;
+    course::note_unwritten(&written, &mut tally);
     let is_whole = left_out.entries.is_empty() && left_out.cut_off.is_empty();
     if !is_whole && tally.interruption().is_none() {
         tally.interrupt(Interruption::InputLost);
@@ -131,6 +131,7 @@ pub async fn conduct(
     if let Some(reports) = reports {
         reports.finish(&mut tally, begin.elapsed(), console);
     }
+    course::all_written(written)?;
     if course::is_summary_wanted(&tally, args.common.verbose) {
         course::say_digest(&digest, args.common.verbose, console);
         console.say(&summary::line(&tally, begin.elapsed()));
