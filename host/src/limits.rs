@@ -123,6 +123,30 @@ pub const JOBLOG_ARGUMENT_BYTES_MAX: usize = 64 * 1024;
 pub const JOBLOG_RECORD_BYTES_MAX: usize = 1024 * 1024;
 /// Between two syncs of a job log.
 pub const JOBLOG_SYNC_TIME: Duration = Duration::from_secs(1);
+/// Bytes that a JUnit report has of one standard stream of a task: the last ones.
+pub const REPORT_OUTPUT_BYTES_MAX: usize = 16 * 1024;
+/// Failures of one task that a JUnit report has before it only counts them.
+pub const REPORT_RERUNS_MAX: usize = 10;
+/// Bytes that a page has of a reason, and of one standard stream of an attempt: the last ones.
+pub const REPORT_PAGE_TEXT_BYTES_MAX: usize = 2 * 1024;
+/// Attempts that a page shows one by one: of those that are no success, the first ones.
+pub const REPORT_ROWS_FAILED_MAX: usize = 2000;
+/// The same for those that took longest.
+pub const REPORT_ROWS_SLOWEST_MAX: usize = 200;
+/// The same for second and further attempts.
+pub const REPORT_ROWS_RETRIED_MAX: usize = 500;
+/// The same for all, evenly spread.
+pub const REPORT_ROWS_SPREAD_MAX: usize = 2000;
+/// Columns of the timeline of a page that has not all attempts.
+pub const REPORT_COLUMNS: usize = 240;
+/// Slots of that timeline.
+pub const REPORT_SLOTS_MAX: usize = 256;
+/// Bytes of a report that wait in memory until they are written.
+pub const REPORT_BUFFER_BYTES: usize = 256 * 1024;
+/// Failed, slowest, retried and nearly stopped tasks that the end of a batch lists, of each.
+pub const SUMMARY_ITEMS_MAX: usize = 10;
+/// Different reasons of failures that are told apart there.
+pub const SUMMARY_REASONS_MAX: usize = 1000;
 /// Before the second attempt of a task that is to be tried again, by default.
 pub const RETRY_BASE_TIME: Duration = Duration::from_millis(100);
 /// Between two attempts at most, by default.

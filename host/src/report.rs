@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod digest;
 pub mod doctor;
 pub mod human;
 pub mod inspect;
@@ -12,6 +13,8 @@ pub mod json_lines;
 pub mod lines;
 pub mod named;
 pub mod plan;
+pub mod seen;
+pub mod sheet;
 pub mod summary;
 pub mod terminal;
 

@@ -12,6 +12,7 @@ mod logs;
 mod map;
 mod new;
 mod objects;
+mod reports;
 mod results;
 mod run;
 mod settings;

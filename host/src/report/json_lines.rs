@@ -10,12 +10,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::batch::BadInput;
 use crate::batch::drive::{Ended, Ending};
+use crate::exit_code;
 use crate::outcome::{Leak, Outcome, Panic, Record, TaskValue, WasmFrame};
 
 #[derive(Serialize)]
 struct Line<'a> {
-    seq: u64,
+    seq: Option<u64>,
     name: &'a str,
     outcome: &'a str,
     exit_code: u8,
@@ -85,38 +87,53 @@ struct Output {
 /// `with_output`: whether the captured standard streams go with it.
 #[must_use]
 pub fn line(ended: &Ended, with_output: bool) -> Vec<u8> {
-    let line = match &ended.ending {
-        Ending::Ran(record) => of_record(ended, record, with_output),
-        Ending::Bad(bad) => Line {
-            seq: ended.seq,
-            name: &ended.name,
-            outcome: "not_run",
-            exit_code: ended.exit_code(),
-            result: ResultField::Error(bad.to_string()),
-            trap: None,
-            attempt: 0,
-            pid: None,
-            wall_ms: 0.0,
-            cpu_ms: 0.0,
-            peak_memory_bytes: None,
-            layers: Vec::new(),
-            queued_at: None,
-            started_at: None,
-            worker: None,
-            leaks: Vec::new(),
-            chaos: false,
-            output: None,
-        },
+    let mut bytes = match &ended.ending {
+        Ending::Ran(record) => self::record(Some(ended.seq), record, with_output),
+        Ending::Bad(bad) => self::bad(Some(ended.seq), &ended.name, bad),
     };
-    let mut bytes = serde_json::to_vec(&line).expect("texts and numbers always have JSON");
     bytes.push(b'\n');
     bytes
 }
 
-fn of_record<'a>(ended: &'a Ended, record: &'a Record, with_output: bool) -> Line<'a> {
+/// The object of one attempt.
+#[must_use]
+pub fn record(seq: Option<u64>, record: &Record, with_output: bool) -> Vec<u8> {
+    json(&of_record(seq, record, with_output))
+}
+
+/// The object of an input that never became a task.
+#[must_use]
+pub fn bad(seq: Option<u64>, name: &str, bad: &BadInput) -> Vec<u8> {
+    json(&Line {
+        seq,
+        name,
+        outcome: "not_run",
+        exit_code: exit_code::USAGE,
+        result: ResultField::Error(bad.to_string()),
+        trap: None,
+        attempt: 0,
+        pid: None,
+        wall_ms: 0.0,
+        cpu_ms: 0.0,
+        peak_memory_bytes: None,
+        layers: Vec::new(),
+        queued_at: None,
+        started_at: None,
+        worker: None,
+        leaks: Vec::new(),
+        chaos: false,
+        output: None,
+    })
+}
+
+fn json(line: &Line<'_>) -> Vec<u8> {
+    serde_json::to_vec(line).expect("texts and numbers always have JSON")
+}
+
+fn of_record(seq: Option<u64>, record: &Record, with_output: bool) -> Line<'_> {
     Line {
-        seq: ended.seq,
-        name: &ended.name,
+        seq,
+        name: &record.name,
         outcome: record.outcome.label(),
         exit_code: record.outcome.exit_code(),
         result: result(&record.outcome),
@@ -187,7 +204,7 @@ fn lossy(bytes: &[u8]) -> String {
 }
 
 /// Base64 with padding (RFC 4648, section 4).
-fn base64(bytes: &[u8]) -> String {
+pub(super) fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for group in bytes.chunks(3) {

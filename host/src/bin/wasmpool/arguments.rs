@@ -9,6 +9,7 @@ mod about;
 mod batch;
 pub mod grants;
 mod options;
+mod report;
 mod typed;
 pub mod values;
 
@@ -25,6 +26,7 @@ pub use options::{
     BatchOptions, CommonOptions, CompileOptions, GrantOptions, JobLogFormat, JobLogOptions, JobLogSync,
     LogFormat, Progress, Sandbox, SharedOptions, StartMethodName, StreamOptions, TaskOptions,
 };
+pub use report::{ReportKind, ReportOptions};
 pub use typed::{Typed, typed};
 
 /// One process for each task.
@@ -194,6 +196,8 @@ pub struct Map {
     pub batch: BatchOptions,
     #[command(flatten)]
     pub joblog: JobLogOptions,
+    #[command(flatten)]
+    pub report: ReportOptions,
     #[command(flatten)]
     pub task_options: TaskOptions,
     #[command(flatten)]

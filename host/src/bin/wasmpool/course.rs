@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
@@ -12,6 +12,7 @@ use wasmpool::batch::joblog::JobLog;
 use wasmpool::batch::tally::{Interruption, Tally};
 use wasmpool::batch::watchers::Watchers;
 use wasmpool::exit_code::batch;
+use wasmpool::report::digest::Digest;
 use wasmpool::report::human::{Terminals, Written};
 
 use crate::arguments::MapFormat;
@@ -37,6 +38,8 @@ pub struct Course<'a> {
     pub with_output: bool,
     pub log: Option<Arc<JobLog>>,
     pub watchers: Watchers,
+    /// What a person reads at the end.
+    pub digest: Arc<Mutex<Digest>>,
     /// Where results are kept besides.
     pub results: Option<Results>,
     /// Called when everything is to end at once.
@@ -122,12 +125,20 @@ impl Course<'_> {
             with_output: self.with_output,
             log: self.log.clone(),
             watchers: self.watchers.clone(),
+            digest: Arc::clone(&self.digest),
             results: self.results.clone(),
             runtime: Handle::current(),
         };
         // A command that has ended does not ask any more.
         std::thread::spawn(move || drop(report.send(writer.write_all(records))));
         written
+    }
+}
+
+/// Notes in the tally what [`all_written`] will tell, for the reports.
+pub fn note_unwritten(written: &io::Result<()>, tally: &mut Tally) {
+    if written.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::BrokenPipe) {
+        tally.interrupt(Interruption::ResultLost);
     }
 }
 
@@ -142,6 +153,14 @@ pub fn all_written(written: io::Result<()>) -> Result<(), Failure> {
             Err(Failure::new(batch::INCOMPLETE, format!("cannot write to standard output: {error}")))
         }
         _ => Ok(()),
+    }
+}
+
+/// Says what there is to say besides the counts.
+pub fn say_digest(digest: &Mutex<Digest>, verbose: u8, console: &Console) {
+    let text = digest.lock().unwrap_or_else(PoisonError::into_inner).text(verbose);
+    if !text.is_empty() {
+        console.say(text.trim_end());
     }
 }
 

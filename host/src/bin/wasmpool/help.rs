@@ -7,6 +7,7 @@ use wasmpool::exit_code;
 pub const ENTRY: &str = "What is called";
 pub const BATCH: &str = "Batch";
 pub const JOBLOG: &str = "Job log and resume";
+pub const REPORTS: &str = "Reports";
 pub const ARGUMENTS: &str = "Arguments";
 pub const GRANTS: &str = "What a task may touch";
 pub const SHARED: &str = "Queues, locks and the like";
@@ -65,6 +66,8 @@ Examples:
   # what ran is written down; the second line runs what is left
   wasmpool map --joblog job.log squares.wasm -t square --from in.jsonl
   wasmpool map --joblog job.log --resume squares.wasm -t square --from in.jsonl
+  # a page with a timeline, and JUnit for a CI system
+  wasmpool map squares.wasm -t square 1 2 --report r.html --report r.xml
   # a WASI command over many inputs
   wasmpool map convert.wasm a.png b.png -- --width 100 {}
   # a plain export, called with each input in place of {}
@@ -194,6 +197,11 @@ task is known by its content: module, task, arguments, command line, standard in
 not by its place, and not by its limits, so limits may be raised for what --retry-failed runs again. Tasks \
 that were cut off or stopped run again.
 
+--report FILE writes a report at the end: all records as one JSON document (.json), JUnit with a case for each task \
+(.xml), or a page with a timeline, histograms and a table that filters (.html), which needs nothing else. --trace FILE writes \
+what ran where and when for Perfetto. Halted and interrupted batches have them too; what cannot be written is told, and \
+the code is 106. host/REPORTS.md describes each.
+
 --retries N tries a task again, after 100 ms, then 200 ms and so on up to 10 s, of which up to half is left out \
 at random. --retry-on takes classes of endings: failed (the task returned an error), exit, trap, limit, timeout (the \
 wall clock), crash (the worker died), deadlock, start (it could not be made), any. A task whose worker died twice \
@@ -215,6 +223,9 @@ and the like grant every task something besides.
 Tasks start in the order of their priority, then of the manifest, as soon as what they come after has succeeded. When \
 that fails, they are not run (code 234). A task's max_memory counts against --memory-budget: what does not fit waits, and \
 nothing overtakes it. Daemons start first, take no worker, and end with the batch.
+
+--report FILE.json, .xml or .html and --trace FILE write about the whole batch at its end; `wasmpool map --help` and \
+host/REPORTS.md say what.
 
 The first Ctrl-C starts nothing any more and gives running tasks their grace period; the second kills them. What was not \
 run is listed.";
@@ -260,7 +271,7 @@ pub fn batch_rows() -> [(u8, &'static str); 7] {
         (batch::USAGE, "the command line or the manifest was wrong"),
         (batch::NOT_SET_UP, "nothing could be started: a module that cannot run, a missing sandbox layer"),
         (batch::SOME_FAILED, "some task failed"),
-        (batch::INCOMPLETE, "halted, or the inputs could not be read to their end"),
+        (batch::INCOMPLETE, "halted, inputs not read to their end, or results or reports not written"),
         (batch::INTERRUPTED, "ended by Ctrl-C (SIGINT)"),
         (batch::TERMINATED, "ended by SIGTERM"),
     ]

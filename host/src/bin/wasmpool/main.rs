@@ -24,6 +24,7 @@ mod module_path;
 mod new;
 mod ps;
 mod replay;
+mod reports;
 mod results;
 mod run;
 mod session;

@@ -6,19 +6,21 @@ use std::future::Future;
 use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use wasmpool::batch::call::{CallMaker, JsonText};
 use wasmpool::batch::drive::{Drive, Watch};
-use wasmpool::batch::tally::{Interruption, Tally};
+use wasmpool::batch::tally::Interruption;
 use wasmpool::batch::template::Template;
 use wasmpool::batch::watchers::Watchers;
 use wasmpool::exit_code::batch;
+use wasmpool::report::digest::Digest;
+use wasmpool::report::seen::Group;
 use wasmpool::report::{human, summary};
 use wasmpool::{Limits, Module, Order, Output, Target, Task};
 
-use crate::arguments::Map;
+use crate::arguments::{Map, MapFormat};
 use crate::console::Console;
 use crate::course::{self, Course, Ends};
 use crate::drain::Drain;
@@ -30,6 +32,7 @@ use crate::interrupt::Signals;
 use crate::joblog;
 use crate::live::Openings;
 use crate::module_path::{self, ModulePath};
+use crate::reports::{self, Reports};
 use crate::results::Results;
 use crate::session::{self, not_set_up};
 use crate::shared::Shared;
@@ -74,6 +77,16 @@ pub fn map(map: &Map, console: &Arc<Console>) -> Result<u8, Failure> {
         if let Some(log) = log.clone() {
             watchers.push(log);
         }
+        let group = Group { name: maker.name.clone(), module: named };
+        let title = format!("{} {}", group.module, group.name);
+        let is_told = map.format == MapFormat::Text;
+        let limits = vec![session::limits(&map.task_options)];
+        let digest = Arc::new(Mutex::new(Digest::new(std::slice::from_ref(&group), limits, is_told)));
+        let head = reports::head(title, workers, vec![group], pump.is_none());
+        let reports = Reports::open(&map.report, &head)?;
+        if let Some(reports) = reports.clone() {
+            watchers.push(reports);
+        }
         let total = inputs.count();
         let shown = openings.begin(&map.batch, total, &mut watchers, console);
         let pool = session::pool(&map.batch, &map.task_options, workers, &supervisor, &watchers)?;
@@ -85,6 +98,7 @@ pub fn map(map: &Map, console: &Arc<Console>) -> Result<u8, Failure> {
             with_output: pump.is_none(),
             log: log.clone(),
             watchers,
+            digest: Arc::clone(&digest),
             results: results.clone(),
             on_kill: &|| {},
         };
@@ -111,10 +125,14 @@ pub fn map(map: &Map, console: &Arc<Console>) -> Result<u8, Failure> {
         if results.as_ref().is_some_and(Results::is_incomplete) {
             tally.interrupt(Interruption::ResultLost);
         }
+        course::note_unwritten(&written, &mut tally);
         if let Some(log) = log {
             log.finish();
         }
         drop(pool);
+        if let Some(reports) = reports {
+            reports.finish(&mut tally, begin.elapsed(), console);
+        }
         if let Some(pump) = pump {
             finish_output(pump, &mut signals).await;
         }
@@ -125,7 +143,10 @@ pub fn map(map: &Map, console: &Arc<Console>) -> Result<u8, Failure> {
         drop(shown);
         course::all_written(written)?;
         drained?;
-        summarize(map, &tally, begin, console);
+        if course::is_summary_wanted(&tally, map.common.verbose) {
+            course::say_digest(&digest, map.common.verbose, console);
+            console.say(&summary::line(&tally, begin.elapsed()));
+        }
         Ok(tally.exit_code())
     })
 }
@@ -342,12 +363,5 @@ async fn finish_output(pump: Pump, signals: &mut Signals) {
         // What could not be written could not be told either: it is standard error.
         _ = pump.ended => {}
         _ = signals.next() => {}
-    }
-}
-
-/// Says how the batch went, when not all went well or `-v` asks for it.
-fn summarize(map: &Map, tally: &Tally, begin: Instant, console: &Console) {
-    if course::is_summary_wanted(tally, map.common.verbose) {
-        console.say(&summary::line(tally, begin.elapsed()));
     }
 }

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use wasmpool::batch::drive::{Ended, Ending};
 use wasmpool::batch::joblog::JobLog;
 use wasmpool::batch::watchers::Watchers;
+use wasmpool::report::digest::Digest;
 use wasmpool::report::human::{Terminals, Written};
 use wasmpool::report::json_lines;
 use wasmpool::report::terminal::TerminalFilter;
@@ -34,6 +35,8 @@ pub struct Writer {
     pub log: Option<Arc<JobLog>>,
     /// Who is told of what never had an attempt.
     pub watchers: Watchers,
+    /// What a person reads at the end.
+    pub digest: Arc<Mutex<Digest>>,
     /// Where results are kept besides.
     pub results: Option<Results>,
     /// Runs until the last record is written, and has the clock.
@@ -57,6 +60,7 @@ impl Writer {
             let until = self.console.is_drawn_over().then(|| Instant::now() + Self::GATHER_TIME);
             let mut next = Some(first);
             while let Some(ended) = next {
+                self.digest.lock().unwrap_or_else(PoisonError::into_inner).add(&ended);
                 // What the job log does not hold is not shown: the next run would do it again.
                 if self.is_logged(&ended) {
                     self.write(&ended, &mut written);

@@ -203,14 +203,14 @@ fn a_daemon_that_fails_is_told_and_counts() {
 }
 
 /// Runs `add` so many hundred times; the program's peak memory in KiB, when all of it was printed.
-fn peak_of_hundreds(count: u32) -> u64 {
+fn peak_of_hundreds(count: u32, options: &[&str]) -> u64 {
     let manifest = format!(
         "[[task]]\nname = \"add\"\nmodule = \"GUESTS\"\ntask = \"add\"\nargs = [\"{{a}}\", \"{{b}}\"]\n\
          matrix = {{ a = {{ from = 1, to = {count} }}, b = {{ from = 1, to = 100 }} }}\n\
          [[task]]\nname = \"end\"\nmodule = \"GUESTS\"\ntask = \"spin\"\nafter = [\"add\"]\n"
     );
     let folder = Folder::new(&manifest);
-    let mut child = folder.batch(&["--chunksize", "500"]).start();
+    let mut child = folder.batch(&[&["--chunksize", "500"], options].concat()).start();
     let stdout = child.stdout.take().expect("stdout is piped");
     let lines = BufReader::new(stdout).lines().take(count as usize * 100);
     assert_eq!(
@@ -229,7 +229,21 @@ fn peak_of_hundreds(count: u32) -> u64 {
 /// T15: tasks are made when they can run, and nothing of them is kept.
 #[test]
 fn a_hundred_thousand_tasks_cost_the_memory_of_a_thousand() {
-    let (small, large) = (peak_of_hundreds(10), peak_of_hundreds(1000));
+    let (small, large) = (peak_of_hundreds(10, &[]), peak_of_hundreds(1000, &[]));
     let growth = large.saturating_sub(small);
     assert!(growth < 64 * 1024, "{growth} KiB more for 99 000 tasks more");
+}
+
+/// The same with every report: their pieces go to files while tasks run.
+#[test]
+fn reports_about_a_hundred_thousand_tasks_cost_little_memory() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (json, junit, html, trace) = (path("r.json"), path("r.xml"), path("r.html"), path("t.json"));
+    let options = ["--report", &json, "--report", &junit, "--report", &html, "--trace", &trace];
+    let (small, large) = (peak_of_hundreds(10, &options), peak_of_hundreds(1000, &options));
+    let growth = large.saturating_sub(small);
+    assert!(growth < 64 * 1024, "{growth} KiB more for 99 000 tasks more");
+    let attempts = std::fs::read_to_string(json).expect("a report").matches("\"seq\":").count();
+    assert_eq!(attempts, 100_001);
 }

@@ -6,7 +6,8 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use super::{
-    BatchOptions, CommonOptions, GrantOptions, JobLogOptions, MapFormat, SharedOptions, TaskOptions, values,
+    BatchOptions, CommonOptions, GrantOptions, JobLogOptions, MapFormat, ReportOptions, SharedOptions,
+    TaskOptions, values,
 };
 use crate::help;
 
@@ -17,7 +18,7 @@ pub struct Batch {
     #[arg(value_name = "MANIFEST.toml", required_unless_present = "schema")]
     pub manifest: Option<PathBuf>,
     /// Check everything, show what would run with all that it may use and touch, and run nothing
-    #[arg(long, help_heading = help::BATCH)]
+    #[arg(long, conflicts_with_all = ["reports", "trace"], help_heading = help::BATCH)]
     pub dry_run: bool,
     /// Run only tasks whose name matches: `resize`, `resize(*,2)`, `test-*`. May be repeated, as --skip. What is left out
     /// counts as done for what comes after it
@@ -45,6 +46,8 @@ pub struct Batch {
     pub batch: BatchOptions,
     #[command(flatten)]
     pub joblog: JobLogOptions,
+    #[command(flatten)]
+    pub report: ReportOptions,
     #[command(flatten)]
     pub task_options: TaskOptions,
     #[command(flatten)]

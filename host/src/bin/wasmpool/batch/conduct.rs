@@ -2,19 +2,21 @@
 
 #![forbid(unsafe_code)]
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use wasmpool::batch::drive::Drive;
-use wasmpool::batch::feeder::{Feeder, LeftOut};
+use wasmpool::batch::feeder::Feeder;
 use wasmpool::batch::joblog::JobLog;
 use wasmpool::batch::manifest::Manifest;
 use wasmpool::batch::plan::instances::Instances;
 use wasmpool::batch::plan::{Call, Plan};
-use wasmpool::batch::tally::{Interruption, Tally};
+use wasmpool::batch::tally::Interruption;
 use wasmpool::batch::units::size_text;
 use wasmpool::batch::watchers::Watchers;
 use wasmpool::exit_code::batch;
+use wasmpool::report::digest::Digest;
+use wasmpool::report::seen::{Group, Head};
 use wasmpool::report::{named, summary};
 use wasmpool::{Order, Pool, Supervisor};
 
@@ -22,13 +24,14 @@ use super::prepare::Prepared;
 use super::tasks::{Daemons, TaskMaker};
 use super::world::World;
 use super::{Source, halt, memory_budget};
-use crate::arguments::Batch as Arguments;
+use crate::arguments::{Batch as Arguments, MapFormat};
 use crate::console::Console;
 use crate::course::{self, Course, Ends};
 use crate::failure::{Failure, OrFailWith};
 use crate::interrupt::Signals;
 use crate::joblog;
 use crate::live::Openings;
+use crate::reports::{self, Reports};
 use crate::session;
 use crate::streams::{self, Shown};
 
@@ -58,6 +61,13 @@ pub async fn conduct(
     if let Some(log) = log.clone() {
         watchers.push(log);
     }
+    let workers = args.batch.workers.map(std::num::NonZeroUsize::get).or(manifest.batch.workers);
+    let limits = plan.entries.iter().map(|entry| prepared.limits(entry)).collect();
+    let head = head(source, &plan, workers);
+    let reports = Reports::open(&args.report, &head)?;
+    if let Some(reports) = reports.clone() {
+        watchers.push(reports);
+    }
     let shown = openings.begin(&args.batch, total, &mut watchers, console);
     let pool = pool(args, manifest, supervisor, None, &watchers)?;
     let budget = memory_budget(args, manifest);
@@ -80,6 +90,8 @@ pub async fn conduct(
             let message = format!("cannot read the inputs of `{}`: {error}", entry.name);
             Failure::new(batch::NOT_SET_UP, message)
         })?;
+    let is_told = args.format == MapFormat::Text;
+    let digest = Arc::new(Mutex::new(Digest::new(&head.groups, limits, is_told)));
     let begin = Instant::now();
     let course = Course {
         console,
@@ -88,15 +100,17 @@ pub async fn conduct(
         with_output: has_commands(&plan),
         log: log.clone(),
         watchers,
+        digest: Arc::clone(&digest),
         results: None,
         on_kill: &|| daemons.kill(),
     };
     let halt = halt(args, manifest);
+    let reported = reports.clone();
     let drive = async |Ends { reports, requests }| {
         let (order, watch) = (Order::Completion, feeder.watch());
         let drive = Drive { order, halt, requests, reports: reports.clone(), total, watch };
         let mut tally = drive.run(&pool, shown.counting(feeder.clone())).await;
-        daemons.finish(&mut tally, reports).await;
+        daemons.finish(&mut tally, reports, reported.as_deref()).await;
         tally
     };
     let (mut tally, written) = course.run(signals, std::future::pending(), drive).await;
@@ -111,13 +125,33 @@ pub async fn conduct(
         _ = signals.next() => {}
     }
     drop(shown);
-    course::all_written(written)?;
+    course::note_unwritten(&written, &mut tally);
     let is_whole = left_out.entries.is_empty() && left_out.cut_off.is_empty();
     if !is_whole && tally.interruption().is_none() {
         tally.interrupt(Interruption::InputLost);
     }
-    summarize(args, &tally, &left_out, begin, console);
+    if let Some(reports) = reports {
+        reports.finish(&mut tally, begin.elapsed(), console);
+    }
+    course::all_written(written)?;
+    if course::is_summary_wanted(&tally, args.common.verbose) {
+        course::say_digest(&digest, args.common.verbose, console);
+        console.say(&summary::line(&tally, begin.elapsed()));
+        if let Some(text) = named::left_out(&left_out) {
+            console.say(&text);
+        }
+    }
     Ok(tally.exit_code())
+}
+
+/// What reports say at their beginning.
+fn head(source: &Source<'_>, plan: &Plan, workers: Option<usize>) -> Head {
+    let group = |entry: &Arc<wasmpool::batch::plan::Entry>| Group {
+        name: entry.name.clone(),
+        module: entry.module.value.clone(),
+    };
+    let (title, groups) = (source.path.display().to_string(), plan.entries.iter().map(group).collect());
+    reports::head(title, workers, groups, has_commands(plan))
 }
 
 fn pool(
@@ -222,15 +256,5 @@ fn say_what_memory_allows(plan: &Plan, budget: u64, workers: usize, console: &Co
             size_text(budget),
             at_a_time.max(1),
         ));
-    }
-}
-
-/// Says how the batch went, when not all went well or `-v` asks for it, and what was not run.
-fn summarize(args: &Arguments, tally: &Tally, left_out: &LeftOut, begin: Instant, console: &Console) {
-    if course::is_summary_wanted(tally, args.common.verbose) {
-        console.say(&summary::line(tally, begin.elapsed()));
-        if let Some(text) = named::left_out(left_out) {
-            console.say(&text);
-        }
     }
 }

@@ -15,10 +15,12 @@ use wasmpool::batch::joblog::{self, Admission, JobLog};
 use wasmpool::batch::plan::instances::{Instance, InstanceCall};
 use wasmpool::batch::plan::{Call, Plan};
 use wasmpool::batch::tally::Tally;
+use wasmpool::batch::watchers::Watcher;
 use wasmpool::outcome::{CancelledBy, Outcome};
 use wasmpool::{Output, OutputSink, Pool, Task, TaskHandle};
 
 use crate::console::Console;
+use crate::reports::Reports;
 use crate::run::args;
 use crate::streams;
 
@@ -150,17 +152,22 @@ impl Daemons {
     }
 
     /// Ends them all with the batch: each has its grace period. Those that failed by themselves count as failed.
-    pub async fn finish(&self, tally: &mut Tally, reports: mpsc::Sender<Ended>) {
+    pub async fn finish(&self, tally: &mut Tally, reports: mpsc::Sender<Ended>, reported: Option<&Reports>) {
         self.is_over.store(true, std::sync::atomic::Ordering::Release);
         self.pool.terminate(CancelledBy::Batch).await;
         let started = std::mem::take(&mut *self.started());
         let first = tally.total() + 1;
         for (seq, handle) in (first..).zip(started) {
             let record = handle.await;
-            if !matches!(record.outcome, Outcome::Cancelled(_)) {
-                tally.count(&record.outcome);
-            }
+            let has_ended_by_itself = !matches!(record.outcome, Outcome::Cancelled(_));
+            let outcome = record.outcome.clone();
             let ended = Ended { seq, name: record.name.clone(), ending: Ending::Ran(Box::new(record)) };
+            if has_ended_by_itself {
+                tally.count(&outcome);
+                if let Some(reported) = reported {
+                    reported.unrun(&ended);
+                }
+            }
             // A reader that is gone wants no more.
             if reports.send(ended).await.is_err() {
                 return;
