@@ -44,7 +44,7 @@ pub trait Maker: Send {
     fn finished(&mut self, entry: usize);
 
     /// Starts a task that runs beside the batch. It has been made by [`make`](Self::make).
-    fn start_daemon(&mut self, task: Task);
+    fn start_daemon(&mut self, entry: usize, instance: &Instance, task: Task);
 
     /// The file of an entry's lines cannot be read on.
     fn lost(&mut self, entry: usize, error: &io::Error);
@@ -182,7 +182,7 @@ impl State {
             let is_last = self.upcoming[entry].is_none();
             let input = match made {
                 Ok(task) if self.plan.entries[entry].daemon => {
-                    self.maker.start_daemon(task);
+                    self.maker.start_daemon(entry, &instance, task);
                     None
                 }
                 Ok(task) => Some(match self.maker.kept(entry, &instance, self.seq + 1, &task) {

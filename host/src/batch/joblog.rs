@@ -18,7 +18,7 @@ mod writer;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
@@ -35,7 +35,7 @@ use crate::batch::drive::{Ended, Ending};
 use crate::batch::watchers::Watcher;
 use crate::limits::JOBLOG_RECORD_BYTES_MAX;
 use crate::outcome::{Outcome, Record, TaskValue};
-use crate::{AttemptEvent, Task};
+use crate::{AttemptEvent, Task, TaskDescription};
 
 /// What a job log looks like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -98,14 +98,21 @@ pub struct JobLog {
     failure: watch::Sender<Option<String>>,
 }
 
+/// Whose number it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Kind {
+    Input,
+    Daemon,
+}
+
 #[derive(Debug)]
 struct State {
     writer: Writer,
     recovery: Recovery,
     shapes: HashMap<String, u32>,
     last_shape: u32,
-    /// Inputs that are on their way, by their numbers.
-    entries: HashMap<u64, Entry>,
+    /// What is on its way, by its number.
+    entries: HashMap<(Kind, u64), Entry>,
 }
 
 impl JobLog {
@@ -167,12 +174,34 @@ impl JobLog {
         if let Some(code) = state.recovery.take_done(key) {
             return Admission::Kept(code);
         }
+        self.expect(&mut state, Kind::Input, seq, key, &description, origin);
+        Admission::Run
+    }
+
+    /// Expects a daemon: a task that runs beside the batch. Its tag is to be this number, and its pool is to be watched by
+    /// [`DaemonLog`]. It is never kept: it begins again with each run.
+    pub fn daemon(&self, number: u64, task: &Task, origin: &Origin) {
+        if let (Ok(description), Format::Jsonl) = (task.describe(), self.format) {
+            let key = Key::of(&description, &origin.stdin);
+            self.expect(&mut self.state(), Kind::Daemon, number, key, &description, origin);
+        }
+    }
+
+    fn expect(
+        &self,
+        state: &mut State,
+        kind: Kind,
+        seq: u64,
+        key: Key,
+        description: &TaskDescription,
+        origin: &Origin,
+    ) {
         let shape = match self.format {
-            Format::Jsonl => self.shape(&mut state, |shape| shape_line(&description, origin, shape)),
+            Format::Jsonl => self.shape(state, |shape| shape_line(description, origin, shape)),
             Format::Parallel => 0,
         };
-        state.entries.insert(seq, Entry { seq, key, shape, arguments: arguments(&description) });
-        Admission::Run
+        let (is_daemon, arguments) = (kind == Kind::Daemon, arguments(description));
+        state.entries.insert((kind, seq), Entry { seq, is_daemon, key, shape, arguments });
     }
 
     /// The number of a shape; its record is written when it is the first task's.
@@ -194,12 +223,35 @@ impl JobLog {
         }
     }
 
-    fn ended(&self, seq: u64, record: &Record, retry: Option<Duration>) {
+    /// Writes what happened to an attempt.
+    fn observe(&self, kind: Kind, event: &AttemptEvent) {
+        match event {
+            AttemptEvent::Started { tag: Some(seq), name, attempt, pid, worker, at, .. } => {
+                let mut state = self.state();
+                let entry = state.entries.get(&(kind, *seq));
+                let Some(entry) = entry.filter(|_| self.format == Format::Jsonl) else { return };
+                let start = Start { name, attempt: *attempt, pid: *pid, worker: *worker, at: *at };
+                let line = start_line(entry, start);
+                self.append(&mut state, &line);
+            }
+            AttemptEvent::Ended { record, retry } => {
+                if let Some(seq) = record.tag {
+                    self.ended(kind, seq, record, *retry);
+                }
+            }
+            AttemptEvent::Started { .. } | AttemptEvent::Progress { .. } => {}
+        }
+    }
+
+    fn ended(&self, kind: Kind, seq: u64, record: &Record, retry: Option<Duration>) {
         let mut state = self.state();
         let entry = match retry {
-            Some(_) => state.entries.get(&seq).cloned(),
-            None => state.entries.remove(&seq),
+            Some(_) => state.entries.get(&(kind, seq)).cloned(),
+            None => state.entries.remove(&(kind, seq)),
         };
+        if kind == Kind::Daemon && entry.is_none() {
+            return;
+        }
         let line = match self.format {
             Format::Jsonl => self.end_line(seq, record, entry.as_ref(), retry),
             Format::Parallel if retry.is_some() => return,
@@ -266,23 +318,7 @@ impl JobLog {
 impl Watcher for JobLog {
     /// Writes what happened to an attempt.
     fn attempt(&self, event: &AttemptEvent) {
-        match event {
-            AttemptEvent::Started { tag: Some(seq), name, attempt, pid, worker, at, .. } => {
-                let mut state = self.state();
-                let Some(entry) = state.entries.get(seq).filter(|_| self.format == Format::Jsonl) else {
-                    return;
-                };
-                let start = Start { name, attempt: *attempt, pid: *pid, worker: *worker, at: *at };
-                let line = start_line(entry, start);
-                self.append(&mut state, &line);
-            }
-            AttemptEvent::Ended { record, retry } => {
-                if let Some(seq) = record.tag {
-                    self.ended(seq, record, *retry);
-                }
-            }
-            AttemptEvent::Started { .. } | AttemptEvent::Progress { .. } => {}
-        }
+        self.observe(Kind::Input, event);
     }
 
     /// Writes that an input never became a task.
@@ -291,6 +327,16 @@ impl Watcher for JobLog {
             let line = end_line(&(self.render)(ended, false), None, None);
             self.append(&mut self.state(), &line);
         }
+    }
+}
+
+/// A job log as it watches the daemons of a batch.
+#[derive(Clone, Debug)]
+pub struct DaemonLog(pub Arc<JobLog>);
+
+impl Watcher for DaemonLog {
+    fn attempt(&self, event: &AttemptEvent) {
+        self.0.observe(Kind::Daemon, event);
     }
 }
 

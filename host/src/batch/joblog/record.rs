@@ -6,6 +6,8 @@
 //! | shape | `module_sha256` | what tasks have in common: module, entry, limits, grants; others name it by its number, `shape` |
 //! | start | `key`, no `outcome` | an attempt was acknowledged by its worker; its arguments |
 //! | end | `outcome` | how an attempt ended, with the fields of `--format jsonl`; `retry_ms` when another one follows |
+//!
+//! Those of a task that runs beside a batch have its number as `daemon`, and no `seq`.
 
 #![forbid(unsafe_code)]
 
@@ -249,8 +251,10 @@ pub fn arguments(task: &TaskDescription) -> String {
 /// What start and end records say of their task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The input's number.
+    /// The input's number, or the daemon's.
     pub seq: u64,
+    /// It runs beside the batch, and is none of its inputs.
+    pub is_daemon: bool,
     /// Its name by its content.
     pub key: Key,
     /// The record of what it has in common with others.
@@ -279,7 +283,10 @@ pub struct Start<'a> {
 pub fn start_line(entry: &Entry, start: Start<'_>) -> Vec<u8> {
     #[derive(Serialize)]
     struct StartLine<'a> {
-        seq: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        seq: Option<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        daemon: Option<u64>,
         name: &'a str,
         attempt: u32,
         pid: Option<u32>,
@@ -290,14 +297,19 @@ pub fn start_line(entry: &Entry, start: Start<'_>) -> Vec<u8> {
     }
     let Start { name, attempt, pid, worker, at } = start;
     let (key, started_at) = (entry.key.to_string(), seconds(at));
-    let start = StartLine { seq: entry.seq, name, attempt, pid, worker, started_at, key, shape: entry.shape };
+    let (seq, daemon) = if entry.is_daemon { (None, Some(entry.seq)) } else { (Some(entry.seq), None) };
+    let start = StartLine { seq, daemon, name, attempt, pid, worker, started_at, key, shape: entry.shape };
     with_fields(&object(&start), &entry.arguments)
 }
 
 /// The record of an end: the line of `--format jsonl` with more fields. `None` for an input that never became a task.
 #[must_use]
 pub fn end_line(jsonl: &[u8], entry: Option<&Entry>, retry: Option<Duration>) -> Vec<u8> {
-    let jsonl = String::from_utf8_lossy(jsonl);
+    let mut jsonl = String::from_utf8_lossy(jsonl).into_owned();
+    if entry.is_some_and(|entry| entry.is_daemon) {
+        // The first field.
+        jsonl = jsonl.replacen("{\"seq\":", "{\"daemon\":", 1);
+    }
     let mut fields = Vec::new();
     if let Some(entry) = entry {
         fields.push(format!("\"key\":\"{}\",\"shape\":{}", entry.key, entry.shape));

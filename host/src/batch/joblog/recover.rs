@@ -74,6 +74,7 @@ struct Fields<'a> {
     exit_code: Option<u8>,
     started_at: Option<f64>,
     retry_ms: Option<u64>,
+    daemon: Option<u64>,
 }
 
 impl Recovery {
@@ -128,6 +129,10 @@ impl Recovery {
             if !self.modules.contains(&module) {
                 self.modules.push(module);
             }
+            return Ok(());
+        }
+        if fields.daemon.is_some() {
+            // It begins again with every run.
             return Ok(());
         }
         let Some(key) = fields.key else {

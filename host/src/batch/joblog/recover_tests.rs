@@ -15,7 +15,13 @@ fn key(number: u64) -> Key {
 }
 
 fn entry(number: u64) -> Entry {
-    Entry { seq: number, key: key(number), shape: 1, arguments: format!("\"args\":[{number}]") }
+    Entry {
+        seq: number,
+        is_daemon: false,
+        key: key(number),
+        shape: 1,
+        arguments: format!("\"args\":[{number}]"),
+    }
 }
 
 fn start(number: u64) -> Vec<u8> {

@@ -272,8 +272,13 @@ mod tests {
             stdin: "sha256:12".to_owned(),
             stdin_path: Some("in.txt".to_owned()),
         };
-        let entry =
-            |seq| Entry { seq, key: Key::of(&task, &origin.stdin), shape: 3, arguments: arguments(&task) };
+        let entry = |seq| Entry {
+            seq,
+            is_daemon: false,
+            key: Key::of(&task, &origin.stdin),
+            shape: 3,
+            arguments: arguments(&task),
+        };
         let start = Start { name: "square#1", attempt: 1, pid: None, worker: 1, at: UNIX_EPOCH };
         let end = b"{\"seq\":1,\"outcome\":\"failed\",\"exit_code\":1}\n";
         vec![

@@ -47,3 +47,25 @@ fn failed_tasks_of_a_batch_run_again_when_that_is_asked_for() {
     let names: Vec<&str> = records.iter().filter_map(|record| record["name"].as_str()).collect();
     assert_eq!(names, ["divide", "after"]);
 }
+
+/// A daemon is written down as one, with a number of its own, and begins again with each run.
+#[test]
+fn daemons_are_in_the_job_log_and_are_never_kept() {
+    let manifest = "[[task]]\nname = \"server\"\nmodule = \"GUESTS\"\ntask = \"ignore_cancelled\"\ndaemon = true\n\
+         grace_period = \"100ms\"\n\
+         [[task]]\nname = \"client\"\nmodule = \"GUESTS\"\ntask = \"echo_json\"\nargs = [1]\n";
+    let folder = Folder::new(manifest);
+    let log = folder.path().join("job.log").display().to_string();
+    for (run, options) in [&["--joblog", &log][..], &["--joblog", &log, "--resume"]].into_iter().enumerate() {
+        let ended = folder.batch(options).run().expect(0);
+        assert_eq!(ended.lines().len(), 1 - run, "the client is kept: {}", ended.stdout);
+        let text = std::fs::read_to_string(&log).expect("the log");
+        let records = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+        let of_daemon: Vec<_> = records.filter(|record| record["daemon"] == 1).collect();
+        // A start and an end for each run, or only an end when the batch was over before it began.
+        let ends: Vec<_> = of_daemon.iter().filter(|record| record["exit_code"] == 231).collect();
+        assert_eq!(ends.len(), run + 1, "{text}");
+        assert!(of_daemon.iter().all(|record| record.get("seq").is_none() && record["name"] == "server"), "{text}");
+        assert!(of_daemon.iter().all(|record| record["key"].is_string() && record["shape"].is_u64()), "{text}");
+    }
+}

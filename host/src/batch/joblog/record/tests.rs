@@ -8,7 +8,7 @@ fn text(bytes: Vec<u8>) -> String {
 
 fn entry(arguments: &str) -> Entry {
     let key = Key::of(&task(), "empty");
-    Entry { seq: 3, key, shape: 1, arguments: arguments.to_owned() }
+    Entry { seq: 3, is_daemon: false, key, shape: 1, arguments: arguments.to_owned() }
 }
 
 #[test]

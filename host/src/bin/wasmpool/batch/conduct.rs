@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use wasmpool::batch::drive::Drive;
 use wasmpool::batch::feeder::Feeder;
-use wasmpool::batch::joblog::JobLog;
+use wasmpool::batch::joblog::{DaemonLog, JobLog};
 use wasmpool::batch::manifest::Manifest;
 use wasmpool::batch::plan::instances::Instances;
 use wasmpool::batch::plan::{Call, Plan};
@@ -72,8 +72,12 @@ pub async fn conduct(
     let pool = pool(args, manifest, supervisor, None, &watchers)?;
     let budget = memory_budget(args, manifest);
     say_what_memory_allows(&plan, budget, pool.workers(), console);
-    let (daemons_max, nobody) = (Some(wasmpool::limits::DAEMONS_MAX), Watchers::default());
-    let daemons = Daemons::new(self::pool(args, manifest, supervisor, daemons_max, &nobody)?);
+    let mut of_daemons = Watchers::default();
+    if let Some(log) = log.clone() {
+        of_daemons.push(Arc::new(DaemonLog(log)));
+    }
+    let daemons_max = Some(wasmpool::limits::DAEMONS_MAX);
+    let daemons = Daemons::new(self::pool(args, manifest, supervisor, daemons_max, &of_daemons)?);
     let (sink, pump) = streams::pump(console, Shown::Prefixed).or_fail_with(batch::NOT_SET_UP)?;
     let folder = world.path("");
     let path = move |path: &str| folder.join(path);

@@ -32,6 +32,8 @@ pub struct TaskMaker {
     /// Where the manifest's paths begin.
     path: Box<dyn Fn(&str) -> PathBuf + Send>,
     daemons: Daemons,
+    /// How many there were so far: their numbers.
+    daemons_made: u64,
     /// What ran is written down here, and what earlier runs have finished is known.
     log: Option<Arc<JobLog>>,
     console: Arc<Console>,
@@ -57,6 +59,7 @@ impl TaskMaker {
             prototypes: prototypes.into_iter().zip(&plan.entries).map(with_output).collect(),
             path: Box::new(path),
             daemons: daemons.clone(),
+            daemons_made: 0,
             log: log.cloned(),
             console: Arc::clone(console),
         }
@@ -111,7 +114,12 @@ impl Maker for TaskMaker {
         self.prototypes[entry] = None;
     }
 
-    fn start_daemon(&mut self, task: Task) {
+    fn start_daemon(&mut self, entry: usize, instance: &Instance, task: Task) {
+        self.daemons_made += 1;
+        let task = task.tag(self.daemons_made);
+        if let Some(log) = &self.log {
+            log.daemon(self.daemons_made, &task, &self.origin(entry, instance));
+        }
         self.daemons.start(task, &self.console);
     }
 
