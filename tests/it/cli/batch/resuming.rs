@@ -65,7 +65,13 @@ fn daemons_are_in_the_job_log_and_are_never_kept() {
         // A start and an end for each run, or only an end when the batch was over before it began.
         let ends: Vec<_> = of_daemon.iter().filter(|record| record["exit_code"] == 231).collect();
         assert_eq!(ends.len(), run + 1, "{text}");
-        assert!(of_daemon.iter().all(|record| record.get("seq").is_none() && record["name"] == "server"), "{text}");
-        assert!(of_daemon.iter().all(|record| record["key"].is_string() && record["shape"].is_u64()), "{text}");
+        assert!(
+            of_daemon.iter().all(|record| record.get("seq").is_none() && record["name"] == "server"),
+            "{text}"
+        );
+        assert!(
+            of_daemon.iter().all(|record| record["key"].is_string() && record["shape"].is_u64()),
+            "{text}"
+        );
     }
 }
