@@ -100,6 +100,8 @@ pub(crate) fn settle_heap() {
     /// Down to the least that malloc gives; larger gaps than the first are not worth their loss.
     const SIZES: std::ops::RangeInclusive<usize> = 1..=64;
     const STEP: usize = 16;
+    /// Of one size; what is left then costs a page each, and no more.
+    const GAPS_MAX: usize = 1000;
     const LARGE: [usize; 5] = [32 << 10, 16 << 10, 8 << 10, 4 << 10, 2 << 10];
     // SAFETY: works on the inside of malloc alone, and asks for the heap's end.
     let end = unsafe {
@@ -109,7 +111,7 @@ pub(crate) fn settle_heap() {
     for size in LARGE.into_iter().chain(SIZES.rev().map(|step| step * STEP)) {
         // SAFETY: what is allocated is not used; a gap stays allocated for ever, and what lies at the end is given back.
         unsafe {
-            loop {
+            for _ in 0..GAPS_MAX {
                 let block = libc::malloc(size);
                 if block.is_null() || block.wrapping_byte_add(size) >= end {
                     libc::free(block);
