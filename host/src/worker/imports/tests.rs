@@ -151,8 +151,10 @@ fn bounds_child() {
         });
         assert_eq!(returned.as_ref().ok().copied(), expected, "{name}: {returned:?}");
     }
+    // Half of what the smallest of these wishes would take. The code that runs here for the first time
+    // counts too: some machines map 8 MiB of it.
     let grown = peak_memory_bytes() - before;
-    assert!(grown < 8 << 20, "{grown} bytes more than before");
+    assert!(grown < 24 << 20, "{grown} bytes more than before");
 }
 
 #[test]
