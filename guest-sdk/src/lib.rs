@@ -129,6 +129,46 @@ pub use serde_json;
 /// ```
 pub use wasmpool_guest_macros::task;
 
+/// Makes a function the one that runs once before the first task of its module, however many tasks there are.
+///
+/// What it leaves in memory is there in every task: each begins with a copy of the initialised instance, and no task sees
+/// what another one changed. So a dictionary is loaded, a table computed or an interpreter started once, not once for
+/// each task.
+///
+/// ```
+/// use std::sync::OnceLock;
+/// use wasmpool_guest::{init, task};
+///
+/// static SQUARES: OnceLock<Vec<u64>> = OnceLock::new();
+///
+/// #[init]
+/// fn squares() {
+///     SQUARES.get_or_init(|| (0..1000).map(|n| n * n).collect());
+/// }
+///
+/// /// The number whose square this is.
+/// #[task]
+/// fn root(square: u64) -> Option<usize> {
+///     SQUARES.get()?.binary_search(&square).ok()
+/// }
+/// # squares();
+/// # assert_eq!(root(144), Some(12));
+/// ```
+///
+/// It takes no parameters and returns nothing or a `Result<(), E>`; an error, a panic, or taking longer than the host's
+/// limit (`--init-timeout`, 60 s) ends the tasks that wait for it in the same way. It sees the directories that the tasks
+/// are granted, and may leave files open. It has no arguments, environment variables, standard input or network, and can
+/// submit no tasks and open no queues or locks. What it prints is in the host's log. Random numbers that it draws, those
+/// that a `HashMap` is seeded with among them, are the same in every task.
+///
+/// In native tests nobody calls it but the test. A module has at most one.
+///
+/// ```compile_fail
+/// #[wasmpool_guest::init]
+/// fn load(path: String) {}
+/// ```
+pub use wasmpool_guest_macros::init;
+
 /// What the expansion of `#[task]` uses. Not for anyone else: it changes without notice.
 #[doc(hidden)]
 pub mod __private {

@@ -43,6 +43,8 @@ pub struct Limits {
     pub log_bytes: u64,
     /// How long a task that was asked to stop may go on. Default: 2 s.
     pub grace_period: Duration,
+    /// Wall-clock time for a module's `#[init]` function, which runs before its first task. Default: 60 s.
+    pub init_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -61,6 +63,7 @@ impl Default for Limits {
             result_bytes: 256 * MIB,
             log_bytes: 16 * MIB,
             grace_period: Duration::from_secs(2),
+            init_timeout: Duration::from_secs(60),
         }
     }
 }
@@ -125,6 +128,8 @@ pub const JOBLOG_RECORD_BYTES_MAX: usize = 1024 * 1024;
 pub const JOBLOG_SYNC_TIME: Duration = Duration::from_secs(1);
 /// Bytes that a JUnit report has of one standard stream of a task: the last ones.
 pub const REPORT_OUTPUT_BYTES_MAX: usize = 16 * 1024;
+/// Bytes that are kept of each standard stream of a module that is initialised: the first ones.
+pub const INIT_OUTPUT_BYTES_MAX: usize = 8 * 1024;
 /// Failures of one task that a JUnit report has before it only counts them.
 pub const REPORT_RERUNS_MAX: usize = 10;
 /// Bytes that a page has of a reason, and of one standard stream of an attempt: the last ones.

@@ -12,6 +12,9 @@ use crate::outcome::Encoding;
 
 pub use wants::Want;
 
+/// The export that a module's `#[init]` function is.
+pub(crate) const INIT_EXPORT: &str = "wasmpool-init";
+
 /// The kind of a module file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ModuleKind {
@@ -39,6 +42,13 @@ pub struct ModuleInfo {
 }
 
 impl ModuleInfo {
+    /// True when something of it is to run once before its first task: an `#[init]` function (an export with the name
+    /// `wasmpool-init`), or the `_initialize` of a reactor.
+    #[must_use]
+    pub fn has_init(&self) -> bool {
+        self.is_reactor || self.exports.iter().any(|export| export.name == INIT_EXPORT)
+    }
+
     /// An exported function by its name. One of an exported interface is `interface#function` or `interface.function`,
     /// with the interface's whole name (`acme:math/ops@1.0.0`), without its version, or with its last part (`ops`); the
     /// function's name alone is enough where only one interface has it.

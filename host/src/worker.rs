@@ -24,6 +24,7 @@ mod ready;
 mod run;
 mod sandbox;
 mod trap;
+mod warm;
 mod wit_types;
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use rustix::process::{Pid, Signal};
 use wasmpool::{Args, Limits, Module, Outcome, Pool, Process, Supervisor, Target, Task};
 
 use crate::measure::{Spread, percentile};
@@ -285,15 +286,14 @@ impl Bench {
         let task = Task::new(&self.task("spin")).limits(limits);
         let times = (0..self.n(100)).map(|_| {
             let handle = self.runtime.block_on(pool.submit(task.clone())).expect("the pool is open");
-            let pid = loop {
-                if let Some(pid) = handle.pid() {
-                    break rustix::process::Pid::from_raw(i32::try_from(pid).expect("small"))
-                        .expect("a process");
-                }
+            // One that is killed before it began would be tried again.
+            while handle.progress().is_none() {
                 std::thread::yield_now();
-            };
+            }
+            let pid = handle.pid().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+            let pid = pid.expect("it runs in a process");
             let began = Instant::now();
-            rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("a child of ours");
+            rustix::process::kill_process(pid, Signal::KILL).expect("a child of ours");
             let record = self.runtime.block_on(async { handle.await });
             assert_eq!(record.outcome.exit_code(), 137, "{}", record.outcome);
             u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX)

@@ -19,3 +19,4 @@ mod settings;
 mod shared;
 mod signals;
 mod terminal;
+mod warm;

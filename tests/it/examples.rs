@@ -80,6 +80,21 @@ fn word_count() {
     assert_eq!(counted(&["to be or not to be".to_owned()])[0]["most_frequent"][0], json!(["be", 2]));
 }
 
+/// The dictionary is loaded once for twenty tasks, each in a process of its own.
+#[test]
+fn spelling() {
+    let words = format!("{}::/words:ro", root().join("examples/spelling/words").display());
+    let spelling = example("spelling");
+    let map = ["map", "-v", "-j", "2", "--dir", &words, &spelling, "-t", "misspelt"];
+    let texts = vec!["The quik brown dgo"; 20];
+    let run = wasmpool(map.iter().chain(&texts)).run().expect(0);
+    assert_eq!(run.lines(), vec![r#"["quik","dgo"]"#; 20]);
+    assert_eq!(run.stderr.matches("9 words").count(), 1, "{}", run.stderr);
+
+    let run = wasmpool(["run", &spelling, "-t", "misspelt", "fox"]).run().expect(1);
+    assert!(run.stderr.contains("initialisation failed: /words/words.txt: "), "{}", run.stderr);
+}
+
 #[test]
 fn embed() {
     let run = host("embed", &[&example("primes")]).expect(0);
@@ -94,7 +109,7 @@ fn embed_names_a_module_that_is_not_there() {
 
 #[test]
 fn plugins_pass_their_own_tests() {
-    let names = ["squares", "primes", "word_count", "tutorial"];
+    let names = ["squares", "primes", "word_count", "spelling", "tutorial"];
     let sharing = ["producer_consumer", "shared_counter", "print_lock", "pipeline"];
     for name in names.into_iter().chain(sharing) {
         test_natively(name);

@@ -126,6 +126,7 @@ fn the_defaults_are_those_of_limits() {
         "result_bytes" => bytes(limits.result_bytes),
         "log_bytes" => bytes(limits.log_bytes),
         "grace_period" => time(limits.grace_period),
+        "init_timeout" => time(limits.init_timeout),
         other => panic!("the README names the limit `{other}`, which this test does not know"),
     };
     let rows = tables(&section("Limits and their defaults")).remove(0);

@@ -117,9 +117,9 @@ fn export(task: &Task, caller: &Ident) -> TokenStream {
     let post_return = format!("{entry}_post");
     let (type_section, type_bytes) =
         (component_type::section_name(&task.export), component_type::section(&task.export));
-    let (record_section, record_bytes) = (record::SECTION, record::line(task).into_bytes());
-    let (type_length, record_length) = (type_bytes.len(), record_bytes.len());
-    let (type_bytes, record_bytes) = (Literal::byte_string(&type_bytes), Literal::byte_string(&record_bytes));
+    let type_length = type_bytes.len();
+    let type_bytes = Literal::byte_string(&type_bytes);
+    let record = record_static(task);
     // The author's name for the function is where the compiler points when two tasks export the same name.
     let at = task.function.sig.ident.span().resolved_at(here);
     let entry_name = Ident::new("entry", at);
@@ -146,9 +146,21 @@ fn export(task: &Task, caller: &Ident) -> TokenStream {
             #[unsafe(link_section = #type_section)]
             static COMPONENT_TYPE: [u8; #type_length] = *#type_bytes;
 
-            #[used]
-            #[unsafe(link_section = #record_section)]
-            static RECORD: [u8; #record_length] = *#record_bytes;
+            #record
         };
+    }
+}
+
+/// The record, which tells callers of a task.
+fn record_static(task: &Task) -> TokenStream {
+    if task.is_init {
+        return TokenStream::new();
+    }
+    let (section, bytes) = (record::SECTION, record::line(task).into_bytes());
+    let (length, bytes) = (bytes.len(), Literal::byte_string(&bytes));
+    quote_spanned! {Span::mixed_site()=>
+        #[used]
+        #[unsafe(link_section = #section)]
+        static RECORD: [u8; #length] = *#bytes;
     }
 }

@@ -1,4 +1,4 @@
-//! The `#[task]` attribute of `wasmpool-guest`, which documents it.
+//! The attributes `#[task]` and `#[init]` of `wasmpool-guest`, which documents them.
 //!
 //! One task's way through this crate: [`signature`] reads the function and refuses what cannot be a task, at
 //! the token that is wrong; [`emit`] writes the function back unchanged, a decoder that calls it, and, for
@@ -27,10 +27,24 @@ pub fn task(attribute: proc_macro::TokenStream, item: proc_macro::TokenStream) -
     expand(attribute.into(), item.into()).into()
 }
 
-/// The whole expansion. An error is emitted beside the function itself, so that one mistake does not make
-/// every use of the function an error too.
+/// Makes a function the one that runs once before the first task of its module.
+///
+/// See the documentation of `wasmpool_guest::init`.
+#[proc_macro_attribute]
+pub fn init(attribute: proc_macro::TokenStream, item: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    let (attribute, item) = (attribute.into(), TokenStream::from(item));
+    emitted(signature::read_init(attribute, item.clone()), item).into()
+}
+
+/// The whole expansion of a task.
 fn expand(attribute: TokenStream, item: TokenStream) -> TokenStream {
-    match signature::read(attribute, item.clone()) {
+    emitted(signature::read(attribute, item.clone()), item)
+}
+
+/// An error is emitted beside the function itself, so that one mistake does not make every use of the function an error
+/// too.
+fn emitted(read: syn::Result<signature::Task>, item: TokenStream) -> TokenStream {
+    match read {
         Ok(task) => emit::task(&task),
         Err(error) => {
             let mut tokens = error.to_compile_error();

@@ -38,7 +38,12 @@ pub struct Task {
     pub raw_result: bool,
     /// The function returns `!`.
     pub never_returns: bool,
+    /// It is no task: it runs once before the first one.
+    pub is_init: bool,
 }
+
+/// The export that an `#[init]` function is. A module has one.
+const INIT_EXPORT: &str = "wasmpool-init";
 
 /// Reads the function below the attribute.
 pub fn read(attribute: TokenStream, item: TokenStream) -> Result<Task> {
@@ -68,8 +73,31 @@ pub fn read(attribute: TokenStream, item: TokenStream) -> Result<Task> {
         error: returned.error,
         raw_result: returned.raw,
         never_returns: returned.never,
+        is_init: false,
         function,
     })
+}
+
+/// Reads the function below `#[init]`.
+pub fn read_init(attribute: TokenStream, item: TokenStream) -> Result<Task> {
+    if !attribute.is_empty() {
+        return Err(Error::new_spanned(attribute, "`#[init]` takes no arguments"));
+    }
+    let function: ItemFn = syn::parse2(item.clone()).map_err(|error| not_a_function(item.clone(), error))?;
+    if !function.sig.inputs.is_empty() {
+        return Err(Error::new_spanned(
+            &function.sig.inputs,
+            "an `#[init]` function takes no parameters: it runs before there is a task whose arguments it could have",
+        ));
+    }
+    let task = read(TokenStream::new(), item)?;
+    if task.returns != "()" || task.never_returns {
+        return Err(Error::new_spanned(
+            &function.sig.output,
+            "an `#[init]` function returns nothing or a `Result<(), E>`: keep what it makes in a `static`, in a `OnceLock` for example",
+        ));
+    }
+    Ok(Task { export: INIT_EXPORT.to_owned(), is_init: true, ..task })
 }
 
 /// The item with the attributes of a function's parameters removed, for the expansion of a refused task: the

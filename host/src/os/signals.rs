@@ -140,31 +140,44 @@ unsafe fn make_fault(signal: libc::c_int) {
 #[cfg(not(target_arch = "x86_64"))]
 unsafe fn make_fault(_signal: libc::c_int) {}
 
-/// Calls the interrupt's action whenever this process has used as much CPU time again, until the result is dropped.
-pub(crate) fn interrupt_each(cpu_time: Duration) -> CpuTimer {
-    CpuTimer::set(cpu_time);
-    CpuTimer
+/// What a timer goes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Clock {
+    /// The CPU time of this process.
+    Cpu,
+    /// The wall's.
+    Wall,
+}
+
+/// Calls the interrupt's action whenever as much time has passed again, until the result is dropped.
+pub(crate) fn interrupt_each(time: Duration, clock: Clock) -> Timer {
+    let timer = match clock {
+        Clock::Cpu => Timer(libc::ITIMER_PROF),
+        Clock::Wall => Timer(libc::ITIMER_REAL),
+    };
+    timer.set(time);
+    timer
 }
 
 /// A timer that runs.
 #[derive(Debug)]
-pub(crate) struct CpuTimer;
+pub(crate) struct Timer(libc::c_int);
 
-impl CpuTimer {
-    fn set(every: Duration) {
+impl Timer {
+    fn set(&self, every: Duration) {
         let every = libc::timeval {
             tv_sec: libc::time_t::try_from(every.as_secs()).unwrap_or(libc::time_t::MAX),
             tv_usec: libc::suseconds_t::from(every.subsec_micros()),
         };
         let timer = libc::itimerval { it_interval: every, it_value: every };
         // SAFETY: reads a valid timer; its signal has a handler, which `on_interrupt` set.
-        unsafe { libc::setitimer(libc::ITIMER_PROF, &raw const timer, ptr::null_mut()) };
+        unsafe { libc::setitimer(self.0, &raw const timer, ptr::null_mut()) };
     }
 }
 
-impl Drop for CpuTimer {
+impl Drop for Timer {
     fn drop(&mut self) {
-        Self::set(Duration::ZERO);
+        self.set(Duration::ZERO);
     }
 }
 
@@ -179,7 +192,7 @@ pub(crate) fn on_interrupt(action: fn()) -> io::Result<()> {
         handler.sa_flags = libc::SA_RESTART | libc::SA_ONSTACK;
         handler.sa_sigaction = on_interrupt_signal as *const () as usize;
         libc::sigemptyset(&raw mut handler.sa_mask);
-        for signal in [INTERRUPT_SIGNAL, libc::SIGPROF] {
+        for signal in [INTERRUPT_SIGNAL, libc::SIGPROF, libc::SIGALRM] {
             if libc::sigaction(signal, &raw const handler, ptr::null_mut()) != 0 {
                 return Err(io::Error::last_os_error());
             }

@@ -2,12 +2,15 @@
 
 #![forbid(unsafe_code)]
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::feature::Features;
 use crate::module_info::ModuleKind;
 use crate::outcome::StartFailure;
 use crate::policy::{DirRule, Layer, NetRule, Policy};
+use crate::protocol::worker::Claim;
 
 /// From the supervisor to a fork server, or to a worker that is started by itself (`spawn`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,6 +37,20 @@ pub(crate) struct Load {
     /// Where the artifact's bytes are in the file.
     pub(crate) offset: u64,
     pub(crate) length: u64,
+    /// Within which bounds to initialise the module, where there is something to run; `None`: each worker does it.
+    pub(crate) init: Option<Init>,
+}
+
+/// What a module is initialised with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Init {
+    /// Wall-clock time.
+    pub(crate) timeout: Duration,
+    pub(crate) memory_bytes: u64,
+    pub(crate) table_elements: u64,
+    pub(crate) instances: u32,
+    /// As for a task.
+    pub(crate) deterministic: Option<u64>,
 }
 
 /// Settings that an artifact is compiled for and an engine is made with.
@@ -54,10 +71,23 @@ pub(crate) enum FromForkServer {
     Ready { layers: Vec<Layer> },
     /// It could not be: the fork server ends after this.
     LoadFailed { kind: StartFailure, detail: String },
+    /// The module is being initialised, which may take its time.
+    Initializing,
+    /// It failed: the fork server ends after this.
+    InitFailed { claim: Claim, said: Said },
+    /// It succeeded; `Ready` follows.
+    Initialized { said: Said },
     /// A worker was forked. The descriptor is its pidfd.
     Forked { worker: u64 },
     /// It could not be.
     ForkFailed { worker: u64, errno: i32 },
+}
+
+/// The beginning of what a module wrote to its standard streams while it was initialised.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Said {
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: Vec<u8>,
 }
 
 /// From a process of the role `doctor`, which ends after it: each layer, and why it cannot be entered.

@@ -12,6 +12,7 @@ mod chaos;
 mod deadlocks;
 mod frames;
 mod groups;
+mod init;
 mod load;
 mod nested;
 mod objects;

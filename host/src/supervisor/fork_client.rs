@@ -11,7 +11,7 @@ use crate::os::child::Child;
 use crate::os::socket::PacketSocket;
 use crate::outcome::StartFailed;
 use crate::policy::{DirRule, Layer, NetRule, Policy};
-use crate::protocol::fork_server::EngineSettings;
+use crate::protocol::fork_server::{EngineSettings, Init};
 use crate::supervisor::artifact_store::{Artifact, ArtifactKey};
 use crate::supervisor::cgroup::PoolGroup;
 use crate::supervisor::event::{ModuleSourceBytes, PoolId, ProcessId, WorkerId};
@@ -29,6 +29,8 @@ pub(super) struct ServerKey {
     pub(super) dirs: Vec<DirRule>,
     pub(super) nets: Vec<NetRule>,
     pub(super) start_method: StartMethod,
+    /// Within which bounds its module is initialised, where that is done once for all workers.
+    pub(super) init: Option<Init>,
     /// The pool whose cgroup its processes are in; `None`: they are in none, and serve every such pool.
     pub(super) enclosed: Option<PoolId>,
 }
@@ -94,10 +96,18 @@ pub(super) enum Stage {
     Spawning,
     /// It was told what to load.
     Loading,
+    /// It runs what its module has to run once.
+    Initializing,
     /// It forks.
     Ready,
     /// It is not asked any more.
     Retired,
+}
+
+impl Stage {
+    pub(super) fn is_loading(self) -> bool {
+        matches!(self, Self::Loading | Self::Initializing)
+    }
 }
 
 /// An exec'ed process.

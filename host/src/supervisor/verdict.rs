@@ -106,7 +106,8 @@ fn of_intent(intent: Intent, said: Option<Said>) -> Outcome {
     }
 }
 
-fn of_claim(claim: Claim) -> Outcome {
+/// What is said where nobody's intent and no evidence stands against it.
+pub(super) fn of_claim(claim: Claim) -> Outcome {
     match claim {
         Claim::Failed { message } => Outcome::Failed(message),
         Claim::Exited { code } => Outcome::Exited(code),

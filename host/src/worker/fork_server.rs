@@ -7,6 +7,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
 use rustix::process::Resource;
 use tokio::runtime::Runtime;
@@ -14,21 +15,22 @@ use tokio::runtime::Runtime;
 use crate::os::cgroup;
 use crate::os::fork::{ForkKey, Forked, fork, settle_heap};
 use crate::os::hardening::{self, exit_now};
+use crate::os::huge_pages::Maps;
 use crate::os::memory_file::SealedFile;
 use crate::os::signals;
 use crate::os::socket::PacketSocket;
 use crate::outcome::StartFailure;
 use crate::policy::Layer;
-use crate::protocol::fork_server::{FromForkServer, Load, ToForkServer};
+use crate::protocol::fork_server::{FromForkServer, Load, Said, ToForkServer};
 use crate::worker::child::{stay_with_parent, take_descriptor};
 use crate::worker::control::Control;
 use crate::worker::engine::{self, Purpose};
 use crate::worker::imports::{GrantedDir, Outside};
 use crate::worker::instance::{LoadError, Loaded};
-use crate::worker::link::Link;
+use crate::worker::link::{Aside, Link};
 use crate::worker::ready::{Ends, Ready};
 use crate::worker::sandbox::{self, Granted, Profile};
-use crate::worker::{fault, panics, run, trap};
+use crate::worker::{fault, panics, run, trap, warm};
 
 /// What a request to fork does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,15 +55,32 @@ pub(crate) fn run(socket: PacketSocket, start: Start) -> io::Result<()> {
     let key = ForkKey::new()?;
     let mut ends = (start == Start::Fork).then(Ends::new).transpose()?;
     let fork_key = (start == Start::Fork).then_some(&key);
-    let mut prepared = match joined.and_then(|()| load(&control, request, descriptors, fork_key)) {
-        Ok((prepared, layers)) => {
-            control.send(&FromForkServer::Ready { layers }, &[])?;
-            prepared
-        }
+    let init = request.init;
+    let counts_fuel = request.engine.fuel;
+    // The sandbox has no such file.
+    let maps = init.and_then(|_| Maps::open().ok());
+    let (mut prepared, layers) = match joined.and_then(|()| load(&control, request, descriptors, fork_key)) {
+        Ok(loaded) => loaded,
         Err(LoadError { kind, detail }) => {
             return control.send(&FromForkServer::LoadFailed { kind, detail: trap::message(detail) }, &[]);
         }
     };
+    if let Some(init) = init {
+        control.send(&FromForkServer::Initializing, &[])?;
+        run::limit_data(init.memory_bytes);
+        let (made, Aside { stdout, stderr }) =
+            warm::warm(&prepared.loaded, &init, counts_fuel, &prepared.outside);
+        let said = Said { stdout, stderr };
+        match made {
+            Ok(ready) => prepared.ready = Some(ready),
+            Err(claim) => return control.send(&FromForkServer::InitFailed { claim: *claim, said }, &[]),
+        }
+        control.send(&FromForkServer::Initialized { said }, &[])?;
+        maps.into_iter().for_each(Maps::join_pages);
+        ends = None;
+        settle_heap();
+    }
+    control.send(&FromForkServer::Ready { layers }, &[])?;
     let mut forks = 0_u64;
     while let Some((message, descriptors)) = control.receive::<ToForkServer>()? {
         let ToForkServer::Fork { worker } = message else { return Err(io::ErrorKind::InvalidData.into()) };
@@ -166,5 +185,12 @@ fn become_worker(task_socket: OwnedFd, buffer: Vec<u8>, prepared: Prepared) -> !
     let _ = hardening::limit(Resource::Nproc, 0);
     let Prepared { loaded, outside, runtime, ready } = prepared;
     let runtime = runtime.unwrap_or_else(|| run::runtime(&outside));
-    run::serve(Link::with_buffer(socket, buffer), &loaded, &outside, &runtime, ready)
+    let link = match ready.as_ref().and_then(|ready| ready.link.clone()) {
+        Some(link) => {
+            link.attach(socket, buffer);
+            link
+        }
+        None => Arc::new(Link::with_buffer(socket, buffer)),
+    };
+    run::serve(&link, &loaded, &outside, &runtime, ready)
 }

@@ -73,6 +73,34 @@ pub(crate) struct HostConfig {
     pub(crate) deterministic: Option<u64>,
 }
 
+impl HostConfig {
+    fn wasi(&mut self, stdin: &stdin::Stdin) -> wasi::Config {
+        wasi::Config {
+            argv: std::mem::take(&mut self.argv),
+            env: std::mem::take(&mut self.env),
+            stdin: stdin.clone(),
+            outside: self.outside.clone(),
+            link: self.link.clone(),
+            deterministic: self.deterministic,
+        }
+    }
+
+    /// What belongs to the task and not to the instance.
+    fn of_the_task(self) -> (task::TaskContext, sync::Session, Arc<[NetRule]>, Limiter) {
+        let result_bytes = self.limiter.limits().result_bytes;
+        let shared = sync::Session::new(self.shared, self.task, self.link.clone(), result_bytes);
+        let task = task::TaskContext {
+            id: self.task,
+            attempt: self.attempt,
+            name: self.name,
+            worker_name: self.worker_name,
+            log_level: self.log_level,
+            link: self.link,
+        };
+        (task, shared, self.outside.nets, self.limiter)
+    }
+}
+
 /// What a store holds: the WASI context of one instance, and its task.
 pub(crate) struct HostState {
     wasi: wasi::Wasi,
@@ -103,28 +131,26 @@ impl HostState {
     /// # Errors
     ///
     /// When a granted directory cannot be opened.
-    pub(crate) fn new(config: HostConfig) -> wasmtime::Result<Self> {
-        let stdin = stdin::Stdin::new(config.stdin);
-        let wasi = wasi::Wasi::new(wasi::Config {
-            argv: config.argv,
-            env: config.env,
-            stdin: stdin.clone(),
-            outside: config.outside.clone(),
-            link: config.link.clone(),
-            deterministic: config.deterministic,
-        })?;
-        let result_bytes = config.limiter.limits().result_bytes;
-        let shared = sync::Session::new(config.shared, config.task, config.link.clone(), result_bytes);
-        let task = task::TaskContext {
-            id: config.task,
-            attempt: config.attempt,
-            name: config.name,
-            worker_name: config.worker_name,
-            log_level: config.log_level,
-            link: config.link,
-        };
-        let (nets, limiter) = (config.outside.nets, config.limiter);
+    pub(crate) fn new(mut config: HostConfig) -> wasmtime::Result<Self> {
+        let stdin = stdin::Stdin::new(config.stdin.take());
+        let wasi = wasi::Wasi::new(config.wasi(&stdin))?;
+        let (task, shared, nets, limiter) = config.of_the_task();
         Ok(Self { wasi, stdin, task, shared, nets, panic: None, limiter })
+    }
+
+    /// Gives an instance that was made before its task to the task: everything is the task's from here on, but the WASI
+    /// handles that the guest holds already, and what it was given of memory and tables, which count against its limits.
+    ///
+    /// # Errors
+    ///
+    /// As for [`HostState::new`].
+    pub(crate) fn give_to(&mut self, mut config: HostConfig) -> wasmtime::Result<()> {
+        self.stdin.fill(config.stdin.take());
+        self.wasi.give_to(config.wasi(&self.stdin))?;
+        config.limiter.take_over(&self.limiter);
+        (self.task, self.shared, self.nets, self.limiter) = config.of_the_task();
+        self.panic = None;
+        Ok(())
     }
 
     /// Interrupts until now were for earlier assignments. Call it after the epoch's deadline was set: an

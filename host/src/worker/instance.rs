@@ -5,7 +5,7 @@
 use wasmtime::component::{self, Component};
 use wasmtime::{Engine, Module, Store};
 
-use crate::module_info::ModuleKind;
+use crate::module_info::{INIT_EXPORT, ModuleKind};
 use crate::os::memory_file::Mapping;
 use crate::outcome::{Encoding, StartFailure};
 use crate::protocol::worker::{Entry, WorkerLimits};
@@ -152,13 +152,29 @@ pub(crate) enum Live {
 }
 
 impl Live {
-    /// Calls `_initialize` where a core module has one: a reactor demands it before anything else.
-    pub(crate) async fn initialize(&self, store: &mut Store<HostState>) -> wasmtime::Result<()> {
-        let Self::Core(instance) = self else { return Ok(()) };
-        let Ok(initialize) = instance.get_typed_func::<(), ()>(&mut *store, "_initialize") else {
-            return Ok(());
+    /// Calls what a module has for it: `_initialize` of a core module, which a reactor demands before anything else, then
+    /// [`INIT_EXPORT`].
+    pub(crate) async fn initialize(&self, store: &mut Store<HostState>) -> wasmtime::Result<Ended> {
+        let has_init = match self {
+            Self::Component(instance) => instance.get_func(&mut *store, INIT_EXPORT).is_some(),
+            Self::Core(instance) => {
+                if let Ok(first) = instance.get_typed_func::<(), ()>(&mut *store, "_initialize") {
+                    first.call_async(&mut *store, ()).await?;
+                }
+                instance.get_func(&mut *store, INIT_EXPORT).is_some()
+            }
         };
-        initialize.call_async(store, ()).await
+        if !has_init {
+            return Ok(Ended::Returned { encoding: Encoding::Json, bytes: b"null".to_vec() });
+        }
+        let is_task = match self {
+            Self::Component(instance) => is_task(store, *instance, INIT_EXPORT),
+            Self::Core(_) => false,
+        };
+        if is_task {
+            return self.call_task(store, INIT_EXPORT, Encoding::Json, b"[]").await;
+        }
+        self.call_export(store, Call::Json { name: INIT_EXPORT, input: b"[]" }).await
     }
 
     /// Calls what `entry` names.
@@ -193,14 +209,13 @@ impl Live {
         encoding: Encoding,
         input: &[u8],
     ) -> wasmtime::Result<Ended> {
-        type Returned = (Result<Vec<u8>, TaskError>,);
         let Self::Component(instance) = self else {
             return Ok(Ended::not_found(format!("a core module has no tasks, so no task `{export}`")));
         };
         let Some(function) = instance.get_func(&mut *store, export) else {
             return Ok(Ended::not_found(format!("the module has no task `{export}`")));
         };
-        let task = match function.typed::<(&[u8],), Returned>(&*store) {
+        let task = match function.typed::<(&[u8],), TaskReturned>(&*store) {
             Ok(task) => task,
             Err(error) => {
                 let cause = trap::describe(&error);
@@ -215,6 +230,16 @@ impl Live {
             }
         })
     }
+}
+
+/// What a function of the shape that `#[task]` emits returns.
+type TaskReturned = (Result<Vec<u8>, TaskError>,);
+
+/// Whether an export has that shape.
+fn is_task(store: &mut Store<HostState>, instance: component::Instance, export: &str) -> bool {
+    instance
+        .get_func(&mut *store, export)
+        .is_some_and(|function| function.typed::<(&[u8],), TaskReturned>(&*store).is_ok())
 }
 
 /// `wasi:cli/run`, in whichever version the component exports it.

@@ -9,15 +9,17 @@
 
 #![forbid(unsafe_code)]
 
+mod aside;
 mod inbox;
 
 use std::fmt;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Mutex, MutexGuard};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 
+pub(crate) use self::aside::Aside;
 use self::inbox::Inbox;
 use crate::limits::FRAME_BYTES_MAX;
 use crate::os::hardening::{DescriptorReserve, exit_now};
@@ -31,14 +33,18 @@ const SUPERVISOR_GONE: i32 = 0;
 
 /// The task socket of this worker.
 pub(crate) struct Link {
-    socket: PacketSocket,
+    /// Missing before it is attached.
+    socket: OnceLock<PacketSocket>,
     receiver: Mutex<Receiver>,
 }
 
 /// What receiving needs. The async linkers demand `Sync`; there is one thread, so the lock is free.
+#[derive(Default)]
 struct Receiver {
     buffer: Vec<u8>,
     inbox: Inbox,
+    /// What was said without a socket.
+    aside: Aside,
 }
 
 impl fmt::Debug for Link {
@@ -57,19 +63,42 @@ impl Link {
     /// `buffer` is at least [`FRAME_BYTES_MAX`] long. A forked worker takes over the fork server's: a new
     /// one would have to be zeroed, page by page, each a fault.
     pub(crate) fn with_buffer(socket: PacketSocket, buffer: Vec<u8>) -> Self {
+        let link = Self::detached();
+        link.attach(socket, buffer);
+        link
+    }
+
+    /// A link without a socket.
+    pub(crate) fn detached() -> Self {
+        Self { socket: OnceLock::new(), receiver: Mutex::default() }
+    }
+
+    /// Gives a link that is detached its socket, and a buffer as for [`Link::with_buffer`].
+    pub(crate) fn attach(&self, socket: PacketSocket, buffer: Vec<u8>) {
         debug_assert!(buffer.len() >= FRAME_BYTES_MAX, "a frame must fit");
-        Self { socket, receiver: Mutex::new(Receiver { buffer, inbox: Inbox::default() }) }
+        *self.receiver() = Receiver { buffer, ..Receiver::default() };
+        // A second one would be a mistake of ours; the first stays.
+        let _ = self.socket.set(socket);
+    }
+
+    /// What was said while it was detached.
+    pub(crate) fn take_aside(&self) -> Aside {
+        std::mem::take(&mut self.receiver().aside)
     }
 
     /// Sends one frame. Ends the process when the supervisor is gone.
     pub(crate) fn send(&self, message: &FromWorker, descriptors: &[BorrowedFd<'_>]) {
+        if self.socket.get().is_none() {
+            return self.receiver().keep(message);
+        }
         let bytes = frame::encode(message).expect("a worker's messages are cut to fit a frame");
         self.send_bytes(&bytes, descriptors);
     }
 
     /// Sends the bytes of one packet as they are.
     pub(crate) fn send_bytes(&self, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) {
-        if self.socket.send(bytes, descriptors).is_err() {
+        let Some(socket) = self.socket.get() else { return };
+        if socket.send(bytes, descriptors).is_err() {
             exit_now(SUPERVISOR_GONE);
         }
     }
@@ -77,8 +106,9 @@ impl Link {
     /// Waits for the next frame between assignments. Ends the process when the supervisor is gone or speaks
     /// garbage. With a start, what arrived for earlier assignments is forgotten.
     pub(crate) fn receive(&self) -> (ToWorker, Vec<OwnedFd>) {
-        let Receiver { buffer, inbox } = &mut *self.receiver();
-        let received = self.socket.receive(buffer);
+        let socket = self.socket.get().unwrap_or_else(|| exit_now(SUPERVISOR_GONE));
+        let Receiver { buffer, inbox, .. } = &mut *self.receiver();
+        let received = socket.receive(buffer);
         let (message, descriptors) = decoded(received, buffer).unwrap_or_else(|| exit_now(SUPERVISOR_GONE));
         if matches!(message, ToWorker::Start(_)) {
             inbox.begin_assignment();
@@ -129,7 +159,8 @@ impl Link {
 
     /// Waits until a frame arrives, a signal does, or the time is over.
     pub(crate) fn sleep(&self, time: Duration) {
-        let mut polled = [PollFd::new(&self.socket, PollFlags::IN)];
+        let mut polled: Vec<_> =
+            self.socket.get().into_iter().map(|socket| PollFd::new(socket, PollFlags::IN)).collect();
         let time = Timespec::try_from(time).ok();
         // Each way in which it ends is one to look again.
         let _ = rustix::event::poll(&mut polled, time.as_ref());
@@ -138,11 +169,12 @@ impl Link {
     /// Takes every frame that has arrived and puts it in its place.
     fn looked(&self) -> MutexGuard<'_, Receiver> {
         let mut receiver = self.receiver();
-        let Receiver { buffer, inbox } = &mut *receiver;
+        let Some(socket) = self.socket.get() else { return receiver };
+        let Receiver { buffer, inbox, .. } = &mut *receiver;
         // A reply may bring a descriptor, which is lost where there is no room for it.
         let _reserve = inbox.awaits_reply().then(DescriptorReserve::open);
         loop {
-            match self.socket.try_receive(buffer) {
+            match socket.try_receive(buffer) {
                 Ok(Received::Empty) => return receiver,
                 received => {
                     let sorted = decoded(received, buffer)
@@ -161,17 +193,24 @@ impl Link {
     }
 }
 
+impl Receiver {
+    /// Keeps what is said without a socket; a request is answered by a refusal.
+    fn keep(&mut self, message: &FromWorker) {
+        match message {
+            FromWorker::Request { request, ask } => {
+                let reply = aside::refusal(ask);
+                self.inbox.sort(ToWorker::Reply { request: *request, reply }, Vec::new());
+            }
+            message => self.aside.add(message),
+        }
+    }
+}
+
 fn decoded(received: std::io::Result<Received>, buffer: &[u8]) -> Option<(ToWorker, Vec<OwnedFd>)> {
     match received {
         Ok(Received::Packet(length, descriptors)) => {
             frame::decode(&buffer[..length]).ok().map(|message| (message, descriptors))
         }
         _ => None,
-    }
-}
-
-impl AsFd for Link {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
     }
 }

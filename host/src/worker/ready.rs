@@ -23,7 +23,7 @@ use crate::os::socket::PacketSocket;
 use crate::outcome::Encoding;
 use crate::protocol::frame;
 use crate::protocol::worker::{Body, Entry, FromWorker, Inputs, Start, ToWorker, WorkerLimits};
-use crate::worker::imports::{HostState, Outside};
+use crate::worker::imports::{HostConfig, HostState, Outside};
 use crate::worker::instance::{self, Live, Loaded};
 use crate::worker::link::Link;
 use crate::worker::run::{Assignment, returned};
@@ -48,12 +48,14 @@ impl Ends {
     }
 }
 
-/// An instance that waits for its task. Its store has a state with a socket whose other end is closed, until it is given
-/// to a task.
+/// An instance that waits for its task. Its store has a state without a socket, or with one whose other end is closed,
+/// until it is given to a task.
 pub(super) struct Ready {
-    store: Store<HostState>,
-    live: Live,
-    limits: WorkerLimits,
+    pub(super) store: Store<HostState>,
+    pub(super) live: Live,
+    pub(super) limits: WorkerLimits,
+    /// The link that the guest's open streams have, where the module was initialised: it becomes the worker's.
+    pub(super) link: Option<Arc<Link>>,
 }
 
 impl Ready {
@@ -61,7 +63,7 @@ impl Ready {
     pub(super) fn new(ends: Ends, loaded: &Loaded) -> Option<Self> {
         // Without descriptors, which workers must not have in common.
         let runtime = Builder::new_current_thread().enable_time().build().ok()?;
-        let _bounded = signals::interrupt_each(START_TIME_MAX);
+        let _bounded = signals::interrupt_each(START_TIME_MAX, signals::Clock::Cpu);
         runtime.block_on(Self::make(ends, loaded))
     }
 
@@ -90,7 +92,7 @@ impl Ready {
             }
             let (claim, _) = returned(Encoding::Json, b"null".to_vec(), limits.result_bytes);
             link.send(&FromWorker::Finished { task: TASK, index: 0, claim }, &[]);
-            last = Some(Self { store, live, limits });
+            last = Some(Self { store, live, limits, link: None });
         }
         last
     }
@@ -100,16 +102,17 @@ impl Ready {
         limits.instances >= self.limits.instances && self.store.data().limiter.fits(limits)
     }
 
+    /// True when what a module does before its first task is done.
+    pub(super) fn is_initialized(&self) -> bool {
+        self.link.is_some()
+    }
+
     /// Gives it to a task that it [`fits`](Self::fits).
-    pub(super) fn give_to(
-        self,
-        mut host: HostState,
-        limits: &WorkerLimits,
-    ) -> wasmtime::Result<(Store<HostState>, Live)> {
+    pub(super) fn give_to(self, config: HostConfig) -> wasmtime::Result<(Store<HostState>, Live)> {
         let Self { mut store, live, .. } = self;
-        host.limiter.take_over(&store.data().limiter);
-        *store.data_mut() = host;
-        instance::begin(&mut store, limits).map(|()| (store, live))
+        let limits = *config.limiter.limits();
+        store.data_mut().give_to(config)?;
+        instance::begin(&mut store, &limits).map(|()| (store, live))
     }
 }
 

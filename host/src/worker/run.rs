@@ -38,21 +38,18 @@ const NONSENSE: i32 = 71;
 
 /// Runs assignments until the last one; never returns.
 pub(super) fn serve(
-    link: Link,
+    link: &Arc<Link>,
     loaded: &Loaded,
     outside: &Outside,
     runtime: &Runtime,
     mut ready: Option<Ready>,
 ) -> ! {
-    let link = Arc::new(link);
     let mut is_cpu_time_limited = false;
     loop {
         let (message, descriptors) = link.receive();
         // The end of the attempt that is meant crossed it on the way.
         let ToWorker::Start(start) = message else { continue };
-        // A second wall: the guest's memory is counted where it is given out, see `limiter`.
-        let data_bytes = start.limits.memory_bytes.saturating_mul(2).saturating_add(HOST_DATA_BYTES);
-        let _ = hardening::limit_data(data_bytes);
+        limit_data(start.limits.memory_bytes);
         // The supervisor looks at this process's clock, and is precise; this is for the time that it cannot look.
         if start.limits.cpu_time.is_some() || is_cpu_time_limited {
             is_cpu_time_limited = start.limits.cpu_time.is_some();
@@ -68,6 +65,11 @@ pub(super) fn serve(
             exit_now(PANICKED);
         }
     }
+}
+
+/// A second wall: the guest's memory is counted where it is given out, see `limiter`.
+pub(super) fn limit_data(memory_bytes: u64) {
+    let _ = hardening::limit_data(memory_bytes.saturating_mul(2).saturating_add(HOST_DATA_BYTES));
 }
 
 /// Waits for time, and for sockets where there can be some.
@@ -154,10 +156,13 @@ impl Assignment {
     async fn run(&self, loaded: &Loaded, ready: Option<Ready>) {
         let limits = &self.start.limits;
         let ready = ready.filter(|ready| ready.fits(limits));
-        let made = HostState::new(self.host_config()).and_then(|host| match ready {
-            Some(ready) => ready.give_to(host, limits).map(|(store, live)| (store, Some(live))),
-            None => instance::store(loaded.engine(), host, limits).map(|store| (store, None)),
-        });
+        let is_initialized = ready.as_ref().is_some_and(Ready::is_initialized);
+        let made = match ready {
+            Some(ready) => ready.give_to(self.host_config()).map(|(store, live)| (store, Some(live))),
+            None => HostState::new(self.host_config())
+                .and_then(|host| instance::store(loaded.engine(), host, limits))
+                .map(|store| (store, None)),
+        };
         self.fault("before-started");
         self.link.send(&FromWorker::Started { task: self.start.task }, &[]);
         self.fault("after-started");
@@ -169,7 +174,7 @@ impl Assignment {
                 return self.end_if_last();
             }
         };
-        let live = match self.instance(loaded, live, &mut store).await {
+        let live = match self.instance(loaded, (live, is_initialized), &mut store).await {
             Ok(live) => live,
             Err(claim) => {
                 self.finish(claim, None);
@@ -218,11 +223,11 @@ impl Assignment {
         }
     }
 
-    /// A fresh instance in which the initializer has run.
+    /// A fresh instance, initialised, in which the pool's initializer has run.
     async fn instance(
         &self,
         loaded: &Loaded,
-        ready: Option<Live>,
+        (ready, is_initialized): (Option<Live>, bool),
         store: &mut Store<HostState>,
     ) -> Result<Live, Claim> {
         let live = match ready {
@@ -232,10 +237,13 @@ impl Assignment {
                 trap::instantiation_claim(&error, &store.data().limiter, panic)
             })?,
         };
-        live.initialize(store).await.map_err(|error| claim_of(&error, store))?;
-        if let Some(initializer) = &self.start.initializer {
+        if !is_initialized {
+            initialized(&live, store).await?;
+        }
+        if let Some(Initializer { export, args }) = &self.start.initializer {
             self.allow_fuel(store);
-            initialized(&live, store, initializer).await?;
+            let ended = live.call_task(store, export, Encoding::Json, args).await;
+            succeeded(ended, store, &format!("the initializer `{export}`")).map_err(|claim| *claim)?;
         }
         Ok(live)
     }
@@ -291,20 +299,25 @@ fn claim_of(error: &wasmtime::Error, store: &mut Store<HostState>) -> Claim {
     trap::claim(error, &store.data().limiter, panic)
 }
 
-/// Runs the initializer; whatever it does but return is the end, and says that it was the initializer.
-async fn initialized(
-    live: &Live,
+/// Runs what the module has to run before its first task.
+pub(super) async fn initialized(live: &Live, store: &mut Store<HostState>) -> Result<(), Claim> {
+    let ended = live.initialize(store).await;
+    succeeded(ended, store, "the module's initialisation").map_err(|claim| *claim)
+}
+
+/// Whatever came of `what` but a value is the end of the assignment, and says of what it came.
+fn succeeded(
+    ended: wasmtime::Result<Ended>,
     store: &mut Store<HostState>,
-    initializer: &Initializer,
-) -> Result<(), Claim> {
-    let name = &initializer.export;
-    let said = |text: &str| trap::message(format!("the initializer `{name}` failed: {text}"));
-    match live.call_task(store, name, Encoding::Json, &initializer.args).await {
-        Ok(Ended::Returned { .. }) => Ok(()),
-        Ok(Ended::Failed(text) | Ended::TooLarge(text)) => Err(Claim::Failed { message: said(&text) }),
-        Ok(Ended::Exited(code)) => Err(Claim::Exited { code }),
-        Ok(Ended::NotStarted(kind, detail)) => Err(Claim::NotStarted { kind, detail: said(&detail) }),
-        Err(error) => Err(match claim_of(&error, store) {
+    what: &str,
+) -> Result<(), Box<Claim>> {
+    let said = |text: &str| trap::message(format!("{what} failed: {text}"));
+    Err(Box::new(match ended {
+        Ok(Ended::Returned { .. }) => return Ok(()),
+        Ok(Ended::Failed(text) | Ended::TooLarge(text)) => Claim::Failed { message: said(&text) },
+        Ok(Ended::Exited(code)) => Claim::Exited { code },
+        Ok(Ended::NotStarted(kind, detail)) => Claim::NotStarted { kind, detail: said(&detail) },
+        Err(error) => match claim_of(&error, store) {
             Claim::Trapped { mut trap, denied } => {
                 trap.message = said(&trap.message);
                 if let Some(panic) = &mut trap.panic {
@@ -314,8 +327,8 @@ async fn initialized(
             }
             Claim::LimitExceeded { kind, detail } => Claim::LimitExceeded { kind, detail: said(&detail) },
             other => other,
-        }),
-    }
+        },
+    }))
 }
 
 /// A result as it travels: in the frame, or in a memory file beside it.

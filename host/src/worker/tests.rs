@@ -13,3 +13,4 @@ pub(super) mod sockets;
 mod sync;
 mod tasks;
 pub(super) mod walls;
+mod warm;

@@ -149,3 +149,27 @@ fn a_refused_function_is_still_there_for_its_callers() {
     let expansion = expand(TokenStream::new(), tokens("async fn f(#[default(1)] a: u8) {}")).to_string();
     assert!(expansion.ends_with(&tokens("async fn f(a: u8) {}").to_string()), "{expansion}");
 }
+
+/// As `refused`, for `#[init]`.
+#[track_caller]
+fn refused_init(attribute: &str, source: &str, message: &str) {
+    let Err(error) = signature::read_init(tokens(attribute), tokens(source)) else {
+        panic!("{source} was accepted");
+    };
+    assert!(error.to_string().contains(message), "{error}\ndoes not say\n{message}");
+}
+
+#[test]
+fn what_runs_before_the_first_task_takes_and_returns_nothing() {
+    refused_init("", "fn f(n: u8) {}", "takes no parameters");
+    refused_init("", "fn f() -> u8 { 0 }", "returns nothing or a `Result<(), E>`");
+    refused_init("", "fn f() -> ! { loop {} }", "returns nothing or a `Result<(), E>`");
+    refused_init("1", "fn f() {}", "`#[init]` takes no arguments");
+    refused_init("", "struct S;", "goes on a function");
+    for source in ["fn f() {}", "fn f() -> Result<(), String> { Ok(()) }"] {
+        let read = signature::read_init(TokenStream::new(), tokens(source)).ok().unwrap();
+        assert_eq!(read.export, "wasmpool-init");
+        let expansion = crate::emit::task(&read).to_string();
+        assert!(expansion.contains("cm32p2||wasmpool-init") && !expansion.contains("RECORD"), "{expansion}");
+    }
+}

@@ -130,11 +130,21 @@ pub(super) struct LimitFields {
     result_bytes: u64,
     log_bytes: u64,
     grace_period_ms: u64,
+    /// Missing in logs of programs that did not know of it.
+    #[serde(default = "init_timeout_ms")]
+    init_timeout_ms: u64,
+}
+
+fn init_timeout_ms() -> u64 {
+    ms(Limits::default().init_timeout)
+}
+
+fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl From<&Limits> for LimitFields {
     fn from(limits: &Limits) -> Self {
-        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         Self {
             timeout_ms: limits.timeout.map(ms),
             cpu_time_ms: limits.cpu_time.map(ms),
@@ -149,6 +159,7 @@ impl From<&Limits> for LimitFields {
             result_bytes: limits.result_bytes,
             log_bytes: limits.log_bytes,
             grace_period_ms: ms(limits.grace_period),
+            init_timeout_ms: ms(limits.init_timeout),
         }
     }
 }
@@ -169,6 +180,7 @@ impl From<LimitFields> for Limits {
             result_bytes: fields.result_bytes,
             log_bytes: fields.log_bytes,
             grace_period: Duration::from_millis(fields.grace_period_ms),
+            init_timeout: Duration::from_millis(fields.init_timeout_ms),
         }
     }
 }

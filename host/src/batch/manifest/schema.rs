@@ -104,6 +104,7 @@ fn settings() -> Vec<Key> {
         ("max_memory", size("Linear memory of a task; by default 1GiB.")),
         ("max_output", size("Standard output and error of a task together.")),
         ("grace_period", time("How long a task may go on that was asked to stop; by default 2s.")),
+        ("init_timeout", time("How long a module's `#[init]` function may take; by default 60s.")),
         ("retries", number("How often a failed task is tried again; by default 0.", 0)),
         (
             "retry_on",

@@ -52,6 +52,8 @@ pub struct Bounds {
     pub max_output: Option<u64>,
     /// How long it may go on when it was asked to stop.
     pub grace_period: Option<Duration>,
+    /// How long its module may take to be initialised.
+    pub init_timeout: Option<Duration>,
     /// How often it is tried again.
     pub retries: Option<u32>,
     /// After which endings.
@@ -75,6 +77,7 @@ impl Bounds {
             max_memory: self.max_memory.or(other.max_memory),
             max_output: self.max_output.or(other.max_output),
             grace_period: self.grace_period.or(other.grace_period),
+            init_timeout: self.init_timeout.or(other.init_timeout),
             retries: self.retries.or(other.retries),
             retry_on: self.retry_on.or(other.retry_on),
             retry_delay: self.retry_delay.or(other.retry_delay),
@@ -113,6 +116,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>) -> Settings {
             max_memory: reader.size("max_memory").map(|at| at.value),
             max_output: reader.size("max_output").map(|at| at.value),
             grace_period: reader.time("grace_period").map(|at| at.value),
+            init_timeout: reader.time("init_timeout").map(|at| at.value),
             retries: retries.and_then(|retries| u32::try_from(retries).ok()),
             retry_on: retry_on(reader),
             retry_delay: reader.time_or_none("retry_delay").map(|at| at.value),

@@ -85,6 +85,7 @@ pub fn limits(options: &TaskOptions) -> Limits {
         fuel: options.fuel,
         memory_bytes: options.max_memory.unwrap_or(default.memory_bytes),
         stack_bytes: options.max_stack.unwrap_or(default.stack_bytes),
+        init_timeout: options.init_timeout.unwrap_or(default.init_timeout),
         output_bytes: options.max_output.unwrap_or(default.output_bytes),
         streamed_output_bytes: options.max_output,
         ..default
@@ -116,6 +117,7 @@ pub fn bounds(task: &TaskOptions, batch: &BatchOptions) -> Bounds {
         max_memory: task.max_memory,
         max_output: task.max_output,
         grace_period: None,
+        init_timeout: task.init_timeout,
         retries: batch.retries,
         retry_on: batch.retry_on,
         retry_delay: batch.retry_delay,

@@ -198,6 +198,7 @@ fn limits_text() -> String {
         result_bytes,
         log_bytes,
         grace_period,
+        init_timeout,
     } = Limits::default();
     let time = |time: Option<std::time::Duration>| {
         time.map_or_else(|| "none".to_owned(), |time| humantime::format_duration(time).to_string())
@@ -212,6 +213,7 @@ fn limits_text() -> String {
         ("--max-output", "captured standard output and error together", size_text(output_bytes)),
         ("--max-output", "the same where it is streamed", number(streamed_output_bytes)),
         ("grace_period", "time to end in when asked to; in manifests", time(Some(grace_period))),
+        ("--init-timeout", "time of a module's `#[init]` function", time(Some(init_timeout))),
         ("", "elements of all tables together", table_elements.to_string()),
         ("", "core instances", instances.to_string()),
         ("", "one argument", size_text(argument_bytes)),

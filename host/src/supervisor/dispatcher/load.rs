@@ -32,6 +32,7 @@ impl Dispatcher {
             nets: server.key.nets.clone(),
             offset: artifact.header.code_offset(),
             length: artifact.header.code_bytes,
+            init: server.key.init,
         });
         let bytes = frame::encode(&load).map_err(std::io::Error::other)?;
         let dirs = server.dirs.iter().map(AsFd::as_fd);

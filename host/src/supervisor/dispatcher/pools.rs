@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use tokio::sync::oneshot;
 
 use super::{Dispatcher, Place};
-use crate::outcome::{CancelledBy, Outcome, StartFailed};
+use crate::outcome::{CancelledBy, Outcome};
 use crate::supervisor::call::{Assignment, Call, Reply};
 use crate::supervisor::event::{PoolId, Stop, WorkerId};
 use crate::supervisor::fork_client::{ServerId, StartRequest};
@@ -178,10 +178,10 @@ impl Dispatcher {
     }
 
     /// Everything of the pool that waits for this server fails with the cause.
-    pub(super) fn fail_waiting(&mut self, pool: PoolId, server: ServerId, cause: &StartFailed) {
+    pub(super) fn fail_waiting(&mut self, pool: PoolId, server: ServerId, outcome: &Outcome) {
         let Some(entry) = self.pools.get_mut(&pool) else { return };
         for rank in entry.scheduler.waiting_for(server) {
-            self.end_waiting(pool, server, rank, &Outcome::StartFailed(cause.clone()));
+            self.end_waiting(pool, server, rank, outcome);
         }
     }
 

@@ -4,7 +4,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::groups::how_it_ended;
 use super::{Dispatcher, PROCESS_END, PROCESS_SOCKET, token};
@@ -78,10 +78,14 @@ impl Dispatcher {
 
     /// The process must answer within this time.
     pub(super) fn expect_answer(&mut self, process: ProcessId) {
+        self.expect_answer_within(process, FORK_SERVER_ANSWER_TIME_MAX);
+    }
+
+    pub(super) fn expect_answer_within(&mut self, process: ProcessId, time: Duration) {
         if let Some(entry) = self.processes.get_mut(&process) {
             entry.phase += 1;
             let phase = entry.phase;
-            let at = Instant::now() + FORK_SERVER_ANSWER_TIME_MAX;
+            let at = Instant::now() + time;
             self.timers.set(at, Timer::ProcessAnswer { process, phase });
         }
     }
@@ -98,6 +102,9 @@ impl Dispatcher {
             && entry.phase == phase
             && let Some(child) = &entry.child
         {
+            if entry.stage == Stage::Initializing {
+                return self.init_timed_out(process);
+            }
             child.kill();
             if let Purpose::Compile { timed_out, .. } = &mut entry.purpose {
                 *timed_out = true;

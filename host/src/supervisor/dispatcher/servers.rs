@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::groups::without_group;
+use super::init::init_of;
 use super::{Dispatcher, WORKER_END, WORKER_SOCKET, token};
 use crate::limits::{FORKS_ASKED_MAX, START_FAILURES_MAX};
 use crate::os::child::{Child, ExitStatus};
 use crate::os::socket::PacketSocket;
-use crate::outcome::{StartFailed, StartFailure};
+use crate::outcome::{Outcome, StartFailed, StartFailure};
 use crate::policy::Layer;
 use crate::protocol::fork_server::{FromForkServer, ToForkServer};
 use crate::protocol::frame;
@@ -45,6 +46,7 @@ impl Dispatcher {
             dirs: shape.dirs.iter().map(|dir| dir.rule().clone()).collect(),
             nets: shape.nets.iter().map(|net| net.rule().clone()).collect(),
             start_method: shape.start_method,
+            init: init_of(shape),
             enclosed: (!matches!(group, Ok(None))).then_some(pool),
         };
         if let Some(server) = self.server_ids.get(&key) {
@@ -107,7 +109,7 @@ impl Dispatcher {
         entry.retry_at = None;
         if let Err(cause) = &entry.group {
             let cause = without_group(cause);
-            return self.give_up(server, &cause);
+            return self.give_up(server, &Outcome::StartFailed(cause));
         }
         if entry.artifact.is_none() {
             let (key, module) = (entry.key.artifact, Arc::clone(&entry.module));
@@ -244,12 +246,12 @@ impl Dispatcher {
         let Some(entry) = self.processes.get_mut(&process) else { return Ok(()) };
         let Some(server) = entry.server() else { return Ok(()) };
         match message {
-            FromForkServer::Ready { layers } if entry.stage == Stage::Loading => {
+            FromForkServer::Ready { layers } if entry.stage.is_loading() => {
                 self.server_ready(process, server, layers);
                 Ok(())
             }
             FromForkServer::LoadFailed { kind, detail } if entry.stage == Stage::Loading => {
-                self.load_failed(process, kind, detail);
+                self.load_failed(process, Outcome::StartFailed(StartFailed { kind, detail }));
                 Ok(())
             }
             FromForkServer::Forked { worker } if entry.asked.front() == Some(&worker) => {
@@ -264,7 +266,7 @@ impl Dispatcher {
                 self.fork_failed(server, worker, reason);
                 Ok(())
             }
-            other => Err(format!("it said {other:?} out of turn")),
+            other => self.init_said(process, server, other),
         }
     }
 
@@ -281,7 +283,7 @@ impl Dispatcher {
         let Some(entry) = self.processes.get(&process) else { return };
         let layers = match self.layers_in_force(entry, layers) {
             Ok(layers) => layers,
-            Err(StartFailed { kind, detail }) => return self.load_failed(process, kind, detail),
+            Err(cause) => return self.load_failed(process, Outcome::StartFailed(cause)),
         };
         let Some(entry) = self.processes.get_mut(&process) else { return };
         (entry.layers, entry.stage) = (layers, Stage::Ready);
@@ -378,9 +380,9 @@ impl Dispatcher {
     }
 
     /// The artifact could not be loaded or linked. It will not be another time, so its tasks fail.
-    fn load_failed(&mut self, process: ProcessId, kind: StartFailure, detail: String) {
+    pub(super) fn load_failed(&mut self, process: ProcessId, outcome: Outcome) {
         let Some(server) = self.take_requests_back(process) else { return };
-        self.give_up(server, &StartFailed { kind, detail });
+        self.give_up(server, &outcome);
     }
 
     /// A fork server (or a spawned worker before it was ready) is gone; what was asked of it is asked again.
@@ -426,7 +428,7 @@ impl Dispatcher {
         );
         if entry.failures >= START_FAILURES_MAX {
             let detail = format!("{detail} ({START_FAILURES_MAX} failures in a row)");
-            return self.give_up(server, &StartFailed { kind, detail });
+            return self.give_up(server, &Outcome::StartFailed(StartFailed { kind, detail }));
         }
         let wait = FIRST_RETRY * 2_u32.pow(entry.failures - 1);
         self.retry_later(server, wait);
@@ -458,8 +460,8 @@ impl Dispatcher {
         self.timers.set(at, Timer::ServerRetry { server });
     }
 
-    /// Everything that waits for this server fails with the cause. Later tasks try again.
-    fn give_up(&mut self, server: ServerId, cause: &StartFailed) {
+    /// Everything that waits for this server ends like this. Later tasks try again.
+    fn give_up(&mut self, server: ServerId, outcome: &Outcome) {
         let Some(entry) = self.servers.get_mut(&server) else { return };
         entry.failures = 0;
         entry.retry_at = None;
@@ -473,7 +475,7 @@ impl Dispatcher {
             if let Some(pool) = self.pools.get_mut(&pool) {
                 pool.scheduler.give_up(server);
             }
-            self.fail_waiting(pool, server, cause);
+            self.fail_waiting(pool, server, outcome);
             self.pump(pool);
         }
     }
@@ -490,7 +492,7 @@ impl Dispatcher {
                     }
                     self.serve(server);
                 }
-                Err(cause) => self.give_up(server, cause),
+                Err(cause) => self.give_up(server, &Outcome::StartFailed(cause.clone())),
             }
         }
     }

@@ -30,7 +30,9 @@ impl Dispatcher {
         let Some(entry) = self.workers.get_mut(&worker) else { return };
         let pool = entry.pool;
         let tasks_max = self.pools.get(&pool).map_or(1, |pool| pool.settings.max_tasks_per_worker);
-        let last = entry.assignments + 1 >= tasks_max;
+        // The copy of what was initialised is used up by then, and another copy is cheaper than doing it again.
+        let is_warm = self.servers.get(&entry.server).is_some_and(|server| server.key.init.is_some());
+        let last = is_warm || entry.assignments + 1 >= tasks_max;
         let packet = match start_packet(&shape, &calls, worker, last) {
             Ok(packet) => packet,
             Err(reason) => {

@@ -10,7 +10,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -24,18 +24,27 @@ use wasmtime_wasi::p2::{InputStream, Pollable, StreamError, StreamResult};
 
 use crate::limits::{STDIN_LOOK_TIME_MAX, STREAM_BYTES_MAX};
 
-/// Standard input. Clones read on from one another, as the descriptor does.
+/// Standard input. Clones read on from one another, as the descriptor does. What was empty while a module was
+/// initialised may get a descriptor with its task.
 #[derive(Clone, Debug)]
-pub(super) struct Stdin(Option<Arc<OwnedFd>>);
+pub(super) struct Stdin(Arc<OnceLock<OwnedFd>>);
 
 impl Stdin {
     pub(super) fn new(descriptor: Option<OwnedFd>) -> Self {
-        Self(descriptor.map(Arc::new))
+        Self(Arc::new(descriptor.map_or_else(OnceLock::new, OnceLock::from)))
+    }
+
+    /// Gives an empty one, and with it every clone, its descriptor.
+    pub(super) fn fill(&self, descriptor: Option<OwnedFd>) {
+        if let Some(descriptor) = descriptor {
+            // It was empty: nothing is initialised with a standard input.
+            let _ = self.0.set(descriptor);
+        }
     }
 
     /// The descriptor; `None` when standard input is empty.
     pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        self.0.as_ref().map(|descriptor| descriptor.as_fd())
+        self.0.get().map(AsFd::as_fd)
     }
 
     /// True when a read would return at once, with bytes, the end or an error.

@@ -37,14 +37,32 @@ impl Wasi {
         Ok(Self { config, made })
     }
 
+    /// Makes this the context of another task, with the handles that the guest has: open files, streams, directories.
+    pub(super) fn give_to(&mut self, config: Config) -> wasmtime::Result<()> {
+        match &mut self.made {
+            Some(made) => {
+                *made.ctx().ctx = builder(&config)?.build();
+                self.config = config;
+            }
+            None => *self = Self::new(config)?,
+        }
+        Ok(())
+    }
+
     /// The context. It serves components too: its context and table are those of preview 2.
     pub(super) fn get(&mut self) -> &mut WasiP1Ctx {
         self.made.get_or_insert_with(|| make(&self.config).expect("only granted directories can fail"))
     }
 }
 
-/// Call it in the worker, after the fork: it draws random seeds.
 fn make(config: &Config) -> wasmtime::Result<Box<WasiP1Ctx>> {
+    let mut wasi = builder(config)?.build_p1();
+    wasi.ctx().table.set_max_capacity(RESOURCES_MAX);
+    Ok(Box::new(wasi))
+}
+
+/// Call it in the worker, after the fork: it draws random seeds. (What is initialised before has seeds of its own.)
+fn builder(config: &Config) -> wasmtime::Result<WasiCtxBuilder> {
     let mut builder = WasiCtxBuilder::new();
     builder
         .args(&config.argv)
@@ -63,7 +81,5 @@ fn make(config: &Config) -> wasmtime::Result<Box<WasiP1Ctx>> {
     }
     net::grant(&mut builder, &config.outside.nets);
     config.outside.dirs.iter().try_for_each(|dir| dir.open(&mut builder))?;
-    let mut wasi = builder.build_p1();
-    wasi.ctx().table.set_max_capacity(RESOURCES_MAX);
-    Ok(Box::new(wasi))
+    Ok(builder)
 }

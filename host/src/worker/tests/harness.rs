@@ -144,6 +144,7 @@ pub(super) fn load_message(artifact: &Artifact, engine: EngineSettings) -> ToFor
         nets: Vec::new(),
         offset: artifact.header.code_offset(),
         length: artifact.header.code_bytes,
+        init: None,
     })
 }
 

@@ -5,7 +5,7 @@
 use std::time::Instant;
 
 use wasmpool_guest::sync::{Barrier, Event, Lock, Queue, SyncError};
-use wasmpool_guest::{Bytes, task};
+use wasmpool_guest::{Bytes, context, task};
 
 /// Is started and ends.
 #[task]
@@ -23,9 +23,10 @@ fn echo(data: Bytes) -> Bytes {
     data
 }
 
-/// Never ends.
+/// Says that it runs, and never ends.
 #[task]
 fn spin() {
+    context::progress(1, None);
     loop {
         std::hint::black_box(());
     }

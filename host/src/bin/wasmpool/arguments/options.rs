@@ -36,6 +36,9 @@ pub struct TaskOptions {
     /// WebAssembly stack of a task [default: 512KiB]
     #[arg(long, value_name = "SIZE", value_parser = values::stack)]
     pub max_stack: Option<u32>,
+    /// Stop a module's `#[init]` function, which runs once before its first task, after this time [default: 60s]
+    #[arg(long, value_name = "TIME", value_parser = values::time)]
+    pub init_timeout: Option<Duration>,
     /// Standard output and error of a task together [default: 64MiB when captured, else none]
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
     pub max_output: Option<u64>,

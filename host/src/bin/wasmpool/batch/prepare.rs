@@ -91,6 +91,7 @@ impl Prepared {
             output_bytes: bounds.max_output.unwrap_or(default.output_bytes),
             streamed_output_bytes: bounds.max_output,
             grace_period: bounds.grace_period.unwrap_or(default.grace_period),
+            init_timeout: bounds.init_timeout.unwrap_or(default.init_timeout),
             ..default
         }
     }
