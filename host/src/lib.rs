@@ -69,6 +69,7 @@ pub use supervisor::{
     OutputSink, StandardStream, Supervisor, SupervisorBuilder, SupervisorError, Target, TargetError, Task,
     TaskDescription, TaskError, TaskHandle, memory_bytes, output_channel,
 };
+pub use sync::SharedBytes;
 pub use task::{Args, ArgsError, Stdin};
 
 /// The engine's version, as it stands in the lock file; part of every artifact's name.

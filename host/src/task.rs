@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::outcome::Encoding;
-use crate::sync::{self, Grant, GrantError};
+use crate::sync::{self, Grant, GrantError, SharedBytes};
 
 /// The arguments of one call.
 ///
@@ -48,6 +48,7 @@ enum Repr {
     Values { positional: Vec<Value>, keyword: Map<String, Value> },
     Text(Bytes),
     Raw(Bytes),
+    Shared(SharedBytes),
     Invalid(ArgsError),
 }
 
@@ -136,6 +137,20 @@ impl Args {
         Self::without_grants(Repr::Raw(bytes.into()))
     }
 
+    /// One byte string, for a task whose parameter is `Bytes`, that is not copied on its way to the worker.
+    #[must_use]
+    pub fn shared(bytes: &SharedBytes) -> Self {
+        Self::without_grants(Repr::Shared(bytes.clone()))
+    }
+
+    /// The byte string, if it is one that is shared.
+    pub(crate) fn as_shared(&self) -> Option<&SharedBytes> {
+        match &self.repr {
+            Repr::Shared(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
     /// Adds an argument by name, as in Python's `kwargs={"b": 2}`.
     #[must_use]
     pub fn keyword(mut self, name: impl Into<String>, value: Value) -> Self {
@@ -160,7 +175,8 @@ impl Args {
         match (&self.repr, encoding) {
             (Repr::Invalid(error), _) => Err(error.clone()),
             (Repr::Raw(bytes), Encoding::Raw) => Ok(bytes.clone()),
-            (Repr::Raw(_), Encoding::Json) => Err(ArgsError::RawForJson),
+            (Repr::Shared(bytes), Encoding::Raw) => Ok(Bytes::from_owner(bytes.clone())),
+            (Repr::Raw(_) | Repr::Shared(_), Encoding::Json) => Err(ArgsError::RawForJson),
             (Repr::Text(text), Encoding::Json) => Ok(text.clone()),
             (Repr::Text(text), Encoding::Raw) => match serde_json::from_slice(text) {
                 Ok(positional) => Self::positional(positional).encode(encoding),

@@ -8,8 +8,10 @@
 
 #![deny(unsafe_code)]
 
+mod facts;
 #[expect(unsafe_code, reason = "a bare fork is what it measures")]
 mod forks;
+mod limits;
 mod measure;
 mod ours;
 mod overhead;
@@ -45,9 +47,20 @@ fn main() -> ExitCode {
             forks::fork(n.parse().expect("a number"), bytes.parse().expect("a number"));
             return ExitCode::SUCCESS;
         }
+        [facts::HOLD] => {
+            facts::hold();
+            return ExitCode::SUCCESS;
+        }
         _ => {}
     }
     let quick = args.iter().any(|argument| argument == "--quick");
+    // `speed=echo` takes a few lines of it, and writes nothing.
+    let only = args.iter().find_map(|argument| argument.strip_prefix("speed="));
+    if let Some(only) = only {
+        let speed = speed::measure(ROUNDS, 1, Some(only.to_owned()));
+        println!("{}", report::speed(&speed, ROUNDS));
+        return ExitCode::SUCCESS;
+    }
     let asked = |part: &Part| args.iter().any(|argument| argument == part.name());
     let all = !Part::ALL.iter().any(asked);
     let mut measured = Vec::new();
@@ -65,7 +78,10 @@ fn measure(part: Part, runtime: &Runtime, quick: bool) -> Option<String> {
     let rounds = if quick { ROUNDS_QUICK } else { ROUNDS };
     match part {
         Part::Speed => {
-            let speed = speed::measure(rounds, if quick { 20 } else { 1 });
+            let speed = speed::measure(rounds, if quick { 20 } else { 1 }, None);
+            if !quick {
+                write_json(&report::speed_json(&speed, rounds));
+            }
             Some(report::speed(&speed, rounds))
         }
         Part::Synchronisation => Some(synchronisation(runtime, rounds, if quick { 20 } else { 1 })),
@@ -104,6 +120,14 @@ fn synchronisation(runtime: &Runtime, rounds: usize, divisor: u64) -> String {
     let peer = python::succession(5);
     eprint!("\r\x1b[K");
     report::synchronisation(&rows, rounds, &own, &peer)
+}
+
+/// Writes what was measured of tasks for programs.
+fn write_json(measured: &serde_json::Value) {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../host/benchmarks.json");
+    if let Err(error) = std::fs::write(path, format!("{measured:#}\n")) {
+        eprintln!("host/benchmarks.json cannot be written: {error}");
+    }
 }
 
 /// Replaces what was measured in the page.

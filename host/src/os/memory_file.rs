@@ -57,6 +57,21 @@ impl SealedFile {
         Self::seal(file.into())
     }
 
+    /// A sealed file of so many bytes, which `fill` gets as zeros and writes in place.
+    pub(crate) fn filled(name: &str, length: usize, fill: impl FnOnce(&mut [u8])) -> io::Result<Self> {
+        let file = create(name)?;
+        file.set_len(length as u64)?;
+        if length > 0 {
+            let mut memory = Writable::new(&file, length)?;
+            fill(memory.bytes());
+            // A file that is mapped for writing cannot be sealed.
+            drop(memory);
+        } else {
+            fill(&mut []);
+        }
+        Self::seal(file.into())
+    }
+
     /// Its length in bytes.
     pub(crate) fn len(&self) -> u64 {
         self.length
@@ -69,19 +84,54 @@ impl SealedFile {
 
     /// Maps the whole file for reading.
     pub(crate) fn map(&self) -> io::Result<Mapping> {
-        Mapping::new(self, 0, self.length, ProtFlags::READ)
+        Mapping::new(self, 0, self.length, ProtFlags::READ, MapFlags::empty())
+    }
+
+    /// Maps the whole file for reading it at once: its pages are there without a fault for each few of them.
+    pub(crate) fn map_populated(&self) -> io::Result<Mapping> {
+        Mapping::new(self, 0, self.length, ProtFlags::READ, MapFlags::POPULATE)
     }
 
     /// Maps part of the file as private memory that may be written and made executable without
     /// changing the file. `offset` is a multiple of the page size.
     pub(crate) fn map_private(&self, offset: u64, length: u64) -> io::Result<Mapping> {
-        Mapping::new(self, offset, length, ProtFlags::READ | ProtFlags::WRITE)
+        Mapping::new(self, offset, length, ProtFlags::READ | ProtFlags::WRITE, MapFlags::empty())
     }
 }
 
 impl AsFd for SealedFile {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
+    }
+}
+
+/// A new file of ours, mapped for writing.
+struct Writable {
+    start: NonNull<u8>,
+    length: usize,
+}
+
+impl Writable {
+    /// `length` is the file's, and not 0.
+    fn new(file: &File, length: usize) -> io::Result<Self> {
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a new mapping at an address that the kernel chooses overlaps nothing.
+        let start =
+            unsafe { rustix::mm::mmap(std::ptr::null_mut(), length, protection, MapFlags::SHARED, file, 0)? };
+        let start = NonNull::new(start.cast()).expect("mmap never returns null on success");
+        Ok(Self { start, length })
+    }
+
+    fn bytes(&mut self) -> &mut [u8] {
+        // SAFETY: mapped for reading and writing until drop, and nobody else has the file.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.length) }
+    }
+}
+
+impl Drop for Writable {
+    fn drop(&mut self) {
+        // SAFETY: exactly the range that `new` mapped, and nobody can hold a borrow of it any more.
+        let _ = unsafe { rustix::mm::munmap(self.start.as_ptr().cast(), self.length) };
     }
 }
 
@@ -99,7 +149,13 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    fn new(file: &SealedFile, offset: u64, length: u64, protection: ProtFlags) -> io::Result<Self> {
+    fn new(
+        file: &SealedFile,
+        offset: u64,
+        length: u64,
+        protection: ProtFlags,
+        flags: MapFlags,
+    ) -> io::Result<Self> {
         let inside = offset.checked_add(length).is_some_and(|end| end <= file.length);
         let length = usize::try_from(length).ok().filter(|_| inside);
         let length = length.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?;
@@ -108,7 +164,8 @@ impl Mapping {
         }
         // SAFETY: a new mapping at an address that the kernel chooses overlaps nothing.
         let start = unsafe {
-            rustix::mm::mmap(std::ptr::null_mut(), length, protection, MapFlags::PRIVATE, &file.file, offset)?
+            let flags = MapFlags::PRIVATE | flags;
+            rustix::mm::mmap(std::ptr::null_mut(), length, protection, flags, &file.file, offset)?
         };
         let start = NonNull::new(start.cast()).expect("mmap never returns null on success");
         Ok(Self { start, length })

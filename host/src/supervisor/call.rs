@@ -22,7 +22,7 @@ use crate::supervisor::handle::HandleState;
 use crate::supervisor::observer::Observer;
 use crate::supervisor::output::Output;
 use crate::supervisor::pool::StartMethod;
-use crate::sync::Grant;
+use crate::sync::{Grant, SharedBytes};
 use crate::task::Stdin;
 
 /// What the calls of one assignment have in common.
@@ -80,6 +80,14 @@ impl Input {
             return Ok(Self::Inline(bytes));
         }
         Ok(Self::File(Arc::new(SealedFile::from_bytes("wasmpool-input", &bytes)?)))
+    }
+
+    /// What its caller shares, as it is.
+    pub(super) fn shared(bytes: &SharedBytes) -> Self {
+        if bytes.len() as u64 <= Self::INLINE_BYTES_MAX {
+            return Self::Inline(Bytes::copy_from_slice(bytes));
+        }
+        Self::File(Arc::clone(bytes.file()))
     }
 
     /// Its length in bytes.

@@ -134,7 +134,7 @@ impl Assignment {
             Body::Inline(bytes) => InputBytes::Inline(bytes),
             Body::Memory { length } => {
                 let file = SealedFile::seal(descriptors.next()?).ok().filter(|file| file.len() == length)?;
-                InputBytes::Mapped(file.map().ok()?)
+                InputBytes::Mapped(file.map_populated().ok()?)
             }
         };
         let stdin = if start.stdin { Some(descriptors.next()?) } else { None };

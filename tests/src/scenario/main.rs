@@ -101,6 +101,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("never-the-next", stopping::never_the_next),
     ("unread-timeout", stopping::timeout_of_an_unread_writer),
     ("largest", transfer::largest),
+    ("shared-bytes", transfer::shared),
     ("killed-transfer", transfer::killed),
     ("unread", transfer::unread),
     ("lock-holders", locks::holders),

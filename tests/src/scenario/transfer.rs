@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use wasmpool::{Args, Module, Outcome, Pool, Task, TaskHandle};
+use wasmpool::{Args, Module, Outcome, Pool, SharedBytes, Task, TaskHandle};
 
 use crate::support::{self, call, ms, say, target};
 
@@ -46,6 +46,34 @@ pub fn largest(_: &[String]) {
         let one_more = pool.submit(echo(&module, 256 * MIB + 1)).await.expect("a handle").await;
         assert_eq!(one_more.outcome.exit_code(), 225, "{}", one_more.outcome);
         say(&json!({ "alone_ms": ms(alone), "beside_ms": ms(beside), "echo_ms": ms(begun.elapsed()) }));
+    });
+}
+
+/// Bytes that several tasks share, large and small, and those who cannot have them.
+pub fn shared(_: &[String]) {
+    let supervisor = support::supervisor();
+    support::block_on(async {
+        let module = support::guests(&supervisor).await;
+        let pool = support::pool(&supervisor, 2).build().expect("a pool");
+        for length in [0, 1, MIB] {
+            let bytes = SharedBytes::with(length, |bytes| bytes.fill(7)).expect("memory");
+            let task = Task::new(&target(&module, "echo")).args(Args::shared(&bytes));
+            let mut handles = Vec::new();
+            for _ in 0..4 {
+                handles.push(pool.submit(task.clone()).await.expect("a handle"));
+            }
+            for handle in handles {
+                expect_whole(&handle.await.outcome, length);
+            }
+            assert!(bytes.iter().all(|byte| *byte == 7), "no task changed them");
+            let limits = wasmpool::Limits { argument_bytes: MIB as u64 - 1, ..Default::default() };
+            let outcome = pool.submit(task.limits(limits)).await.expect("a handle").await.outcome;
+            assert_eq!(outcome.exit_code(), if length < MIB { 0 } else { 225 }, "{outcome}");
+            let wrong = Task::new(&target(&module, "add")).args(Args::shared(&bytes));
+            let outcome = pool.submit(wrong).await.expect("a handle").await.outcome;
+            assert_eq!(outcome.exit_code(), 246, "{outcome}");
+        }
+        say(&json!({ "done": true }));
     });
 }
 
