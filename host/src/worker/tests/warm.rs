@@ -224,13 +224,22 @@ fn a_large_image_is_in_huge_pages_where_the_machine_has_some() {
                 (local.set $at (i32.add (local.get $at) (i32.const 4096)))
                 (br_if 0 (i32.lt_u (local.get $at) (i32.const 4194304)))))
         (func (export "look") (result i32) (i32.load8_u (i32.const 4190208))))"#;
-    let (server, _) = initialized(module, &[]);
-    let smaps = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", server.child.id())).unwrap();
-    let huge = smaps.lines().find_map(|line| line.strip_prefix("AnonHugePages:")).unwrap();
-    let huge: u64 = huge.trim().trim_end_matches("kB").trim().parse().unwrap();
-    let mode = std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").unwrap_or_default();
-    if mode.contains("[madvise]") || mode.contains("[always]") {
-        assert!(huge >= 4096, "{huge} KiB of huge pages");
+    let huge_kib = || {
+        let (server, _) = initialized(module, &[]);
+        assert_eq!(looked(&server), "1");
+        let smaps = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", server.child.id())).unwrap();
+        let huge = smaps.lines().find_map(|line| line.strip_prefix("AnonHugePages:")).unwrap();
+        huge.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap()
+    };
+    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+    let mode = read("/sys/kernel/mm/transparent_hugepage/enabled");
+    let release = read("/proc/sys/kernel/osrelease");
+    let mut release = release.split('.').map_while(|number| number.parse::<u32>().ok());
+    let is_known = (release.next(), release.next()) >= (Some(6), Some(1));
+    if is_known && (mode.contains("[madvise]") || mode.contains("[always]")) {
+        // Memory may be in pieces for a moment.
+        assert!((0..5).any(|_| huge_kib() >= 4096), "no huge pages");
+    } else {
+        huge_kib();
     }
-    assert_eq!(looked(&server), "1");
 }
