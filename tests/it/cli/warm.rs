@@ -48,3 +48,10 @@ fn one_that_waits_for_long_is_a_time_out() {
     assert!(run.stderr.contains("the module was still being initialised after 100ms"), "{}", run.stderr);
     assert!(run.time < Duration::from_secs(30), "{:?}", run.time);
 }
+
+#[test]
+fn a_time_that_no_clock_shows_is_never_over() {
+    let run =
+        wasmpool(["run", "--init-timeout", "584000000000y", &wat("init_counts"), "-t", "look", "1"]).run();
+    assert_eq!(run.expect(0).stdout, "101\n");
+}

@@ -85,8 +85,7 @@ impl Dispatcher {
         if let Some(entry) = self.processes.get_mut(&process) {
             entry.phase += 1;
             let phase = entry.phase;
-            let at = Instant::now() + time;
-            self.timers.set(at, Timer::ProcessAnswer { process, phase });
+            self.timers.set_after(Instant::now(), time, Timer::ProcessAnswer { process, phase });
         }
     }
 
