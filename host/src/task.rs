@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::outcome::Encoding;
+use crate::shared_bytes::SharedBytes;
 use crate::sync::{self, Grant, GrantError};
 
 /// The arguments of one call.
@@ -48,6 +49,7 @@ enum Repr {
     Values { positional: Vec<Value>, keyword: Map<String, Value> },
     Text(Bytes),
     Raw(Bytes),
+    Shared(SharedBytes),
     Invalid(ArgsError),
 }
 
@@ -136,6 +138,12 @@ impl Args {
         Self::without_grants(Repr::Raw(bytes.into()))
     }
 
+    /// The same without a copy: the worker is given the memory file.
+    #[must_use]
+    pub fn shared(bytes: SharedBytes) -> Self {
+        Self::without_grants(Repr::Shared(bytes))
+    }
+
     /// Adds an argument by name, as in Python's `kwargs={"b": 2}`.
     #[must_use]
     pub fn keyword(mut self, name: impl Into<String>, value: Value) -> Self {
@@ -155,12 +163,21 @@ impl Args {
         &self.grants
     }
 
+    /// The memory file in which they are.
+    pub(crate) fn as_shared(&self) -> Option<&SharedBytes> {
+        match &self.repr {
+            Repr::Shared(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
     /// The bytes that the guest gets, for a task that takes its arguments like this.
     pub(crate) fn encode(&self, encoding: Encoding) -> Result<Bytes, ArgsError> {
         match (&self.repr, encoding) {
             (Repr::Invalid(error), _) => Err(error.clone()),
             (Repr::Raw(bytes), Encoding::Raw) => Ok(bytes.clone()),
-            (Repr::Raw(_), Encoding::Json) => Err(ArgsError::RawForJson),
+            (Repr::Shared(bytes), Encoding::Raw) => Ok(Bytes::from_owner(bytes.clone())),
+            (Repr::Raw(_) | Repr::Shared(_), Encoding::Json) => Err(ArgsError::RawForJson),
             (Repr::Text(text), Encoding::Json) => Ok(text.clone()),
             (Repr::Text(text), Encoding::Raw) => match serde_json::from_slice(text) {
                 Ok(positional) => Self::positional(positional).encode(encoding),
@@ -224,6 +241,9 @@ mod tests {
         assert_eq!(Args::raw("hi").encode(Encoding::Raw).unwrap(), "hi");
         assert_eq!(Args::positional(vec![json!(1)]).encode(Encoding::Raw), Err(ArgsError::NotOneByteString));
         assert_eq!(Args::raw("hi").encode(Encoding::Json), Err(ArgsError::RawForJson));
+        let shared = Args::shared(SharedBytes::copy_from_slice(b"hi").unwrap());
+        assert_eq!(shared.encode(Encoding::Raw).unwrap(), "hi");
+        assert_eq!(shared.encode(Encoding::Json), Err(ArgsError::RawForJson));
     }
 
     #[test]

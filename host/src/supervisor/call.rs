@@ -16,6 +16,7 @@ use crate::outcome::{CancelledBy, Outcome, Record};
 use crate::policy::Policy;
 use crate::protocol::worker::{Entry, Initializer};
 use crate::retry::RetryPolicy;
+use crate::shared_bytes::SharedBytes;
 use crate::supervisor::artifact_store::Artifact;
 use crate::supervisor::event::{ModuleSourceBytes, WorkerId};
 use crate::supervisor::handle::HandleState;
@@ -67,7 +68,7 @@ pub(super) enum Reply {
 pub(super) enum Input {
     /// Small enough to travel in the start frame.
     Inline(Bytes),
-    /// In a memory file, which the caller's thread has filled: the dispatcher copies nothing.
+    /// In a memory file, which the caller had or the caller's thread has filled: the dispatcher copies nothing.
     File(Arc<SealedFile>),
 }
 
@@ -75,9 +76,13 @@ impl Input {
     /// Bytes of inputs that share one start frame.
     pub(super) const INLINE_BYTES_MAX: u64 = INLINE_BYTES_MAX as u64 / 2;
 
-    pub(super) fn new(bytes: Bytes) -> std::io::Result<Self> {
+    /// These bytes, which may lie in a memory file.
+    pub(super) fn new(bytes: Bytes, shared: Option<&SharedBytes>) -> std::io::Result<Self> {
         if bytes.len() as u64 <= Self::INLINE_BYTES_MAX {
             return Ok(Self::Inline(bytes));
+        }
+        if let Some(shared) = shared {
+            return Ok(Self::File(Arc::clone(shared.file())));
         }
         Ok(Self::File(Arc::new(SealedFile::from_bytes("wasmpool-input", &bytes)?)))
     }

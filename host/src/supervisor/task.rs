@@ -316,7 +316,8 @@ impl Task {
     /// The call; `None` when it is refused, and then its caller has the record already.
     pub(super) fn call(&self, task: u64, reply: Reply, observer: Option<&Arc<Observer>>) -> Option<Call> {
         let input = self.input().and_then(|bytes| {
-            Input::new(bytes).map_err(|error| format!("the arguments cannot be stored: {error}"))
+            Input::new(bytes, self.args.as_shared())
+                .map_err(|error| format!("the arguments cannot be stored: {error}"))
         });
         let (input, refused) = match input {
             Ok(input) => (input, None),

@@ -7,8 +7,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use crate::os::child::ExitStatus;
 use crate::outcome::{CancelledBy, Limit, LimitKind, Outcome, StartFailed, TaskValue, Trap, TrapKind};
 use crate::protocol::worker::Claim;
@@ -122,11 +120,6 @@ pub(super) fn of_claim(claim: Claim) -> Outcome {
         }
         Claim::Returned { .. } => Outcome::Protocol("its result was never taken in".to_owned()),
     }
-}
-
-/// A value whose bytes were taken in.
-pub(super) fn value(encoding: crate::outcome::Encoding, bytes: Bytes) -> Said {
-    Said::Value(TaskValue::new(encoding, bytes))
 }
 
 #[cfg(test)]
