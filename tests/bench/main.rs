@@ -1,8 +1,8 @@
 //! The benchmark: ours and the peers in turn, in one run on one machine.
 //!
 //! `cargo bench --bench compare` prints the tables and writes them to `host/BENCHMARKS.md`; `-- speed`, `-- sync`, `-- sandbox`
-//! and `-- overhead` measure one part each and leave the rest of the page as it is. `-- --quick` does fewer repetitions
-//! and writes nothing. Each figure is measured inside the processes that do the work, in
+//! and `-- overhead` measure one part each and leave the rest of the page as it is. `-- speed WORD` measures those lines that
+//! contain the word, and `-- --quick` does fewer repetitions; both write nothing. Each figure is measured inside the processes that do the work, in
 //! several rounds that alternate between the two sides; told are the median and the spread over the rounds.
 //! Workers run in the sandbox, with every layer that the machine can give, unless it is what is measured.
 
@@ -47,25 +47,30 @@ fn main() -> ExitCode {
         }
         _ => {}
     }
+    let word = match args.as_slice() {
+        [part, rest @ ..] if part == Part::Speed.name() => rest.iter().find(|word| !word.starts_with("--")),
+        _ => None,
+    };
+    let word = word.map(String::as_str);
     let quick = args.iter().any(|argument| argument == "--quick");
     let asked = |part: &Part| args.iter().any(|argument| argument == part.name());
     let all = !Part::ALL.iter().any(asked);
     let mut measured = Vec::new();
     for part in Part::ALL.into_iter().filter(|part| all || asked(part)) {
-        if let Some(text) = measure(part, &runtime, quick) {
+        if let Some(text) = measure(part, &runtime, quick, word) {
             println!("{text}");
             measured.push((part, text));
         }
     }
-    if quick { ExitCode::SUCCESS } else { write(&measured) }
+    if quick || word.is_some() { ExitCode::SUCCESS } else { write(&measured) }
 }
 
 /// Measures one part; nothing where the peer is missing.
-fn measure(part: Part, runtime: &Runtime, quick: bool) -> Option<String> {
+fn measure(part: Part, runtime: &Runtime, quick: bool, word: Option<&str>) -> Option<String> {
     let rounds = if quick { ROUNDS_QUICK } else { ROUNDS };
     match part {
         Part::Speed => {
-            let speed = speed::measure(rounds, if quick { 20 } else { 1 });
+            let speed = speed::measure(rounds, if quick { 20 } else { 1 }, word);
             Some(report::speed(&speed, rounds))
         }
         Part::Synchronisation => Some(synchronisation(runtime, rounds, if quick { 20 } else { 1 })),

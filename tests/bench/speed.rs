@@ -9,10 +9,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rustix::process::{Pid, Signal};
-use wasmpool::{Args, Limits, Module, Outcome, Pool, Process, Supervisor, Target, Task};
+use wasmpool::outcome::TaskValue;
+use wasmpool::{Args, Limits, Module, Outcome, Pool, Process, SharedBytes, Supervisor, Target, Task};
 
 use crate::measure::{Spread, percentile};
 use crate::{forks, ours, overhead, python};
+
+/// Bytes of a large argument and result.
+const LARGE_BYTES: usize = 64 << 20;
 
 /// What a ratio is to be.
 #[derive(Clone, Copy, Debug)]
@@ -67,8 +71,30 @@ struct Bench {
     divisor: u64,
 }
 
-/// Measures everything in this many rounds.
-pub fn measure(rounds: usize, divisor: u64) -> Speed {
+type Named<T> = (&'static str, fn(&Bench, &'static str) -> T);
+
+const LINES: &[Named<Line>] = &[
+    ("a command that prints a line, a process each, pool of 2", Bench::commands),
+    ("a task, a process each, pool of 2", Bench::fresh),
+    ("a task, workers reused, an instance each, pool of 2", Bench::reused),
+    ("an item, 10 000 of them in a chunk with an instance, pool of 2", Bench::chunks),
+    ("one `apply` after the other, a process each that is forked ahead", Bench::apply),
+    ("one `Process`, start to join", Bench::process),
+    ("64 MiB, echoed: from `Bytes` to `Bytes`", Bench::echo),
+    ("64 MiB, echoed: from `SharedBytes` to `SharedBytes`", Bench::echo_shared),
+];
+
+const FACTS: &[Named<Fact>] = &[
+    ("proportional set size of a worker that waits, and of its fork server: the largest", Bench::idle_memory),
+    ("a worker is killed until its record is there, median of 100", Bench::killed),
+    (
+        "a map of 1 000 000 tasks beside one of 2000: time for each, and growth of the supervisor",
+        Bench::length,
+    ),
+];
+
+/// Measures in this many rounds everything, or that of whose name this is a part.
+pub fn measure(rounds: usize, divisor: u64, word: Option<&str>) -> Speed {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build();
     let runtime = runtime.expect("a runtime");
     let supervisor = Supervisor::builder().build().expect("a supervisor");
@@ -76,16 +102,11 @@ pub fn measure(rounds: usize, divisor: u64) -> Speed {
     let hello = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("bench/hello.wat");
     let hello = runtime.block_on(supervisor.load(hello.as_path())).expect("the command loads");
     let bench = Bench { runtime, supervisor, guest, hello, rounds, divisor };
-    let lines = vec![
-        bench.commands(),
-        bench.fresh(),
-        bench.reused(),
-        bench.chunks(),
-        bench.apply(),
-        bench.process(),
-        bench.echo(),
-    ];
-    let facts = vec![bench.idle_memory(), bench.killed(), bench.length()];
+    let is_asked_for = |what: &str| word.is_none_or(|word| what.contains(word));
+    let lines = LINES.iter().filter(|(what, _)| is_asked_for(what));
+    let facts = FACTS.iter().filter(|(what, _)| is_asked_for(what));
+    let lines = lines.map(|(what, line)| line(&bench, what)).collect();
+    let facts = facts.map(|(what, fact)| fact(&bench, what)).collect();
     Speed { lines, facts }
 }
 
@@ -132,7 +153,7 @@ impl Bench {
         time.as_nanos() as f64 / n as f64
     }
 
-    fn commands(&self) -> Line {
+    fn commands(&self, what: &'static str) -> Line {
         let n = self.n(2000);
         let pool = self.pool(2).build().expect("a pool");
         let command = self.hello.command().expect("a command");
@@ -165,10 +186,10 @@ impl Bench {
                 Box::new(side),
             ));
         }
-        self.line("a command that prints a line, a process each, pool of 2", own, others)
+        self.line(what, own, others)
     }
 
-    fn fresh(&self) -> Line {
+    fn fresh(&self, what: &'static str) -> Line {
         let pool = self.pool(2).build().expect("a pool");
         self.map(&pool, self.n(100));
         let private_bytes = children().iter().map(|pid| private_bytes(*pid)).max().unwrap_or(0);
@@ -189,26 +210,26 @@ impl Bench {
                 Box::new(move || forks::time(forks, private_bytes)),
             ),
         ];
-        self.line("a task, a process each, pool of 2", || self.map(&pool, self.n(2000)), others)
+        self.line(what, || self.map(&pool, self.n(2000)), others)
     }
 
-    fn reused(&self) -> Line {
+    fn reused(&self, what: &'static str) -> Line {
         let pool = self.pool(2).max_tasks_per_worker(1_000_000).build().expect("a pool");
         let others = vec![
             of_python("Python `Pool(2).map(chunksize=1)`", "pool-reused", self.n(20_000), Goal::Faster(1.0)),
             of_python("Python `ProcessPoolExecutor(2).map`", "executor", self.n(5000), Goal::Shown),
         ];
         let own = || self.map(&pool, self.n(20_000));
-        self.line("a task, workers reused, an instance each, pool of 2", own, others)
+        self.line(what, own, others)
     }
 
-    fn chunks(&self) -> Line {
+    fn chunks(&self, what: &'static str) -> Line {
         let pool = self.pool(2).chunksize(10_000).max_tasks_per_worker(1_000_000).build().expect("a pool");
         let own = || self.map(&pool, self.n(1_000_000));
-        self.line("an item, 10 000 of them in a chunk with an instance, pool of 2", own, Vec::new())
+        self.line(what, own, Vec::new())
     }
 
-    fn apply(&self) -> Line {
+    fn apply(&self, what: &'static str) -> Line {
         let pool = self.pool(1).build().expect("a pool");
         let double = self.task("double");
         let n = self.n(1000);
@@ -223,10 +244,10 @@ impl Bench {
         };
         let others =
             vec![of_python("Python `Pool(1).apply`, its worker reused", "apply", n, Goal::Faster(1.0))];
-        self.line("one `apply` after the other, a process each that is forked ahead", own, others)
+        self.line(what, own, others)
     }
 
-    fn process(&self) -> Line {
+    fn process(&self, what: &'static str) -> Line {
         let double = self.task("double");
         let n = self.n(500);
         let own = || {
@@ -241,46 +262,66 @@ impl Bench {
             Spread::of(times.collect()).median
         };
         let others = vec![of_python("Python `Process`, forked", "process", self.n(200), Goal::Faster(3.0))];
-        self.line("one `Process`, start to join", own, others)
+        self.line(what, own, others)
     }
 
-    fn echo(&self) -> Line {
+    /// A task that returns what it gets: its time, and what it returned.
+    fn echoed(&self, pool: &Pool, args: Args) -> (f64, TaskValue) {
+        let task = Task::new(&self.task("echo"));
+        let began = Instant::now();
+        let handle = self.runtime.block_on(pool.submit(task.args(args))).expect("the pool is open");
+        let record = self.runtime.block_on(async { handle.await });
+        let time = began.elapsed().as_nanos() as f64;
+        let Outcome::Succeeded(value) = record.outcome else { panic!("{}", record.outcome) };
+        assert_eq!(value.bytes().len(), LARGE_BYTES);
+        (time, value)
+    }
+
+    fn echo(&self, what: &'static str) -> Line {
         let pool = self.pool(1).build().expect("a pool");
-        let echo = self.task("echo");
-        let data = Bytes::from(vec![b'x'; 64 << 20]);
+        let data = Bytes::from(vec![b'x'; LARGE_BYTES]);
         let n = self.n(8);
         let own = || {
-            let times = (0..n).map(|_| {
-                let task = Task::new(&echo).args(Args::raw(data.clone()));
-                let began = Instant::now();
-                let handle = self.runtime.block_on(pool.submit(task)).expect("the pool is open");
-                let record = self.runtime.block_on(async { handle.await });
-                let Outcome::Succeeded(value) = &record.outcome else { panic!("{}", record.outcome) };
-                assert_eq!(value.bytes().len(), data.len());
-                began.elapsed().as_nanos() as f64
-            });
+            let times = (0..n).map(|_| self.echoed(&pool, Args::raw(data.clone())).0);
             Spread::of(times.collect()).median
         };
-        let others = vec![of_python("Python `Pool(1).apply`", "echo", self.n(8), Goal::Faster(4.0))];
-        self.line("64 MiB, echoed", own, others)
+        let others =
+            vec![of_python("Python `Pool(1).apply`", "echo", n, Goal::Faster(4.0)), copying(&data, n)];
+        self.line(what, own, others)
+    }
+
+    /// Each result is the next argument.
+    fn echo_shared(&self, what: &'static str) -> Line {
+        let pool = self.pool(1).build().expect("a pool");
+        let data = vec![b'x'; LARGE_BYTES];
+        let n = self.n(8);
+        let own = || {
+            let mut shared = SharedBytes::copy_from_slice(&data).expect("there is room");
+            let times = (0..n).map(|_| {
+                let (time, value) = self.echoed(&pool, Args::shared(shared.clone()));
+                shared = value.shared().expect("it is a file");
+                time
+            });
+            let times = times.collect();
+            assert!(*shared == *data);
+            Spread::of(times).median
+        };
+        let others =
+            vec![of_python("Python `Pool(1).apply`", "echo", n, Goal::Faster(10.0)), copying(&data, n)];
+        self.line(what, own, others)
     }
 
     /// What a worker has of its own, and its share of the rest, while it waits for a task.
-    fn idle_memory(&self) -> Fact {
+    fn idle_memory(&self, what: &'static str) -> Fact {
         let pool = self.pool(2).build().expect("a pool");
         self.map(&pool, 100);
         let shares: Vec<f64> = children().iter().filter_map(|pid| in_rollup(*pid, "Pss:")).collect();
         let most = shares.iter().copied().fold(0.0, f64::max) / 1024.0;
-        Fact {
-            what: "proportional set size of a worker that waits, and of its fork server: the largest",
-            shown: format!("{most:.2} MiB"),
-            goal: "at most 1.5 MiB",
-            is_met: most <= 1.5,
-        }
+        Fact { what, shown: format!("{most:.2} MiB"), goal: "at most 1.5 MiB", is_met: most <= 1.5 }
     }
 
     /// From the SIGKILL of a worker to its record.
-    fn killed(&self) -> Fact {
+    fn killed(&self, what: &'static str) -> Fact {
         let pool = self.pool(1).build().expect("a pool");
         let limits = Limits { timeout: Some(Duration::from_secs(60)), ..Limits::default() };
         let task = Task::new(&self.task("spin")).limits(limits);
@@ -299,16 +340,11 @@ impl Bench {
             u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX)
         });
         let median = percentile(&times.collect::<Vec<_>>(), 50) / 1e6;
-        Fact {
-            what: "a worker is killed until its record is there, median of 100",
-            shown: format!("{median:.1} ms"),
-            goal: "at most 5 ms",
-            is_met: median <= 5.0,
-        }
+        Fact { what, shown: format!("{median:.1} ms"), goal: "at most 5 ms", is_met: median <= 5.0 }
     }
 
     /// Whether a long map costs more for each task than a short one, and what the supervisor keeps of it.
-    fn length(&self) -> Fact {
+    fn length(&self, what: &'static str) -> Fact {
         let pool = self.pool(2).max_tasks_per_worker(1_000_000).build().expect("a pool");
         let (short, long) = (self.n(2000), self.n(1_000_000));
         self.map(&pool, short);
@@ -328,12 +364,26 @@ impl Bench {
         let grown = (in_rollup(std::process::id(), "Rss:").unwrap_or(0.0) - before) / 1024.0;
         let slower = (each / short - 1.0) * 100.0;
         Fact {
-            what: "a map of 1 000 000 tasks beside one of 2000: time for each, and growth of the supervisor",
+            what,
             shown: format!("{slower:+.0} %, {grown:.1} MiB"),
             goal: "within 20 %, at most 32 MiB",
             is_met: slower <= 20.0 && grown <= 32.0,
         }
     }
+}
+
+/// As fast as it could be: the bytes are copied once, within a process, to where bytes were before.
+fn copying<'a>(data: &'a [u8], n: u64) -> Side<'a> {
+    let time = move || {
+        let mut copy = vec![1; data.len()];
+        let times = (0..n).map(|_| {
+            let began = Instant::now();
+            std::hint::black_box(&mut copy).copy_from_slice(std::hint::black_box(data));
+            began.elapsed().as_nanos() as f64
+        });
+        Spread::of(times.collect()).median
+    };
+    ("one copy in memory".to_owned(), Goal::Shown, Box::new(time))
 }
 
 fn of_python<'a>(what: &str, name: &'static str, n: u64, goal: Goal) -> Side<'a> {
