@@ -128,7 +128,7 @@ mod tests {
     use crate::outcome::Encoding;
 
     fn returned() -> Option<Said> {
-        Some(value(Encoding::Json, Bytes::from_static(b"1")))
+        Some(Said::Value(TaskValue::new(Encoding::Json, "1".into())))
     }
 
     fn code(said: Option<Said>, intent: Option<Intent>, evidence: Evidence) -> u8 {
