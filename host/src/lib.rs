@@ -61,7 +61,7 @@ pub use net::{GrantError as NetGrantError, GrantedNet};
 pub use outcome::{Leak, Outcome, Record};
 pub use policy::{DirAccess, NetAccess, Policy, SandboxMode};
 pub use retry::{Backoff, OutcomeClass, OutcomeClasses, RetryPolicy};
-pub use shared_bytes::{SharedBytes, SharedBytesMut};
+pub use shared_bytes::SharedBytes;
 pub use supervisor::pool::{
     Closed, MapHandle, Order, Pool, PoolBuilder, Records, StartMethod, TaskFailed, TrySubmitError, Values,
 };

@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::io;
-use std::ops::{Deref, DerefMut};
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -14,26 +14,24 @@ use crate::os::memory_file::{Filling, Mapping, SealedFile};
 /// Results whose files are kept.
 static KEPT: AtomicUsize = AtomicUsize::new(0);
 
-/// Bytes that cannot change any more, in a memory file that is sealed by the kernel. Cloning is cheap.
+/// Bytes that are handed to tasks without being copied: they lie in a memory file, which no one can change any more. For
+/// large arguments, and for one that many tasks have. Cloning is cheap: the bytes are shared.
 ///
-/// A task is given the file itself ([`Args::shared`](crate::Args::shared)), and a large raw result is one
-/// ([`TaskValue::shared`](crate::outcome::TaskValue::shared)): the worker copies it into the guest, and out of it, and nobody
-/// else copies anything. The result of one task can be the argument of another.
+/// A large raw result is one too ([`TaskValue::shared`](crate::outcome::TaskValue::shared)): it can be the argument of another
+/// task. The worker copies the bytes once into the guest, and once out of it, and nobody else copies anything.
 ///
-/// Each takes a descriptor of the process for as long as it lives.
+/// Each takes a descriptor for as long as somebody has it.
 ///
 /// ```
-/// use wasmpool::{Args, SharedBytesMut};
+/// use wasmpool::{Args, SharedBytes};
 ///
-/// # fn main() -> std::io::Result<()> {
-/// let mut image = SharedBytesMut::zeroed(64 << 20)?;
-/// image[..4].copy_from_slice(b"\x89PNG");
-/// let image = image.freeze()?;
-/// assert_eq!(image.len(), 64 << 20);
-/// let args = Args::shared(image.clone());
+/// let zeros_and_ones = SharedBytes::with(1 << 20, |bytes| {
+///     bytes.iter_mut().skip(1).step_by(2).for_each(|byte| *byte = 1);
+/// })?;
+/// assert_eq!(zeros_and_ones[..4], [0, 1, 0, 1]);
+/// let args = Args::shared(&zeros_and_ones); // For as many tasks as you like.
 /// # let _ = args;
-/// # Ok(())
-/// # }
+/// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct SharedBytes(Arc<Inner>);
@@ -50,12 +48,23 @@ impl SharedBytes {
     ///
     /// # Errors
     ///
-    /// When the process may have no more descriptors, or the machine has no more memory.
-    pub fn copy_from_slice(bytes: &[u8]) -> io::Result<Self> {
-        Self::new(SealedFile::from_bytes("wasmpool-shared", bytes)?, None)
+    /// When there is no memory or no descriptor for them.
+    pub fn new(bytes: &[u8]) -> io::Result<Self> {
+        Self::of(SealedFile::from_bytes("wasmpool-shared", bytes)?, None)
     }
 
-    fn new(file: SealedFile, place: Option<Place>) -> io::Result<Self> {
+    /// `length` bytes, which `fill` gets as zeros and may write where they will stay.
+    ///
+    /// # Errors
+    ///
+    /// As for [`new`](Self::new).
+    pub fn with(length: usize, fill: impl FnOnce(&mut [u8])) -> io::Result<Self> {
+        let mut filling = Filling::new("wasmpool-shared", length)?;
+        fill(&mut filling);
+        Self::of(filling.seal()?, None)
+    }
+
+    fn of(file: SealedFile, place: Option<Place>) -> io::Result<Self> {
         let mapping = file.map()?;
         Ok(Self(Arc::new(Inner { file: Arc::new(file), mapping, _place: place })))
     }
@@ -63,7 +72,7 @@ impl SharedBytes {
     /// A result that came in this file; only its mapping if no more files are to be kept.
     pub(crate) fn of_result(file: SealedFile) -> io::Result<Result<Self, Mapping>> {
         match Place::take() {
-            Some(place) => Self::new(file, Some(place)).map(Ok),
+            Some(place) => Self::of(file, Some(place)).map(Ok),
             None => file.map().map(Err),
         }
     }
@@ -96,65 +105,10 @@ impl PartialEq for SharedBytes {
 
 impl Eq for SharedBytes {}
 
-/// Its length: nobody reads a megabyte in an assertion's message.
 impl fmt::Debug for SharedBytes {
+    /// Their number: nobody reads megabytes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SharedBytes({} bytes)", self.len())
-    }
-}
-
-/// Bytes on their way to be [`SharedBytes`]: they are filled where they lie.
-///
-/// ```
-/// use std::io::Read;
-/// use wasmpool::SharedBytesMut;
-///
-/// # fn main() -> std::io::Result<()> {
-/// let mut bytes = SharedBytesMut::zeroed(5)?;
-/// "hello".as_bytes().read_exact(&mut bytes)?;
-/// assert_eq!(*bytes.freeze()?, *b"hello");
-/// # Ok(())
-/// # }
-/// ```
-pub struct SharedBytesMut(Filling);
-
-impl SharedBytesMut {
-    /// This many bytes, all of them zero.
-    ///
-    /// # Errors
-    ///
-    /// As [`SharedBytes::copy_from_slice`].
-    pub fn zeroed(length: usize) -> io::Result<Self> {
-        Filling::new("wasmpool-shared", length).map(Self)
-    }
-
-    /// The bytes as they are from then on.
-    ///
-    /// # Errors
-    ///
-    /// When the machine has no more memory.
-    pub fn freeze(self) -> io::Result<SharedBytes> {
-        SharedBytes::new(self.0.seal()?, None)
-    }
-}
-
-impl Deref for SharedBytesMut {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl DerefMut for SharedBytesMut {
-    fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.0
-    }
-}
-
-impl fmt::Debug for SharedBytesMut {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SharedBytesMut({} bytes)", self.len())
+        f.debug_struct("SharedBytes").field("len", &self.len()).finish_non_exhaustive()
     }
 }
 
@@ -179,35 +133,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_are_what_they_were_filled_with_and_equal_by_content() {
+    fn they_are_what_was_written_and_equal_to_their_like() {
         for length in [0, 1, 5000, 5_000_000] {
             let bytes: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
-            let copied = SharedBytes::copy_from_slice(&bytes).unwrap();
-            let mut filled = SharedBytesMut::zeroed(length).unwrap();
-            assert!(filled.iter().all(|byte| *byte == 0));
-            filled.copy_from_slice(&bytes);
-            let filled = filled.freeze().unwrap();
-            assert!(*copied == *bytes && copied == filled, "{length}");
+            let copied = SharedBytes::new(&bytes).unwrap();
+            let filled = SharedBytes::with(length, |filled| {
+                assert!(filled.iter().all(|byte| *byte == 0));
+                filled.copy_from_slice(&bytes);
+            });
+            let filled = filled.unwrap();
+            assert!(*copied == *bytes && copied == filled && filled.clone() == filled, "{length}");
             assert_eq!((filled.len(), filled.is_empty()), (length, length == 0));
-            assert_eq!(filled.clone(), filled);
         }
-        assert_ne!(SharedBytes::copy_from_slice(b"a").unwrap(), SharedBytes::copy_from_slice(b"b").unwrap());
+        let hello = SharedBytes::new(b"hello").unwrap();
+        assert_ne!(hello, SharedBytes::new(b"hallo").unwrap());
+        assert_eq!(format!("{hello:?}"), "SharedBytes { len: 5, .. }");
     }
 
     #[test]
-    fn it_is_shown_by_its_length() {
-        let shared = SharedBytes::copy_from_slice(b"hello").unwrap();
-        assert_eq!(format!("{shared:?}"), "SharedBytes(5 bytes)");
-        assert_eq!(format!("{:?}", SharedBytesMut::zeroed(3).unwrap()), "SharedBytesMut(3 bytes)");
+    fn what_fills_them_may_panic() {
+        let panics = || SharedBytes::with(100_000, |_| panic!("no more of it"));
+        assert!(std::panic::catch_unwind(panics).is_err());
     }
 
     #[test]
     fn nobody_can_write_to_the_file() {
         use std::os::fd::AsFd;
         use std::os::unix::fs::FileExt;
-        let mut filled = SharedBytesMut::zeroed(3).unwrap();
-        filled.copy_from_slice(b"abc");
-        let filled = filled.freeze().unwrap();
+        let filled = SharedBytes::with(3, |bytes| bytes.copy_from_slice(b"abc")).unwrap();
         let writer = std::fs::File::from(filled.file().as_fd().try_clone_to_owned().unwrap());
         assert!(writer.write_all_at(b"x", 0).is_err() && writer.set_len(0).is_err());
         assert_eq!(*filled, *b"abc");

@@ -138,10 +138,18 @@ impl Args {
         Self::without_grants(Repr::Raw(bytes.into()))
     }
 
-    /// The same without a copy: the worker is given the memory file.
+    /// One byte string, for a task whose parameter is `Bytes`, that is not copied on its way to the worker.
     #[must_use]
-    pub fn shared(bytes: SharedBytes) -> Self {
-        Self::without_grants(Repr::Shared(bytes))
+    pub fn shared(bytes: &SharedBytes) -> Self {
+        Self::without_grants(Repr::Shared(bytes.clone()))
+    }
+
+    /// The byte string, if it is one that is shared.
+    pub(crate) fn as_shared(&self) -> Option<&SharedBytes> {
+        match &self.repr {
+            Repr::Shared(bytes) => Some(bytes),
+            _ => None,
+        }
     }
 
     /// Adds an argument by name, as in Python's `kwargs={"b": 2}`.
@@ -161,14 +169,6 @@ impl Args {
     /// What was among the arguments, by name.
     pub(crate) fn grants(&self) -> &[Grant] {
         &self.grants
-    }
-
-    /// The memory file in which they are.
-    pub(crate) fn as_shared(&self) -> Option<&SharedBytes> {
-        match &self.repr {
-            Repr::Shared(bytes) => Some(bytes),
-            _ => None,
-        }
     }
 
     /// The bytes that the guest gets, for a task that takes its arguments like this.
@@ -241,7 +241,7 @@ mod tests {
         assert_eq!(Args::raw("hi").encode(Encoding::Raw).unwrap(), "hi");
         assert_eq!(Args::positional(vec![json!(1)]).encode(Encoding::Raw), Err(ArgsError::NotOneByteString));
         assert_eq!(Args::raw("hi").encode(Encoding::Json), Err(ArgsError::RawForJson));
-        let shared = Args::shared(SharedBytes::copy_from_slice(b"hi").unwrap());
+        let shared = Args::shared(&SharedBytes::new(b"hi").unwrap());
         assert_eq!(shared.encode(Encoding::Raw).unwrap(), "hi");
         assert_eq!(shared.encode(Encoding::Json), Err(ArgsError::RawForJson));
     }

@@ -1,15 +1,17 @@
 //! The benchmark: ours and the peers in turn, in one run on one machine.
 //!
 //! `cargo bench --bench compare` prints the tables and writes them to `host/BENCHMARKS.md`; `-- speed`, `-- sync`, `-- sandbox`
-//! and `-- overhead` measure one part each and leave the rest of the page as it is. `-- speed WORD` measures those lines that
-//! contain the word, and `-- --quick` does fewer repetitions; both write nothing. Each figure is measured inside the processes that do the work, in
+//! and `-- overhead` measure one part each and leave the rest of the page as it is. `-- --quick` does fewer repetitions
+//! and writes nothing. Each figure is measured inside the processes that do the work, in
 //! several rounds that alternate between the two sides; told are the median and the spread over the rounds.
 //! Workers run in the sandbox, with every layer that the machine can give, unless it is what is measured.
 
 #![deny(unsafe_code)]
 
+mod facts;
 #[expect(unsafe_code, reason = "a bare fork is what it measures")]
 mod forks;
+mod limits;
 mod measure;
 mod ours;
 mod overhead;
@@ -45,32 +47,41 @@ fn main() -> ExitCode {
             forks::fork(n.parse().expect("a number"), bytes.parse().expect("a number"));
             return ExitCode::SUCCESS;
         }
+        [facts::HOLD] => {
+            facts::hold();
+            return ExitCode::SUCCESS;
+        }
         _ => {}
     }
-    let word = match args.as_slice() {
-        [part, rest @ ..] if part == Part::Speed.name() => rest.iter().find(|word| !word.starts_with("--")),
-        _ => None,
-    };
-    let word = word.map(String::as_str);
     let quick = args.iter().any(|argument| argument == "--quick");
+    // `speed=echo` takes a few lines of it, and writes nothing.
+    let only = args.iter().find_map(|argument| argument.strip_prefix("speed="));
+    if let Some(only) = only {
+        let speed = speed::measure(ROUNDS, 1, Some(only.to_owned()));
+        println!("{}", report::speed(&speed, ROUNDS));
+        return ExitCode::SUCCESS;
+    }
     let asked = |part: &Part| args.iter().any(|argument| argument == part.name());
     let all = !Part::ALL.iter().any(asked);
     let mut measured = Vec::new();
     for part in Part::ALL.into_iter().filter(|part| all || asked(part)) {
-        if let Some(text) = measure(part, &runtime, quick, word) {
+        if let Some(text) = measure(part, &runtime, quick) {
             println!("{text}");
             measured.push((part, text));
         }
     }
-    if quick || word.is_some() { ExitCode::SUCCESS } else { write(&measured) }
+    if quick { ExitCode::SUCCESS } else { write(&measured) }
 }
 
 /// Measures one part; nothing where the peer is missing.
-fn measure(part: Part, runtime: &Runtime, quick: bool, word: Option<&str>) -> Option<String> {
+fn measure(part: Part, runtime: &Runtime, quick: bool) -> Option<String> {
     let rounds = if quick { ROUNDS_QUICK } else { ROUNDS };
     match part {
         Part::Speed => {
-            let speed = speed::measure(rounds, if quick { 20 } else { 1 }, word);
+            let speed = speed::measure(rounds, if quick { 20 } else { 1 }, None);
+            if !quick {
+                write_json(&report::speed_json(&speed, rounds));
+            }
             Some(report::speed(&speed, rounds))
         }
         Part::Synchronisation => Some(synchronisation(runtime, rounds, if quick { 20 } else { 1 })),
@@ -109,6 +120,14 @@ fn synchronisation(runtime: &Runtime, rounds: usize, divisor: u64) -> String {
     let peer = python::succession(5);
     eprint!("\r\x1b[K");
     report::synchronisation(&rows, rounds, &own, &peer)
+}
+
+/// Writes what was measured of tasks for programs.
+fn write_json(measured: &serde_json::Value) {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../host/benchmarks.json");
+    if let Err(error) = std::fs::write(path, format!("{measured:#}\n")) {
+        eprintln!("host/benchmarks.json cannot be written: {error}");
+    }
 }
 
 /// Replaces what was measured in the page.

@@ -5,18 +5,13 @@
 
 #![forbid(unsafe_code)]
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
-use rustix::process::{Pid, Signal};
-use wasmpool::outcome::TaskValue;
-use wasmpool::{Args, Limits, Module, Outcome, Pool, Process, SharedBytes, Supervisor, Target, Task};
+use wasmpool::{Args, Module, ModuleSource, Outcome, Pool, Process, SharedBytes, Supervisor, Target, Task};
 
-use crate::measure::{Spread, percentile};
-use crate::{forks, ours, overhead, python};
-
-/// Bytes of a large argument and result.
-const LARGE_BYTES: usize = 64 << 20;
+use crate::measure::Spread;
+use crate::{facts, forks, limits, ours, overhead, python};
 
 /// What a ratio is to be.
 #[derive(Clone, Copy, Debug)]
@@ -59,72 +54,82 @@ pub struct Speed {
     pub facts: Vec<Fact>,
 }
 
+const WARM: &str = "a task, a process each, of a module that initialised 50 MB before, pool of 2";
+
 /// One side of a line: times one round.
 type Side<'a> = (String, Goal, Box<dyn Fn() -> f64 + 'a>);
 
-struct Bench {
-    runtime: tokio::runtime::Runtime,
+pub struct Bench {
+    pub runtime: tokio::runtime::Runtime,
     supervisor: Supervisor,
     guest: Module,
     hello: Module,
+    warm: Module,
+    cold: Module,
     rounds: usize,
     divisor: u64,
+    /// Only what is called like this, where it is said.
+    only: Option<String>,
 }
 
-type Named<T> = (&'static str, fn(&Bench, &'static str) -> T);
-
-const LINES: &[Named<Line>] = &[
-    ("a command that prints a line, a process each, pool of 2", Bench::commands),
-    ("a task, a process each, pool of 2", Bench::fresh),
-    ("a task, workers reused, an instance each, pool of 2", Bench::reused),
-    ("an item, 10 000 of them in a chunk with an instance, pool of 2", Bench::chunks),
-    ("one `apply` after the other, a process each that is forked ahead", Bench::apply),
-    ("one `Process`, start to join", Bench::process),
-    ("64 MiB, echoed: from `Bytes` to `Bytes`", Bench::echo),
-    ("64 MiB, echoed: from `SharedBytes` to `SharedBytes`", Bench::echo_shared),
-];
-
-const FACTS: &[Named<Fact>] = &[
-    ("proportional set size of a worker that waits, and of its fork server: the largest", Bench::idle_memory),
-    ("a worker is killed until its record is there, median of 100", Bench::killed),
-    (
-        "a map of 1 000 000 tasks beside one of 2000: time for each, and growth of the supervisor",
-        Bench::length,
-    ),
-];
-
-/// Measures in this many rounds everything, or that of whose name this is a part.
-pub fn measure(rounds: usize, divisor: u64, word: Option<&str>) -> Speed {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build();
-    let runtime = runtime.expect("a runtime");
-    let supervisor = Supervisor::builder().build().expect("a supervisor");
-    let guest = runtime.block_on(supervisor.load(ours::build_guest().as_path())).expect("the guest loads");
-    let hello = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("bench/hello.wat");
-    let hello = runtime.block_on(supervisor.load(hello.as_path())).expect("the command loads");
-    let bench = Bench { runtime, supervisor, guest, hello, rounds, divisor };
-    let is_asked_for = |what: &str| word.is_none_or(|word| what.contains(word));
-    let lines = LINES.iter().filter(|(what, _)| is_asked_for(what));
-    let facts = FACTS.iter().filter(|(what, _)| is_asked_for(what));
-    let lines = lines.map(|(what, line)| line(&bench, what)).collect();
-    let facts = facts.map(|(what, fact)| fact(&bench, what)).collect();
-    Speed { lines, facts }
+/// Measures everything in this many rounds, or what is called like `only`.
+pub fn measure(rounds: usize, divisor: u64, only: Option<String>) -> Speed {
+    let bench = Bench::new(rounds, divisor, only);
+    let lines = vec![
+        bench.commands(),
+        bench.fresh(),
+        bench.reused(),
+        bench.chunks(),
+        bench.apply(),
+        bench.process(),
+        bench.echo(false),
+        bench.echo(true),
+        bench.warm(),
+    ];
+    let lines = lines.into_iter().flatten().collect();
+    Speed { lines, facts: facts::all(&bench) }
 }
 
 impl Bench {
-    fn n(&self, n: u64) -> u64 {
+    pub fn new(rounds: usize, divisor: u64, only: Option<String>) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build();
+        let runtime = runtime.expect("a runtime");
+        let supervisor = Supervisor::builder().build().expect("a supervisor");
+        let guest =
+            runtime.block_on(supervisor.load(ours::build_guest().as_path())).expect("the guest loads");
+        let load = |name: &str, text: String| {
+            let module = ModuleSource::Bytes { name: name.to_owned(), bytes: text.into_bytes() };
+            runtime.block_on(supervisor.load(module)).expect("the module loads")
+        };
+        let hello = load("hello", include_str!("hello.wat").to_owned());
+        let warm = include_str!("warm.wat");
+        let cold = load("cold", warm.replace("wasmpool-init", "never"));
+        let warm = load("warm", warm.to_owned());
+        Self { runtime, supervisor, guest, hello, warm, cold, rounds, divisor, only }
+    }
+
+    pub fn n(&self, n: u64) -> u64 {
         (n / self.divisor).max(4)
     }
 
-    fn pool(&self, workers: usize) -> wasmpool::PoolBuilder {
+    pub fn pool(&self, workers: usize) -> wasmpool::PoolBuilder {
         Pool::builder().supervisor(&self.supervisor).workers(workers)
     }
 
-    fn task(&self, name: &str) -> Target {
+    pub fn task(&self, name: &str) -> Target {
         self.guest.task(name).expect("a task of the guest")
     }
 
+    /// Whether it was asked for.
+    pub fn is_wanted(&self, what: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| what.contains(only))
+    }
+
     /// Ours and the others in turn.
-    fn line(&self, what: &'static str, own: impl Fn() -> f64, others: Vec<Side<'_>>) -> Line {
+    fn line(&self, what: &'static str, own: impl Fn() -> f64, others: Vec<Side<'_>>) -> Option<Line> {
+        if !self.is_wanted(what) {
+            return None;
+        }
         let (mut times, mut peers) = (Vec::new(), vec![Vec::new(); others.len()]);
         for round in 0..=self.rounds {
             eprint!("\r\x1b[K{what}: round {round} of {}", self.rounds);
@@ -139,11 +144,11 @@ impl Bench {
         eprint!("\r\x1b[K");
         let peers = others.into_iter().zip(peers);
         let peers = peers.map(|((what, goal, _), times)| Peer { what, time: Spread::of(times), goal });
-        Line { what, own: Spread::of(times), peers: peers.collect() }
+        Some(Line { what, own: Spread::of(times), peers: peers.collect() })
     }
 
     /// A map over numbers: nanoseconds for each.
-    fn map(&self, pool: &Pool, n: u64) -> f64 {
+    pub fn map(&self, pool: &Pool, n: u64) -> f64 {
         let double = self.task("double");
         let n = i64::try_from(n).expect("few");
         let began = Instant::now();
@@ -153,7 +158,7 @@ impl Bench {
         time.as_nanos() as f64 / n as f64
     }
 
-    fn commands(&self, what: &'static str) -> Line {
+    fn commands(&self) -> Option<Line> {
         let n = self.n(2000);
         let pool = self.pool(2).build().expect("a pool");
         let command = self.hello.command().expect("a command");
@@ -186,13 +191,13 @@ impl Bench {
                 Box::new(side),
             ));
         }
-        self.line(what, own, others)
+        self.line("a command that prints a line, a process each, pool of 2", own, others)
     }
 
-    fn fresh(&self, what: &'static str) -> Line {
+    fn fresh(&self) -> Option<Line> {
         let pool = self.pool(2).build().expect("a pool");
         self.map(&pool, self.n(100));
-        let private_bytes = children().iter().map(|pid| private_bytes(*pid)).max().unwrap_or(0);
+        let private_bytes = facts::children().iter().map(|pid| facts::private_bytes(*pid)).max().unwrap_or(0);
         let forks = self.n(4000);
         let others: Vec<Side<'_>> = vec![
             of_python(
@@ -210,26 +215,31 @@ impl Bench {
                 Box::new(move || forks::time(forks, private_bytes)),
             ),
         ];
-        self.line(what, || self.map(&pool, self.n(2000)), others)
+        self.line("a task, a process each, pool of 2", || self.map(&pool, self.n(2000)), others)
     }
 
-    fn reused(&self, what: &'static str) -> Line {
+    fn reused(&self) -> Option<Line> {
         let pool = self.pool(2).max_tasks_per_worker(1_000_000).build().expect("a pool");
-        let others = vec![
+        let mut others = vec![
             of_python("Python `Pool(2).map(chunksize=1)`", "pool-reused", self.n(20_000), Goal::Faster(1.0)),
             of_python("Python `ProcessPoolExecutor(2).map`", "executor", self.n(5000), Goal::Shown),
         ];
         let own = || self.map(&pool, self.n(20_000));
-        self.line(what, own, others)
+        others.push((
+            "an instance each of the smallest module in one process".to_owned(),
+            Goal::Shown,
+            limits::instances(self.n(20_000)),
+        ));
+        self.line("a task, workers reused, an instance each, pool of 2", own, others)
     }
 
-    fn chunks(&self, what: &'static str) -> Line {
+    fn chunks(&self) -> Option<Line> {
         let pool = self.pool(2).chunksize(10_000).max_tasks_per_worker(1_000_000).build().expect("a pool");
         let own = || self.map(&pool, self.n(1_000_000));
-        self.line(what, own, Vec::new())
+        self.line("an item, 10 000 of them in a chunk with an instance, pool of 2", own, Vec::new())
     }
 
-    fn apply(&self, what: &'static str) -> Line {
+    fn apply(&self) -> Option<Line> {
         let pool = self.pool(1).build().expect("a pool");
         let double = self.task("double");
         let n = self.n(1000);
@@ -244,10 +254,10 @@ impl Bench {
         };
         let others =
             vec![of_python("Python `Pool(1).apply`, its worker reused", "apply", n, Goal::Faster(1.0))];
-        self.line(what, own, others)
+        self.line("one `apply` after the other, a process each that is forked ahead", own, others)
     }
 
-    fn process(&self, what: &'static str) -> Line {
+    fn process(&self) -> Option<Line> {
         let double = self.task("double");
         let n = self.n(500);
         let own = || {
@@ -262,154 +272,63 @@ impl Bench {
             Spread::of(times.collect()).median
         };
         let others = vec![of_python("Python `Process`, forked", "process", self.n(200), Goal::Faster(3.0))];
-        self.line(what, own, others)
+        self.line("one `Process`, start to join", own, others)
     }
 
-    /// A task that returns what it gets: its time, and what it returned.
-    fn echoed(&self, pool: &Pool, args: Args) -> (f64, TaskValue) {
-        let task = Task::new(&self.task("echo"));
-        let began = Instant::now();
-        let handle = self.runtime.block_on(pool.submit(task.args(args))).expect("the pool is open");
-        let record = self.runtime.block_on(async { handle.await });
-        let time = began.elapsed().as_nanos() as f64;
-        let Outcome::Succeeded(value) = record.outcome else { panic!("{}", record.outcome) };
-        assert_eq!(value.bytes().len(), LARGE_BYTES);
-        (time, value)
-    }
-
-    fn echo(&self, what: &'static str) -> Line {
+    /// Bytes there and back, copied for the worker or shared with it.
+    fn echo(&self, is_shared: bool) -> Option<Line> {
         let pool = self.pool(1).build().expect("a pool");
-        let data = Bytes::from(vec![b'x'; LARGE_BYTES]);
+        let echo = self.task("echo");
+        let data = Bytes::from(vec![b'x'; 64 << 20]);
+        let shared = SharedBytes::new(&data).expect("memory");
         let n = self.n(8);
         let own = || {
-            let times = (0..n).map(|_| self.echoed(&pool, Args::raw(data.clone())).0);
+            let times = (0..n).map(|_| {
+                let args = if is_shared { Args::shared(&shared) } else { Args::raw(data.clone()) };
+                let task = Task::new(&echo).args(args);
+                let began = Instant::now();
+                let handle = self.runtime.block_on(pool.submit(task)).expect("the pool is open");
+                let record = self.runtime.block_on(async { handle.await });
+                let Outcome::Succeeded(value) = &record.outcome else { panic!("{}", record.outcome) };
+                assert_eq!(value.bytes().len(), data.len());
+                began.elapsed().as_nanos() as f64
+            });
             Spread::of(times.collect()).median
         };
-        let others =
-            vec![of_python("Python `Pool(1).apply`", "echo", n, Goal::Faster(4.0)), copying(&data, n)];
+        let others = vec![
+            of_python(
+                "Python `Pool(1).apply`",
+                "echo",
+                self.n(8),
+                Goal::Faster(if is_shared { 10.0 } else { 4.0 }),
+            ),
+            ("a copy of as much".to_owned(), Goal::Shown, limits::copy(data.len())),
+        ];
+        let what = if is_shared { "64 MiB as `SharedBytes`, echoed" } else { "64 MiB, echoed" };
         self.line(what, own, others)
     }
 
-    /// Each result is the next argument.
-    fn echo_shared(&self, what: &'static str) -> Line {
-        let pool = self.pool(1).build().expect("a pool");
-        let data = vec![b'x'; LARGE_BYTES];
-        let n = self.n(8);
-        let own = || {
-            let mut shared = SharedBytes::copy_from_slice(&data).expect("there is room");
-            let times = (0..n).map(|_| {
-                let (time, value) = self.echoed(&pool, Args::shared(shared.clone()));
-                shared = value.shared().expect("it is a file");
-                time
-            });
-            let times = times.collect();
-            assert!(*shared == *data);
-            Spread::of(times).median
-        };
-        let others =
-            vec![of_python("Python `Pool(1).apply`", "echo", n, Goal::Faster(10.0)), copying(&data, n)];
-        self.line(what, own, others)
-    }
-
-    /// What a worker has of its own, and its share of the rest, while it waits for a task.
-    fn idle_memory(&self, what: &'static str) -> Fact {
+    /// A module that runs something once beside the same one that does not.
+    fn warm(&self) -> Option<Line> {
         let pool = self.pool(2).build().expect("a pool");
-        self.map(&pool, 100);
-        let shares: Vec<f64> = children().iter().filter_map(|pid| in_rollup(*pid, "Pss:")).collect();
-        let most = shares.iter().copied().fold(0.0, f64::max) / 1024.0;
-        Fact { what, shown: format!("{most:.2} MiB"), goal: "at most 1.5 MiB", is_met: most <= 1.5 }
-    }
-
-    /// From the SIGKILL of a worker to its record.
-    fn killed(&self, what: &'static str) -> Fact {
-        let pool = self.pool(1).build().expect("a pool");
-        let limits = Limits { timeout: Some(Duration::from_secs(60)), ..Limits::default() };
-        let task = Task::new(&self.task("spin")).limits(limits);
-        let times = (0..self.n(100)).map(|_| {
-            let handle = self.runtime.block_on(pool.submit(task.clone())).expect("the pool is open");
-            // One that is killed before it began would be tried again.
-            while handle.progress().is_none() {
-                std::thread::yield_now();
-            }
-            let pid = handle.pid().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
-            let pid = pid.expect("it runs in a process");
+        let n = i64::try_from(self.n(2000)).expect("few");
+        let look = |module: &Module| {
+            let look = module.task("look").expect("an export");
             let began = Instant::now();
-            rustix::process::kill_process(pid, Signal::KILL).expect("a child of ours");
-            let record = self.runtime.block_on(async { handle.await });
-            assert_eq!(record.outcome.exit_code(), 137, "{}", record.outcome);
-            u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX)
-        });
-        let median = percentile(&times.collect::<Vec<_>>(), 50) / 1e6;
-        Fact { what, shown: format!("{median:.1} ms"), goal: "at most 5 ms", is_met: median <= 5.0 }
-    }
-
-    /// Whether a long map costs more for each task than a short one, and what the supervisor keeps of it.
-    fn length(&self, what: &'static str) -> Fact {
-        let pool = self.pool(2).max_tasks_per_worker(1_000_000).build().expect("a pool");
-        let (short, long) = (self.n(2000), self.n(1_000_000));
-        self.map(&pool, short);
-        let short = Spread::of((0..5).map(|_| self.map(&pool, short)).collect()).median;
-        let double = self.task("double");
-        let before = in_rollup(std::process::id(), "Rss:").unwrap_or(0.0);
-        let began = Instant::now();
-        let one = Args::of(&(1,)).expect("a number");
-        let tasks = futures_util::stream::iter((0..long).map(move |_| Task::new(&double).args(one.clone())));
-        let records = pool.records(tasks, wasmpool::Order::Completion);
-        let count = |count: u64, (_, record): (u64, wasmpool::Record)| {
-            std::future::ready(count + u64::from(record.outcome.is_success()))
+            let looked: Vec<i64> = self.runtime.block_on(pool.map(&look, 0..n)).expect("every task succeeds");
+            assert_eq!(looked.len(), usize::try_from(n).expect("few"));
+            began.elapsed().as_nanos() as f64 / n as f64
         };
-        let ended = self.runtime.block_on(futures_util::StreamExt::fold(records, 0, count));
-        assert_eq!(ended, long);
-        let each = began.elapsed().as_nanos() as f64 / long as f64;
-        let grown = (in_rollup(std::process::id(), "Rss:").unwrap_or(0.0) - before) / 1024.0;
-        let slower = (each / short - 1.0) * 100.0;
-        Fact {
-            what,
-            shown: format!("{slower:+.0} %, {grown:.1} MiB"),
-            goal: "within 20 %, at most 32 MiB",
-            is_met: slower <= 20.0 && grown <= 32.0,
+        if self.is_wanted(WARM) {
+            // It is initialised once, and that is not what is measured.
+            look(&self.warm);
         }
+        let cold: Side<'_> =
+            ("the same without".to_owned(), Goal::Faster(0.5), Box::new(|| look(&self.cold)));
+        self.line(WARM, || look(&self.warm), vec![cold])
     }
-}
-
-/// As fast as it could be: the bytes are copied once, within a process, to where bytes were before.
-fn copying<'a>(data: &'a [u8], n: u64) -> Side<'a> {
-    let time = move || {
-        let mut copy = vec![1; data.len()];
-        let times = (0..n).map(|_| {
-            let began = Instant::now();
-            std::hint::black_box(&mut copy).copy_from_slice(std::hint::black_box(data));
-            began.elapsed().as_nanos() as f64
-        });
-        Spread::of(times.collect()).median
-    };
-    ("one copy in memory".to_owned(), Goal::Shown, Box::new(time))
 }
 
 fn of_python<'a>(what: &str, name: &'static str, n: u64, goal: Goal) -> Side<'a> {
     (what.to_owned(), goal, Box::new(move || Spread::of(python::times(name, n)).median))
-}
-
-/// The processes of ours below this one.
-fn children() -> Vec<u32> {
-    let own = std::process::id().to_string();
-    let is_child = |pid: &u32| {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        stat.rsplit_once(") ")
-            .and_then(|(_, rest)| rest.split(' ').nth(1))
-            .is_some_and(|parent| parent == own)
-    };
-    let entries = std::fs::read_dir("/proc").expect("there is /proc").flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(is_child).collect()
-}
-
-fn private_bytes(pid: u32) -> usize {
-    in_rollup(pid, "Anonymous:").map_or(0, |kib| kib as usize * 1024)
-}
-
-/// A number of a process's memory in KiB, as the kernel sums it up.
-fn in_rollup(pid: u32, name: &str) -> Option<f64> {
-    let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
-    let line = rollup.lines().find(|line| line.starts_with(name))?;
-    line.split_ascii_whitespace().nth(1)?.parse().ok()
 }

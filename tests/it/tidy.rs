@@ -75,7 +75,22 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("worker", &["values", "limits", "os", "protocol", "sync"]),
     ("batch", &["values", "limits", "sync", "arguments", "supervisor", "face"]),
     ("report", &["values", "limits", "sync", "arguments", "supervisor", "batch", "face"]),
-    ("face", &["values", "limits", "shared_bytes", "os", "sync", "arguments", "supervisor", "worker", "protocol", "batch", "report"]),
+    (
+        "face",
+        &[
+            "values",
+            "limits",
+            "shared_bytes",
+            "os",
+            "sync",
+            "arguments",
+            "supervisor",
+            "worker",
+            "protocol",
+            "batch",
+            "report",
+        ],
+    ),
 ];
 
 /// The parts that a file names by `crate::part` or `super::…`.
@@ -174,8 +189,18 @@ fn no_part_imports_another_that_imports_it() {
         let own = part(&source.path).to_owned();
         edges.entry(own).or_default().extend(imported(&source));
     }
-    let parts =
-        ["limits", "os", "shared_bytes", "values", "protocol", "sync", "supervisor", "worker", "batch", "report"];
+    let parts = [
+        "limits",
+        "os",
+        "shared_bytes",
+        "values",
+        "protocol",
+        "sync",
+        "supervisor",
+        "worker",
+        "batch",
+        "report",
+    ];
     for a in parts {
         for b in parts.into_iter().filter(|b| *b > a) {
             let imports = |x: &str, y: &str| edges.get(x).is_some_and(|to| to.contains(y));

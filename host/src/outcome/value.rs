@@ -68,9 +68,9 @@ impl TaskValue {
     ///
     /// # Errors
     ///
-    /// When they must be copied and cannot be, as [`SharedBytes::copy_from_slice`].
+    /// When they must be copied and cannot be, as [`SharedBytes::new`].
     pub fn shared(&self) -> io::Result<SharedBytes> {
-        self.shared.clone().map_or_else(|| SharedBytes::copy_from_slice(&self.bytes), Ok)
+        self.shared.clone().map_or_else(|| SharedBytes::new(&self.bytes), Ok)
     }
 
     /// The memory file, if it was kept.
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_value_is_the_same_wherever_its_bytes_lie() {
-        let shared = SharedBytes::copy_from_slice(b"[1,2]").unwrap();
+        let shared = SharedBytes::new(b"[1,2]").unwrap();
         let in_file = TaskValue::of_shared(shared.clone());
         let in_memory = TaskValue::new(Encoding::Raw, Bytes::from_static(b"[1,2]"));
         assert_eq!(in_file, in_memory);

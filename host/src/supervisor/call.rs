@@ -76,15 +76,19 @@ impl Input {
     /// Bytes of inputs that share one start frame.
     pub(super) const INLINE_BYTES_MAX: u64 = INLINE_BYTES_MAX as u64 / 2;
 
-    /// These bytes, which may lie in a memory file.
-    pub(super) fn new(bytes: Bytes, shared: Option<&SharedBytes>) -> std::io::Result<Self> {
+    pub(super) fn new(bytes: Bytes) -> std::io::Result<Self> {
         if bytes.len() as u64 <= Self::INLINE_BYTES_MAX {
             return Ok(Self::Inline(bytes));
         }
-        if let Some(shared) = shared {
-            return Ok(Self::File(Arc::clone(shared.file())));
-        }
         Ok(Self::File(Arc::new(SealedFile::from_bytes("wasmpool-input", &bytes)?)))
+    }
+
+    /// What its caller shares, as it is.
+    pub(super) fn shared(bytes: &SharedBytes) -> Self {
+        if bytes.len() as u64 <= Self::INLINE_BYTES_MAX {
+            return Self::Inline(Bytes::copy_from_slice(bytes));
+        }
+        Self::File(Arc::clone(bytes.file()))
     }
 
     /// Its length in bytes.

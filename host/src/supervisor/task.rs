@@ -316,8 +316,11 @@ impl Task {
     /// The call; `None` when it is refused, and then its caller has the record already.
     pub(super) fn call(&self, task: u64, reply: Reply, observer: Option<&Arc<Observer>>) -> Option<Call> {
         let input = self.input().and_then(|bytes| {
-            Input::new(bytes, self.args.as_shared())
-                .map_err(|error| format!("the arguments cannot be stored: {error}"))
+            match self.args.as_shared() {
+                Some(shared) => Ok(Input::shared(shared)),
+                None => Input::new(bytes),
+            }
+            .map_err(|error: std::io::Error| format!("the arguments cannot be stored: {error}"))
         });
         let (input, refused) = match input {
             Ok(input) => (input, None),

@@ -65,3 +65,8 @@ fn an_initializer_takes_arguments() {
 fn as_many_tasks_wait_as_may_wait() {
     scenario("full", &[]).run().expect(0);
 }
+
+#[test]
+fn bytes_that_are_shared_reach_many_tasks_as_they_are() {
+    assert_eq!(scenario("shared-bytes", &[]).run().expect(0).records()[0]["done"], true);
+}

@@ -5,7 +5,7 @@ use crate::support::scenario;
 /// Of every length that is a border somewhere, forked and spawned.
 #[test]
 fn a_shared_buffer_goes_in_and_its_result_is_the_next_argument() {
-    scenario("shared", &[]).run().expect(0);
+    scenario("shared-chain", &[]).run().expect(0);
 }
 
 /// Over a limit is code 225, with the number of bytes.

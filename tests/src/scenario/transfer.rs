@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use wasmpool::outcome::TaskValue;
-use wasmpool::{Args, Limits, Module, Outcome, Pool, SharedBytes, SharedBytesMut, StartMethod, Task, TaskHandle};
+use wasmpool::{Args, Limits, Module, Outcome, Pool, SharedBytes, StartMethod, Task, TaskHandle};
 
 use crate::oracle::descriptors;
 use crate::support::{self, call, ms, say, target};
@@ -48,6 +48,34 @@ pub fn largest(_: &[String]) {
         let one_more = pool.submit(echo(&module, 256 * MIB + 1)).await.expect("a handle").await;
         assert_eq!(one_more.outcome.exit_code(), 225, "{}", one_more.outcome);
         say(&json!({ "alone_ms": ms(alone), "beside_ms": ms(beside), "echo_ms": ms(begun.elapsed()) }));
+    });
+}
+
+/// Bytes that several tasks share, large and small, and those who cannot have them.
+pub fn shared(_: &[String]) {
+    let supervisor = support::supervisor();
+    support::block_on(async {
+        let module = support::guests(&supervisor).await;
+        let pool = support::pool(&supervisor, 2).build().expect("a pool");
+        for length in [0, 1, MIB] {
+            let bytes = SharedBytes::with(length, |bytes| bytes.fill(7)).expect("memory");
+            let task = Task::new(&target(&module, "echo")).args(Args::shared(&bytes));
+            let mut handles = Vec::new();
+            for _ in 0..4 {
+                handles.push(pool.submit(task.clone()).await.expect("a handle"));
+            }
+            for handle in handles {
+                expect_whole(&handle.await.outcome, length);
+            }
+            assert!(bytes.iter().all(|byte| *byte == 7), "no task changed them");
+            let limits = wasmpool::Limits { argument_bytes: MIB as u64 - 1, ..Default::default() };
+            let outcome = pool.submit(task.limits(limits)).await.expect("a handle").await.outcome;
+            assert_eq!(outcome.exit_code(), if length < MIB { 0 } else { 225 }, "{outcome}");
+            let wrong = Task::new(&target(&module, "add")).args(Args::shared(&bytes));
+            let outcome = pool.submit(wrong).await.expect("a handle").await.outcome;
+            assert_eq!(outcome.exit_code(), 246, "{outcome}");
+        }
+        say(&json!({ "done": true }));
     });
 }
 
@@ -95,13 +123,13 @@ async fn kill_at(handle: &TaskHandle, after_ms: u64) {
 
 /// Bytes that are no multiple of anything, filled where they lie.
 fn shared_bytes(length: usize) -> SharedBytes {
-    let mut bytes = SharedBytesMut::zeroed(length).expect("there is room");
-    bytes.iter_mut().enumerate().for_each(|(at, byte)| *byte = (at % 251) as u8);
-    bytes.freeze().expect("it is sealed")
+    let fill =
+        |bytes: &mut [u8]| bytes.iter_mut().enumerate().for_each(|(at, byte)| *byte = (at % 251) as u8);
+    SharedBytes::with(length, fill).expect("there is room")
 }
 
 fn echo_shared(module: &Module, bytes: &SharedBytes) -> Task {
-    Task::new(&target(module, "echo")).args(Args::shared(bytes.clone()))
+    Task::new(&target(module, "echo")).args(Args::shared(bytes))
 }
 
 async fn value(pool: &Pool, task: Task) -> TaskValue {
@@ -111,7 +139,7 @@ async fn value(pool: &Pool, task: Task) -> TaskValue {
 }
 
 /// A buffer goes to a task, and the file in which its result lies is handed from one task to the next.
-pub fn shared(_: &[String]) {
+pub fn shared_chain(_: &[String]) {
     let supervisor = support::supervisor();
     support::block_on(async {
         let module = support::guests(&supervisor).await;
@@ -126,7 +154,9 @@ pub fn shared(_: &[String]) {
                     let is_same = std::ptr::eq(next.as_ptr(), value.bytes().as_ptr());
                     assert!(is_same || length <= 48 * 1024, "{length} bytes were copied");
                 }
-                assert!(next == first && value(&pool, echo_shared(&module, &next)).await.bytes() == &first[..]);
+                assert!(
+                    next == first && value(&pool, echo_shared(&module, &next)).await.bytes() == &first[..]
+                );
             }
         }
     });
@@ -150,7 +180,7 @@ pub fn shared_limits(_: &[String]) {
             assert_eq!(record.outcome.exit_code(), 225, "{}", record.outcome);
             assert!(record.outcome.to_string().contains("3145728"), "{}", record.outcome);
         }
-        let json = Task::new(&target(&module, "add")).args(Args::shared(bytes.clone()));
+        let json = Task::new(&target(&module, "add")).args(Args::shared(&bytes));
         let refused = pool.submit(json).await.expect("a handle").await;
         assert!(refused.outcome.to_string().contains("JSON"), "{}", refused.outcome);
     });

@@ -319,8 +319,9 @@ fn nested_shape(parent: &CallShape, entry: Entry) -> CallShape {
 /// the task; the outer one is a worker that lies.
 fn input(args: Body, descriptors: Vec<OwnedFd>) -> Result<Result<Input, String>, String> {
     match args {
-        Body::Inline(bytes) => Ok(Input::new(bytes.into(), None)
-            .map_err(|error| format!("its arguments cannot be stored: {error}"))),
+        Body::Inline(bytes) => {
+            Ok(Input::new(bytes.into()).map_err(|error| format!("its arguments cannot be stored: {error}")))
+        }
         Body::Memory { length } => {
             let fd = descriptors.into_iter().next().ok_or("its arguments came without their memory file")?;
             let file =
