@@ -73,7 +73,7 @@ pub fn shared(_: &[String]) {
             assert_eq!(outcome.exit_code(), if length < MIB { 0 } else { 225 }, "{outcome}");
             let wrong = Task::new(&target(&module, "add")).args(Args::shared(&bytes));
             let outcome = pool.submit(wrong).await.expect("a handle").await.outcome;
-            assert_eq!(outcome.exit_code(), 246, "{outcome}");
+            assert!(matches!(outcome, Outcome::NotRun(_)), "{outcome}");
         }
         say(&json!({ "done": true }));
     });
