@@ -43,6 +43,7 @@ mod init;
 mod net;
 mod os;
 mod protocol;
+mod shared_bytes;
 mod supervisor;
 pub mod sync;
 mod task;
@@ -60,6 +61,7 @@ pub use net::{GrantError as NetGrantError, GrantedNet};
 pub use outcome::{Leak, Outcome, Record};
 pub use policy::{DirAccess, NetAccess, Policy, SandboxMode};
 pub use retry::{Backoff, OutcomeClass, OutcomeClasses, RetryPolicy};
+pub use shared_bytes::SharedBytes;
 pub use supervisor::pool::{
     Closed, MapHandle, Order, Pool, PoolBuilder, Records, StartMethod, TaskFailed, TrySubmitError, Values,
 };
@@ -69,7 +71,6 @@ pub use supervisor::{
     OutputSink, StandardStream, Supervisor, SupervisorBuilder, SupervisorError, Target, TargetError, Task,
     TaskDescription, TaskError, TaskHandle, memory_bytes, output_channel,
 };
-pub use sync::SharedBytes;
 pub use task::{Args, ArgsError, Stdin};
 
 /// The engine's version, as it stands in the lock file; part of every artifact's name.

@@ -108,6 +108,9 @@ pub const MODULE_INFO_MEMORY_MAX: usize = 8 << 20;
 pub const FRAME_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of a payload that travels inside its frame.
 pub const INLINE_BYTES_MAX: usize = 48 * 1024;
+/// Large raw results in all of the program that keep their memory files, so that they can be passed on without a copy:
+/// each takes a descriptor while somebody has it. Others are mapped, which takes none.
+pub const SHARED_RESULTS_MAX: usize = 64;
 /// Descriptors that travel with one frame.
 pub const FRAME_DESCRIPTORS_MAX: usize = 80;
 /// Bytes of a task's, worker's or process's name.

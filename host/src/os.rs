@@ -9,7 +9,6 @@ pub(crate) mod child;
 pub(crate) mod fork;
 #[cfg(feature = "worker")]
 pub(crate) mod hardening;
-#[cfg(feature = "worker")]
 pub(crate) mod huge_pages;
 pub(crate) mod memory_file;
 #[cfg(feature = "worker")]

@@ -10,7 +10,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::outcome::Encoding;
-use crate::sync::{self, Grant, GrantError, SharedBytes};
+use crate::shared_bytes::SharedBytes;
+use crate::sync::{self, Grant, GrantError};
 
 /// The arguments of one call.
 ///
@@ -240,6 +241,9 @@ mod tests {
         assert_eq!(Args::raw("hi").encode(Encoding::Raw).unwrap(), "hi");
         assert_eq!(Args::positional(vec![json!(1)]).encode(Encoding::Raw), Err(ArgsError::NotOneByteString));
         assert_eq!(Args::raw("hi").encode(Encoding::Json), Err(ArgsError::RawForJson));
+        let shared = Args::shared(&SharedBytes::new(b"hi").unwrap());
+        assert_eq!(shared.encode(Encoding::Raw).unwrap(), "hi");
+        assert_eq!(shared.encode(Encoding::Json), Err(ArgsError::RawForJson));
     }
 
     #[test]

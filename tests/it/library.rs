@@ -12,4 +12,5 @@ mod nets;
 mod output;
 mod pools;
 mod processes;
+mod shared_bytes;
 mod sharing;

@@ -55,23 +55,42 @@ fn part(path: &str) -> &str {
         "os" | "protocol" | "sync" | "supervisor" | "worker" | "batch" | "report" | "bin" => name,
         "lib" | "init" | "blocking" | "fuzzing" => "face",
         "task" | "directory" | "net" => "arguments",
+        "limits" | "shared_bytes" => name,
         _ => "values",
     }
 }
 
 /// Who may import whom; a part may always import itself.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
-    ("values", &[]),
-    ("os", &["values"]),
-    ("protocol", &["values", "sync"]),
-    ("sync", &["values", "os"]),
+    ("limits", &[]),
+    ("os", &["limits"]),
+    // Bytes that cannot change are a value; that they lie in a file is how they travel.
+    ("shared_bytes", &["limits", "os"]),
+    ("values", &["limits", "shared_bytes"]),
+    ("protocol", &["values", "limits", "sync"]),
+    ("sync", &["values", "limits", "os"]),
     // Arguments carry the shared objects that are among them.
-    ("arguments", &["values", "sync"]),
-    ("supervisor", &["values", "os", "protocol", "sync", "arguments", "face"]),
-    ("worker", &["values", "os", "protocol", "sync"]),
-    ("batch", &["values", "sync", "arguments", "supervisor", "face"]),
-    ("report", &["values", "sync", "arguments", "supervisor", "batch", "face"]),
-    ("face", &["values", "os", "sync", "arguments", "supervisor", "worker", "protocol", "batch", "report"]),
+    ("arguments", &["values", "limits", "shared_bytes", "sync"]),
+    ("supervisor", &["values", "limits", "shared_bytes", "os", "protocol", "sync", "arguments", "face"]),
+    ("worker", &["values", "limits", "os", "protocol", "sync"]),
+    ("batch", &["values", "limits", "sync", "arguments", "supervisor", "face"]),
+    ("report", &["values", "limits", "sync", "arguments", "supervisor", "batch", "face"]),
+    (
+        "face",
+        &[
+            "values",
+            "limits",
+            "shared_bytes",
+            "os",
+            "sync",
+            "arguments",
+            "supervisor",
+            "worker",
+            "protocol",
+            "batch",
+            "report",
+        ],
+    ),
 ];
 
 /// The parts that a file names by `crate::part` or `super::…`.
@@ -170,7 +189,18 @@ fn no_part_imports_another_that_imports_it() {
         let own = part(&source.path).to_owned();
         edges.entry(own).or_default().extend(imported(&source));
     }
-    let parts = ["values", "os", "protocol", "sync", "supervisor", "worker", "batch", "report"];
+    let parts = [
+        "limits",
+        "os",
+        "shared_bytes",
+        "values",
+        "protocol",
+        "sync",
+        "supervisor",
+        "worker",
+        "batch",
+        "report",
+    ];
     for a in parts {
         for b in parts.into_iter().filter(|b| *b > a) {
             let imports = |x: &str, y: &str| edges.get(x).is_some_and(|to| to.contains(y));

@@ -16,13 +16,14 @@ use crate::outcome::{CancelledBy, Outcome, Record};
 use crate::policy::Policy;
 use crate::protocol::worker::{Entry, Initializer};
 use crate::retry::RetryPolicy;
+use crate::shared_bytes::SharedBytes;
 use crate::supervisor::artifact_store::Artifact;
 use crate::supervisor::event::{ModuleSourceBytes, WorkerId};
 use crate::supervisor::handle::HandleState;
 use crate::supervisor::observer::Observer;
 use crate::supervisor::output::Output;
 use crate::supervisor::pool::StartMethod;
-use crate::sync::{Grant, SharedBytes};
+use crate::sync::Grant;
 use crate::task::Stdin;
 
 /// What the calls of one assignment have in common.
@@ -67,7 +68,7 @@ pub(super) enum Reply {
 pub(super) enum Input {
     /// Small enough to travel in the start frame.
     Inline(Bytes),
-    /// In a memory file, which the caller's thread has filled: the dispatcher copies nothing.
+    /// In a memory file, which the caller had or the caller's thread has filled: the dispatcher copies nothing.
     File(Arc<SealedFile>),
 }
 

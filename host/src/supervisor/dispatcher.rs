@@ -18,6 +18,7 @@ mod nested;
 mod objects;
 mod pools;
 mod processes;
+mod results;
 mod retries;
 mod servers;
 mod start;

@@ -7,8 +7,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use crate::os::child::ExitStatus;
 use crate::outcome::{CancelledBy, Limit, LimitKind, Outcome, StartFailed, TaskValue, Trap, TrapKind};
 use crate::protocol::worker::Claim;
@@ -124,18 +122,13 @@ pub(super) fn of_claim(claim: Claim) -> Outcome {
     }
 }
 
-/// A value whose bytes were taken in.
-pub(super) fn value(encoding: crate::outcome::Encoding, bytes: Bytes) -> Said {
-    Said::Value(TaskValue::new(encoding, bytes))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::outcome::Encoding;
 
     fn returned() -> Option<Said> {
-        Some(value(Encoding::Json, Bytes::from_static(b"1")))
+        Some(Said::Value(TaskValue::new(Encoding::Json, "1".into())))
     }
 
     fn code(said: Option<Said>, intent: Option<Intent>, evidence: Evidence) -> u8 {

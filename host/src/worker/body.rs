@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::OwnedFd;
 
 use crate::limits::INLINE_BYTES_MAX;
@@ -14,14 +14,14 @@ use crate::protocol::worker::Body;
 
 /// A body for these bytes, and the file to send with it.
 ///
-/// The file is written, not mapped: the supervisor can seal only one that nobody has mapped for writing.
+/// Nobody has the file mapped for writing any more, so that the supervisor can seal it.
 pub(crate) fn outgoing<'a>(bytes: impl Into<Cow<'a, [u8]>>) -> io::Result<(Body, Option<File>)> {
     let bytes = bytes.into();
     if bytes.len() <= INLINE_BYTES_MAX {
         return Ok((Body::Inline(bytes.into_owned()), None));
     }
-    let mut file = with_kept_descriptors(|| memory_file::create("wasmpool-body"))?;
-    file.write_all(&bytes)?;
+    let file = with_kept_descriptors(|| memory_file::create("wasmpool-body"))?;
+    memory_file::fill(&file, &bytes)?;
     Ok((Body::Memory { length: bytes.len() as u64 }, Some(file)))
 }
 

@@ -10,19 +10,28 @@
 //! - No pooling allocator and so no pagemap scan, which reads the wrong process's pages after a raw
 //!   clone and would leave one task's memory to the next.
 
+use std::fs::File;
+use std::io;
+use std::mem::MaybeUninit;
 use std::num::NonZeroUsize;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use rustix::mm::MprotectFlags;
+use wasmtime::component::__internal::{
+    CanonicalAbiInfo, InstanceType, InterfaceType, LiftContext, LowerContext,
+};
 use wasmtime::component::{Component, ComponentType, Lift, Lower, Resource};
-use wasmtime::{Config, CustomCodeMemory, Engine, Module, WasmBacktraceDetails};
+use wasmtime::{Config, CustomCodeMemory, Engine, Module, ValRaw, WasmBacktraceDetails};
 
 use crate::feature::{Feature, Features};
 use crate::limits::BACKTRACE_FRAMES_MAX;
+use crate::os::huge_pages;
 use crate::os::memory_file::Mapping;
 use crate::protocol::fork_server::EngineSettings;
+use crate::protocol::worker::Body;
+use crate::worker::body;
 
 /// Stack for host functions on top of the guest's own, on the fiber that both run on.
 const HOST_STACK_BYTES: usize = 1 << 20;
@@ -168,6 +177,112 @@ fn protect(start: *const u8, length: usize, protection: MprotectFlags) -> wasmti
     // which begins and ends at page borders; nothing that Rust refers to is written there.
     unsafe { rustix::mm::mprotect(start.cast_mut().cast(), length, protection)? };
     Ok(())
+}
+
+/// What one call may copy between guest and host beside its result, in bytes: wasmtime's own default.
+pub(crate) const CALL_BYTES: usize = 128 << 20;
+
+/// The argument of a task: a `list<u8>`. It is copied once, into memory of the guest for which it asks for huge pages
+/// before it touches them.
+///
+/// This and [`Returned`] implement by hand what wasmtime's derives write, and by the same means.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Argument<'a>(pub(crate) &'a [u8]);
+
+// SAFETY: everything that is said of the type is what `[u8]` says of itself.
+unsafe impl ComponentType for Argument<'_> {
+    type Lower = <[u8] as ComponentType>::Lower;
+    const ABI: CanonicalAbiInfo = <[u8] as ComponentType>::ABI;
+
+    fn typecheck(ty: &InterfaceType, types: &InstanceType<'_>) -> wasmtime::Result<()> {
+        <[u8] as ComponentType>::typecheck(ty, types)
+    }
+}
+
+// SAFETY: `dst` is wholly written with the pointer and the length of a list that lies where the guest's own `realloc`
+// made room for it, as `[u8]` does.
+unsafe impl Lower for Argument<'_> {
+    fn linear_lower_to_flat<T>(
+        &self,
+        cx: &mut LowerContext<'_, T>,
+        _: InterfaceType,
+        dst: &mut MaybeUninit<Self::Lower>,
+    ) -> wasmtime::Result<()> {
+        let pointer = cx.realloc(0, 0, 1, self.0.len())?;
+        // `realloc` has compared both with the memory's end.
+        let room = &mut cx.as_slice_mut()[pointer..][..self.0.len()];
+        huge_pages::expect_writes(room);
+        room.copy_from_slice(self.0);
+        dst.write([ValRaw::i64(pointer as i64), ValRaw::i64(self.0.len() as i64)]);
+        Ok(())
+    }
+
+    fn linear_lower_to_memory<T>(
+        &self,
+        cx: &mut LowerContext<'_, T>,
+        ty: InterfaceType,
+        offset: usize,
+    ) -> wasmtime::Result<()> {
+        self.0.linear_lower_to_memory(cx, ty, offset)
+    }
+}
+
+/// The result of a task: a `list<u8>`. It is copied once, from the guest's memory to where it travels.
+#[derive(Debug)]
+pub(crate) enum Returned {
+    Stored {
+        length: usize,
+        stored: io::Result<(Body, Option<File>)>,
+    },
+    /// It is longer than a result may be, and was not copied.
+    TooLarge {
+        length: usize,
+    },
+}
+
+impl Returned {
+    fn lift(cx: &mut LiftContext<'_>, pointer: u32, length: u32) -> wasmtime::Result<Self> {
+        let (start, length) = (pointer as usize, length as usize);
+        let bytes = cx.memory().get(start..).and_then(|rest| rest.get(..length));
+        let bytes =
+            bytes.ok_or_else(|| wasmtime::Error::msg("list pointer/length out of bounds of memory"))?;
+        // Each call begins with what a result may have and this on top.
+        if cx.consume_fuel(length.saturating_add(CALL_BYTES)).is_err() {
+            return Ok(Self::TooLarge { length });
+        }
+        Ok(Self::Stored { length, stored: body::outgoing(bytes) })
+    }
+}
+
+// SAFETY: as for `Argument`.
+unsafe impl ComponentType for Returned {
+    type Lower = <[u8] as ComponentType>::Lower;
+    const ABI: CanonicalAbiInfo = <[u8] as ComponentType>::ABI;
+
+    fn typecheck(ty: &InterfaceType, types: &InstanceType<'_>) -> wasmtime::Result<()> {
+        <[u8] as ComponentType>::typecheck(ty, types)
+    }
+}
+
+// SAFETY: it is made of what lies within the guest's memory, which is checked, and refers to nothing there.
+unsafe impl Lift for Returned {
+    fn linear_lift_from_flat(
+        cx: &mut LiftContext<'_>,
+        _: InterfaceType,
+        src: &Self::Lower,
+    ) -> wasmtime::Result<Self> {
+        Self::lift(cx, src[0].get_u32(), src[1].get_u32())
+    }
+
+    fn linear_lift_from_memory(
+        cx: &mut LiftContext<'_>,
+        _: InterfaceType,
+        bytes: &[u8],
+    ) -> wasmtime::Result<Self> {
+        let word = |at| u32::from_le_bytes(std::array::from_fn(|byte| bytes[at + byte]));
+        let (pointer, length) = (word(0), word(4));
+        Self::lift(cx, pointer, length)
+    }
 }
 
 /// `wasmpool:task/types.task-error`. It is here because the derives write `unsafe`.

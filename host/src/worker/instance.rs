@@ -2,15 +2,18 @@
 
 #![forbid(unsafe_code)]
 
+use std::fs::File;
+use std::io;
+
 use wasmtime::component::{self, Component};
 use wasmtime::{Engine, Module, Store};
 
 use crate::module_info::{INIT_EXPORT, ModuleKind};
 use crate::os::memory_file::Mapping;
 use crate::outcome::{Encoding, StartFailure};
-use crate::protocol::worker::{Entry, WorkerLimits};
+use crate::protocol::worker::{Body, Entry, WorkerLimits};
 use crate::worker::dynamic::{self, Call};
-use crate::worker::engine::{self, TaskError};
+use crate::worker::engine::{self, Argument, CALL_BYTES, Returned, TaskError};
 use crate::worker::imports::{self, HostState};
 use crate::worker::missing::{self, Missing};
 use crate::worker::trap;
@@ -126,11 +129,17 @@ fn unsatisfied(missing: Vec<Missing>, first: &wasmtime::Error) -> LoadError {
 }
 
 /// How a call ended, other than by an error of the engine.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Ended {
     Returned {
         encoding: Encoding,
         bytes: Vec<u8>,
+    },
+    /// The same, with what it returned stored already for its way to the supervisor.
+    Stored {
+        encoding: Encoding,
+        body: Body,
+        file: Option<File>,
     },
     Failed(String),
     /// The result is over its limit: both numbers.
@@ -140,6 +149,17 @@ pub(crate) enum Ended {
 }
 
 impl Ended {
+    /// A result that was not copied out of the guest: it has this many bytes.
+    pub(crate) fn too_large(length: usize, bytes_max: u64) -> Self {
+        Self::TooLarge(format!("the result has {length} bytes, the limit is {bytes_max}"))
+    }
+
+    /// A result of this many bytes that could not be stored.
+    pub(crate) fn not_stored(length: usize, error: &io::Error) -> Self {
+        let detail = format!("a result of {length} bytes could not be stored: {error}");
+        Self::NotStarted(StartFailure::Worker, detail)
+    }
+
     pub(crate) fn not_found(detail: impl Into<String>) -> Self {
         Self::NotStarted(StartFailure::NotFound, detail.into())
     }
@@ -215,16 +235,20 @@ impl Live {
         let Some(function) = instance.get_func(&mut *store, export) else {
             return Ok(Ended::not_found(format!("the module has no task `{export}`")));
         };
-        let task = match function.typed::<(&[u8],), TaskReturned>(&*store) {
+        let task = match function.typed::<(Argument<'_>,), TaskReturned>(&*store) {
             Ok(task) => task,
             Err(error) => {
                 let cause = trap::describe(&error);
                 return Ok(Ended::not_found(format!("export `{export}` is no task: {cause}")));
             }
         };
-        let (returned,) = task.call_async(store, (input,)).await?;
+        let (returned,) = task.call_async(&mut *store, (Argument(input),)).await?;
         Ok(match returned {
-            Ok(bytes) => Ended::Returned { encoding, bytes },
+            Ok(Returned::Stored { stored: Ok((body, file)), .. }) => Ended::Stored { encoding, body, file },
+            Ok(Returned::Stored { length, stored: Err(error) }) => Ended::not_stored(length, &error),
+            Ok(Returned::TooLarge { length }) => {
+                Ended::too_large(length, store.data().limiter.limits().result_bytes)
+            }
             Err(TaskError::Failed(text) | TaskError::InvalidArguments(text) | TaskError::Other(text)) => {
                 Ended::Failed(text)
             }
@@ -233,13 +257,13 @@ impl Live {
 }
 
 /// What a function of the shape that `#[task]` emits returns.
-type TaskReturned = (Result<Vec<u8>, TaskError>,);
+type TaskReturned = (Result<Returned, TaskError>,);
 
 /// Whether an export has that shape.
 fn is_task(store: &mut Store<HostState>, instance: component::Instance, export: &str) -> bool {
     instance
         .get_func(&mut *store, export)
-        .is_some_and(|function| function.typed::<(&[u8],), TaskReturned>(&*store).is_ok())
+        .is_some_and(|function| function.typed::<(Argument<'_>,), TaskReturned>(&*store).is_ok())
 }
 
 /// `wasi:cli/run`, in whichever version the component exports it.
@@ -288,9 +312,6 @@ async fn run_core_command(
     start.call_async(store, ()).await?;
     Ok(Ended::Exited(0))
 }
-
-/// What one call may copy between guest and host beside its result, in bytes: wasmtime's own default.
-const CALL_BYTES: usize = 128 << 20;
 
 /// Makes a store for one assignment: limits and epoch set, nothing instantiated.
 pub(crate) fn store(

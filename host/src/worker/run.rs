@@ -134,7 +134,7 @@ impl Assignment {
             Body::Inline(bytes) => InputBytes::Inline(bytes),
             Body::Memory { length } => {
                 let file = SealedFile::seal(descriptors.next()?).ok().filter(|file| file.len() == length)?;
-                InputBytes::Mapped(file.map_populated().ok()?)
+                InputBytes::Mapped(file.map().ok()?)
             }
         };
         let stdin = if start.stdin { Some(descriptors.next()?) } else { None };
@@ -255,6 +255,7 @@ impl Assignment {
             Ok(Ended::Returned { encoding, bytes }) => {
                 returned(encoding, bytes, self.start.limits.result_bytes)
             }
+            Ok(Ended::Stored { encoding, body, file }) => (Claim::Returned { encoding, body }, file),
             Ok(Ended::Failed(text)) => {
                 // Unhandled, a message over its limit is that limit.
                 let because = store.data().refused_message().is_some_and(|refused| text.contains(&refused));
@@ -313,7 +314,7 @@ fn succeeded(
 ) -> Result<(), Box<Claim>> {
     let said = |text: &str| trap::message(format!("{what} failed: {text}"));
     Err(Box::new(match ended {
-        Ok(Ended::Returned { .. }) => return Ok(()),
+        Ok(Ended::Returned { .. } | Ended::Stored { .. }) => return Ok(()),
         Ok(Ended::Failed(text) | Ended::TooLarge(text)) => Claim::Failed { message: said(&text) },
         Ok(Ended::Exited(code)) => Claim::Exited { code },
         Ok(Ended::NotStarted(kind, detail)) => Claim::NotStarted { kind, detail: said(&detail) },

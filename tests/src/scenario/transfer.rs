@@ -5,8 +5,10 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use wasmpool::{Args, Module, Outcome, Pool, SharedBytes, Task, TaskHandle};
+use wasmpool::outcome::TaskValue;
+use wasmpool::{Args, Limits, Module, Outcome, Pool, SharedBytes, StartMethod, Task, TaskHandle};
 
+use crate::oracle::descriptors;
 use crate::support::{self, call, ms, say, target};
 
 const MIB: usize = 1 << 20;
@@ -117,6 +119,93 @@ async fn kill_at(handle: &TaskHandle, after_ms: u64) {
     if let Some(pid) = handle.pid().filter(|_| !handle.is_finished()) {
         support::try_signal(pid, 9);
     }
+}
+
+/// Bytes that are no multiple of anything, filled where they lie.
+fn shared_bytes(length: usize) -> SharedBytes {
+    let fill =
+        |bytes: &mut [u8]| bytes.iter_mut().enumerate().for_each(|(at, byte)| *byte = (at % 251) as u8);
+    SharedBytes::with(length, fill).expect("there is room")
+}
+
+fn echo_shared(module: &Module, bytes: &SharedBytes) -> Task {
+    Task::new(&target(module, "echo")).args(Args::shared(bytes))
+}
+
+async fn value(pool: &Pool, task: Task) -> TaskValue {
+    let record = pool.submit(task).await.expect("a handle").await;
+    let Outcome::Succeeded(value) = record.outcome else { panic!("{}", record.outcome) };
+    value
+}
+
+/// A buffer goes to a task, and the file in which its result lies is handed from one task to the next.
+pub fn shared_chain(_: &[String]) {
+    let supervisor = support::supervisor();
+    support::block_on(async {
+        let module = support::guests(&supervisor).await;
+        for start_method in [StartMethod::ForkServer, StartMethod::Spawn] {
+            let pool = support::pool(&supervisor, 1).start_method(start_method).build().expect("a pool");
+            for length in [0, 1, 24 * 1024, 24 * 1024 + 1, 48 * 1024 + 1, 5 * MIB + 4321] {
+                let first = shared_bytes(length);
+                let mut next = first.clone();
+                for _ in 0..3 {
+                    let value = value(&pool, echo_shared(&module, &next)).await;
+                    next = value.shared().expect("a file");
+                    let is_same = std::ptr::eq(next.as_ptr(), value.bytes().as_ptr());
+                    assert!(is_same || length <= 48 * 1024, "{length} bytes were copied");
+                }
+                assert!(
+                    next == first && value(&pool, echo_shared(&module, &next)).await.bytes() == &first[..]
+                );
+            }
+        }
+    });
+}
+
+/// Limits hold for shared buffers, and what takes JSON refuses them.
+pub fn shared_limits(_: &[String]) {
+    let supervisor = support::supervisor();
+    support::block_on(async {
+        let module = support::guests(&supervisor).await;
+        let pool = support::pool(&supervisor, 1).build().expect("a pool");
+        let bytes = shared_bytes(3 * MIB);
+        let limited = |argument_bytes, result_bytes| {
+            let limits = Limits { argument_bytes, result_bytes, ..Limits::default() };
+            echo_shared(&module, &bytes).limits(limits)
+        };
+        let limit = 3 * MIB as u64;
+        value(&pool, limited(limit, limit)).await;
+        for task in [limited(limit - 1, limit), limited(limit, limit - 1)] {
+            let record = pool.submit(task).await.expect("a handle").await;
+            assert_eq!(record.outcome.exit_code(), 225, "{}", record.outcome);
+            assert!(record.outcome.to_string().contains("3145728"), "{}", record.outcome);
+        }
+        let json = Task::new(&target(&module, "add")).args(Args::shared(&bytes));
+        let refused = pool.submit(json).await.expect("a handle").await;
+        assert!(refused.outcome.to_string().contains("JSON"), "{}", refused.outcome);
+    });
+}
+
+/// Results that somebody keeps take descriptors, and no more than some.
+pub fn shared_kept(_: &[String]) {
+    let supervisor = support::supervisor();
+    support::block_on(async {
+        let module = support::guests(&supervisor).await;
+        let pool = support::pool(&supervisor, 2).build().expect("a pool");
+        let bytes = shared_bytes(100_000);
+        value(&pool, echo_shared(&module, &bytes)).await;
+        let before = descriptors();
+        let mut values = Vec::new();
+        for _ in 0..2 * wasmpool::limits::SHARED_RESULTS_MAX {
+            values.push(value(&pool, echo_shared(&module, &bytes)).await);
+        }
+        // Workers that come and go have some too.
+        let kept = descriptors() - before.min(descriptors());
+        assert!(kept < wasmpool::limits::SHARED_RESULTS_MAX + 32, "{kept} descriptors");
+        for value in values {
+            assert_eq!(value.shared().expect("a file, or a copy"), bytes);
+        }
+    });
 }
 
 /// Results that nobody waits for do not hold up anything.

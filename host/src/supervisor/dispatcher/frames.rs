@@ -12,18 +12,18 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::Dispatcher;
+use super::results::{check_json, take_value};
 use crate::limits::{BACKTRACE_FRAMES_MAX, FRAMES_PER_TURN_MAX, MESSAGE_BYTES_MAX};
-use crate::os::memory_file::SealedFile;
 use crate::os::socket::Received;
-use crate::outcome::{Encoding, LimitKind};
+use crate::outcome::LimitKind;
 use crate::protocol::frame;
-use crate::protocol::worker::{Body, Claim, FromWorker, LogLevel, Stream};
+use crate::protocol::worker::{Claim, FromWorker, LogLevel, Stream};
 use crate::supervisor::call::Reply;
 use crate::supervisor::event::{Command, Event, WorkerId};
 use crate::supervisor::observer::Unseen;
 use crate::supervisor::output::{Output, OutputChunk, StandardStream};
 use crate::supervisor::timers::Timer;
-use crate::supervisor::verdict::{Intent, Said, value};
+use crate::supervisor::verdict::{Intent, Said};
 use crate::supervisor::worker_handle::Stage;
 
 /// What became of a read.
@@ -234,9 +234,9 @@ impl Dispatcher {
         check_claim(&claim)?;
         match claim {
             Claim::Returned { encoding, body } => {
-                let bytes = take_body(body, descriptors, running.shape.limits.result_bytes)?;
-                check_json(encoding, &bytes)?;
-                self.call_said(worker, value(encoding, bytes), true);
+                let value = take_value(encoding, body, descriptors, running.shape.limits.result_bytes)?;
+                check_json(&value)?;
+                self.call_said(worker, Said::Value(value), true);
             }
             claim @ Claim::Failed { .. } => self.call_said(worker, Said::Else(claim), true),
             claim => self.call_said(worker, Said::Else(claim), false),
@@ -350,38 +350,6 @@ fn check_claim(claim: &Claim) -> Result<(), String> {
     Ok(())
 }
 
-/// A result's bytes: checked against the limit, and sealed if they lie in a memory file.
-fn take_body(body: Body, descriptors: Vec<OwnedFd>, limit: u64) -> Result<Bytes, String> {
-    let too_large = |length: u64| format!("its result of {length} bytes is over the limit of {limit}");
-    match body {
-        Body::Inline(bytes) if bytes.len() as u64 <= limit => Ok(bytes.into()),
-        Body::Inline(bytes) => Err(too_large(bytes.len() as u64)),
-        Body::Memory { length } => {
-            let fd = descriptors.into_iter().next().ok_or("its result came without its memory file")?;
-            let file =
-                SealedFile::seal(fd).map_err(|error| format!("its result cannot be sealed: {error}"))?;
-            if file.len() != length {
-                return Err(format!("its result has {} bytes, it said {length}", file.len()));
-            }
-            if length > limit {
-                return Err(too_large(length));
-            }
-            let mapping = file.map().map_err(|error| format!("its result cannot be mapped: {error}"))?;
-            Ok(Bytes::from_owner(mapping))
-        }
-    }
-}
-
-/// A result that says it is JSON must be.
-fn check_json(encoding: Encoding, bytes: &[u8]) -> Result<(), String> {
-    match encoding {
-        Encoding::Raw => Ok(()),
-        Encoding::Json => serde_json::from_slice::<&serde_json::value::RawValue>(bytes)
-            .map(drop)
-            .map_err(|error| format!("its result is not JSON: {error}")),
-    }
-}
-
 /// The lowest level of guest records that anybody listens to.
 pub(super) fn log_level_max() -> Option<LogLevel> {
     use tracing::level_filters::LevelFilter;
@@ -399,21 +367,6 @@ pub(super) fn log_level_max() -> Option<LogLevel> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::fd::AsFd;
-
-    #[test]
-    fn a_result_in_memory_is_sealed_before_it_is_read() {
-        let file = crate::os::memory_file::create("test").unwrap();
-        std::os::unix::fs::FileExt::write_all_at(&file, b"[1]", 0).unwrap();
-        let fd = || file.as_fd().try_clone_to_owned().unwrap();
-        let bytes = take_body(Body::Memory { length: 3 }, vec![fd()], 10).unwrap();
-        assert_eq!(bytes, "[1]");
-        assert!(std::os::unix::fs::FileExt::write_all_at(&file, b"x", 0).is_err());
-        assert!(take_body(Body::Memory { length: 4 }, vec![fd()], 10).is_err());
-        assert!(take_body(Body::Memory { length: 3 }, vec![fd()], 2).is_err());
-        assert!(take_body(Body::Memory { length: 3 }, Vec::new(), 10).is_err());
-        assert!(take_body(Body::Inline(vec![0; 11]), Vec::new(), 10).is_err());
-    }
 
     #[test]
     fn no_record_keeps_more_words_than_a_worker_may_say() {
@@ -448,13 +401,5 @@ mod tests {
         ] {
             assert!(check_claim(&claim).unwrap_err().contains("limit"));
         }
-    }
-
-    #[test]
-    fn a_result_that_is_no_json_is_refused() {
-        assert!(check_json(Encoding::Json, b"{\"a\": [1, 2]}").is_ok());
-        assert!(check_json(Encoding::Json, b"{\"a\": ").is_err());
-        assert!(check_json(Encoding::Json, b"1 2").is_err());
-        assert!(check_json(Encoding::Raw, &[0xff]).is_ok());
     }
 }

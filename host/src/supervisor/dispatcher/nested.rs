@@ -193,9 +193,9 @@ impl Dispatcher {
 
     /// False when there is no room for the answer.
     fn tell_joined(&self, worker: WorkerId, request: u64, record: &Record) -> bool {
-        let bytes = match &record.outcome {
-            Outcome::Succeeded(value) => value.bytes().clone(),
-            Outcome::Exited(0) => Bytes::from_static(b"null"),
+        let (bytes, kept) = match &record.outcome {
+            Outcome::Succeeded(value) => (value.bytes().clone(), value.kept()),
+            Outcome::Exited(0) => (Bytes::from_static(b"null"), None),
             outcome => {
                 let mut message = outcome.to_string();
                 message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
@@ -206,7 +206,11 @@ impl Dispatcher {
         if bytes.len() <= INLINE_BYTES_MAX {
             return self.try_reply(worker, request, Reply::Joined(Ok(Body::Inline(bytes.to_vec()))), None);
         }
-        match SealedFile::from_bytes("wasmpool-nested-result", &bytes) {
+        let file = match kept {
+            Some(shared) => Ok(Arc::clone(shared.file())),
+            None => SealedFile::from_bytes("wasmpool-nested-result", &bytes).map(Arc::new),
+        };
+        match file {
             Ok(file) => {
                 let body = Body::Memory { length: file.len() };
                 self.try_reply(worker, request, Reply::Joined(Ok(body)), Some(file.as_fd()))
