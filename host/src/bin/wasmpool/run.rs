@@ -59,7 +59,7 @@ pub struct Call {
 pub async fn execute(
     call: Call,
     supervisor: &Supervisor,
-    method: StartMethod,
+    method: Option<StartMethod>,
     signals: &mut Signals,
     verbose: u8,
     console: &Arc<Console>,
@@ -67,12 +67,12 @@ pub async fn execute(
     let (sink, pump) = streams::pump(console, call.shown).or_fail_with(exit_code::NOT_SET_UP)?;
     let name = call.task.get_name().to_owned();
     let task = call.task.output(Output::Stream(sink));
-    let process = Process::new(task)
-        .name(name)
-        .start_method(method)
-        .supervisor(supervisor)
-        .start()
-        .or_fail_with(exit_code::NOT_SET_UP)?;
+    let process = Process::new(task).name(name).supervisor(supervisor);
+    let process = match method {
+        Some(method) => process.start_method(method),
+        None => process.alone(),
+    };
+    let process = process.start().or_fail_with(exit_code::NOT_SET_UP)?;
     let ended = wait(process, pump, signals, console).await;
     report(verbose, ended, signals, console)
 }

@@ -198,8 +198,8 @@ impl Dispatcher {
         let Some(entry) = self.workers.get_mut(&worker) else { return Ok(()) };
         let server = entry.server;
         let is_limited = entry.running().is_some_and(|running| running.shape.limits.cpu_time.is_some());
-        // What a new worker has used until here is next to nothing, unless somebody is held to it.
-        let is_zero = entry.assignments == 0 && !is_limited;
+        // What a worker that was just forked has used until here is next to nothing, unless somebody is held to it.
+        let is_zero = entry.assignments == 0 && entry.origin.is_some() && !is_limited;
         let cpu_before = if is_zero { Duration::ZERO } else { entry.cpu_time() };
         let phase = entry.next_phase();
         let Some(running) = entry.running() else { return Ok(()) };

@@ -8,7 +8,7 @@ fn line(words: &[&str]) -> Vec<OsString> {
 
 fn run(words: &[&str]) -> Result<Run, String> {
     match parse(&line(words)) {
-        Ok(Command::Run(run)) => Ok(run),
+        Ok(Command::Run(run)) => Ok(run.0),
         Ok(other) => panic!("{other:?}"),
         Err(error) => Err(error.to_string()),
     }
@@ -16,7 +16,7 @@ fn run(words: &[&str]) -> Result<Run, String> {
 
 fn map(words: &[&str]) -> Result<Map, String> {
     match parse(&line(words)) {
-        Ok(Command::Map(map)) => Ok(map),
+        Ok(Command::Map(map)) => Ok(map.0),
         Ok(other) => panic!("{other:?}"),
         Err(error) => Err(error.to_string()),
     }

@@ -10,7 +10,7 @@ fn words(words: &[&str]) -> Vec<OsString> {
 fn completed(line: &str, variables: &[(&str, &str)], file: &str) -> Result<Completed, String> {
     let line = words(&[vec!["wasmpool"], line.split(' ').collect()].concat());
     let typed = arguments::typed(&line).expect("it has a command");
-    let options = Options::of(&arguments::definition());
+    let options = Options::of(&arguments::grammar());
     let of_command = options.of_command(&typed.command).expect("it reads options from elsewhere");
     let variables: Vec<_> =
         variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
@@ -162,7 +162,7 @@ fn no_file_of_the_current_folder_is_found_by_itself() {
 
 #[test]
 fn every_option_that_may_stand_elsewhere_has_a_name_of_its_own() {
-    let options = Options::of(&arguments::definition());
+    let options = Options::of(&arguments::grammar());
     for of in options.commands() {
         let names: HashSet<String> = of.options.iter().map(option::One::variable).collect();
         assert_eq!(names.len(), of.options.len(), "{}", of.command);
@@ -173,7 +173,7 @@ fn every_option_that_may_stand_elsewhere_has_a_name_of_its_own() {
     }
     // Everything that grants something is known as that.
     for command in ["run", "map", "batch"] {
-        let grammar = arguments::definition();
+        let grammar = arguments::grammar();
         let of = grammar.find_subcommand(command).unwrap();
         for arg in of.get_arguments().filter(|arg| arg.get_help_heading() == Some(crate::help::GRANTS)) {
             assert!(GRANTS.contains(&arg.get_id().as_str()), "{}", arg.get_id());
