@@ -180,3 +180,22 @@ fn every_option_that_may_stand_elsewhere_has_a_name_of_its_own() {
         }
     }
 }
+
+#[test]
+fn options_are_looked_for_elsewhere_only_where_there_can_be_some() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().to_str().unwrap();
+    let alone = |line: &str, variables: &[(&str, &str)]| {
+        let home = [("XDG_CONFIG_HOME", home)];
+        let variables = variables.iter().chain(&home).map(|(name, value)| (name.into(), value.into()));
+        is_alone(&words(&line.split(' ').collect::<Vec<_>>()), &variables.collect::<Vec<_>>())
+    };
+    assert!(alone("wasmpool run m.wasm --conf", &[("WASM", "1"), ("MY_WASMPOOL_FUEL", "2")]));
+    assert!(!alone("wasmpool run m.wasm", &[("WASMPOOL_FUL", "1")]));
+    assert!(!alone("wasmpool run --config c.toml m.wasm", &[]));
+    assert!(!alone("wasmpool run --config=c.toml m.wasm", &[]));
+    std::fs::create_dir(folder.path().join("wasmpool")).unwrap();
+    assert!(alone("wasmpool run m.wasm", &[]));
+    std::fs::write(folder.path().join("wasmpool/config.toml"), "").unwrap();
+    assert!(!alone("wasmpool run m.wasm", &[]));
+}
