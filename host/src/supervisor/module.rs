@@ -279,7 +279,7 @@ impl Module {
     fn callable(&self, name: &str) -> Result<&ExportInfo, TargetError> {
         match self.info().export(name) {
             Some(export) if export.name == INIT_EXPORT => {
-                Err(TargetError { is_init: true, ..self.not_found(name) })
+                Err(TargetError { cause: Cause::RunsFirst, ..self.not_found(name) })
             }
             export => export.ok_or_else(|| self.not_found(name)),
         }
@@ -290,9 +290,10 @@ impl Module {
         let marked = |export: &&ExportInfo| !self.info().tasks.iter().any(|task| task.export == export.name);
         let shown = |export: &ExportInfo| format!("{}: {}", export.name, export.signature);
         let exports = self.info().callable_exports().filter(marked).map(shown).collect();
-        let several = self.info().exports_called(name).into_iter().map(shown).collect();
+        let several: Vec<String> = self.info().exports_called(name).into_iter().map(shown).collect();
+        let cause = if several.is_empty() { Cause::Missing } else { Cause::Several(several) };
         let (module, name) = (self.name().to_owned(), name.to_owned());
-        TargetError { module, name, is_init: false, several, tasks, exports }
+        TargetError { module, name, cause, tasks, exports }
     }
 
     pub(super) fn artifact(&self) -> &Arc<Artifact> {
@@ -313,19 +314,30 @@ fn unsupervised(error: &SupervisorError) -> LoadError {
 pub struct TargetError {
     module: String,
     name: String,
-    /// It is there, and runs once before the first task.
-    is_init: bool,
-    /// What it could mean.
-    several: Vec<String>,
+    cause: Cause,
     tasks: Vec<String>,
     exports: Vec<String>,
+}
+
+/// Why a name is of no use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Cause {
+    /// Nothing is called so.
+    Missing,
+    /// It could mean each of these.
+    Several(Vec<String>),
+    /// It is there, and runs once before the first task.
+    RunsFirst,
 }
 
 impl TargetError {
     /// Its code in the exit-code table.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        if self.is_init { crate::exit_code::USAGE } else { crate::exit_code::NOT_FOUND }
+        match self.cause {
+            Cause::RunsFirst => crate::exit_code::USAGE,
+            Cause::Missing | Cause::Several(_) => crate::exit_code::NOT_FOUND,
+        }
     }
 }
 
@@ -333,22 +345,16 @@ impl std::error::Error for TargetError {}
 
 impl std::fmt::Display for TargetError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if !self.several.is_empty() {
-            let several = self.several.join("; ");
-            return write!(
-                f,
-                "`{}` has several exports that `{}` could mean: {several}",
-                self.module, self.name
-            );
-        }
-        if self.is_init {
-            write!(
-                f,
-                "`{}` of `{}` runs once before the first task and cannot be called",
-                self.name, self.module
-            )?;
-        } else {
-            write!(f, "`{}` has no task or export `{}`", self.module, self.name)?;
+        let Self { module, name, .. } = self;
+        match &self.cause {
+            Cause::Several(several) => {
+                let several = several.join("; ");
+                return write!(f, "`{module}` has several exports that `{name}` could mean: {several}");
+            }
+            Cause::Missing => write!(f, "`{module}` has no task or export `{name}`")?,
+            Cause::RunsFirst => {
+                write!(f, "`{name}` of `{module}` runs once before the first task and cannot be called")?;
+            }
         }
         match (self.tasks.as_slice(), self.exports.as_slice()) {
             ([], []) => f.write_str("; it exports no function"),
