@@ -101,18 +101,18 @@ fn grouped(value: f64) -> String {
     text
 }
 
-const WIDTH: f64 = 760.0;
+const WIDTH: f64 = 840.0;
 const HEIGHT: f64 = 440.0;
 const LEFT: f64 = 84.0;
 const RIGHT: f64 = 36.0;
 const BOTTOM: f64 = 64.0;
 /// The title, without the rows of the legend below it.
-const TITLE: f64 = 46.0;
+const TITLE: f64 = 52.0;
 const LEGEND_ROW: f64 = 20.0;
 /// Between the frame and the first and last point.
-const PADDING: f64 = 24.0;
+const PADDING: f64 = 20.0;
 /// What a character of the smallest text takes, about.
-const CHARACTER: f64 = 6.6;
+const CHARACTER: f64 = 6.8;
 const COLOURS: [&str; 3] = ["#1b64a5", "#b8480d", "#3f7a1f"];
 
 /// Where values lie on the drawing.
@@ -216,16 +216,16 @@ fn axes(plot: &Plot, frame: &Frame) -> String {
     }
     let mut values: Vec<f64> =
         plot.curves.iter().flat_map(|curve| &curve.points).map(|point| point.x).collect();
-    values.sort_unstable_by(f64::total_cmp);
+    values.sort_unstable_by(|one, other| other.total_cmp(one));
     values.dedup();
-    // What is not there stands where nothing is: left of everything.
-    let mut taken = f64::MIN;
+    // The largest has a label in any case; others where there is room.
+    let mut taken = WIDTH;
     for value in values {
         let (x, label) = (frame.x(value), plot.x.1.shown(value));
         let half = label.chars().count() as f64 * CHARACTER / 2.0;
         writeln!(text, "<path d=\"M{x:.1} {bottom}v5\" stroke=\"#555\"/>").expect(WRITES);
-        if x - half > taken + CHARACTER {
-            taken = x + half;
+        if x + half < taken - 4.0 {
+            taken = x - half;
             writeln!(
                 text,
                 "<text x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{label}</text>",

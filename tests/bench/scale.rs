@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -103,42 +104,35 @@ fn tasks(bench: &Bench, quick: bool) -> Series {
     Series { kind: Kind::Tasks, lines: in_turn(plans, quick), fork_servers: None }
 }
 
-/// Batches over many modules: all tasks of one, then all of the next. No two sizes share a module and each size but the
-/// last is smaller than what is measured between two of its rounds, so every module's fork server is started in the batch.
+/// Batches over many modules: all tasks of one, then all of the next. No two sizes share a module, and more modules than
+/// fork servers may live are used between two batches of the same ones, so each module's fork server is started in the batch.
 fn modules(bench: &Bench, quick: bool) -> Series {
     let sizes = up_to(if quick { 100 } else { u64::MAX }, [1, 10, 100, 1000].map(|n| (n, ROUNDS)).to_vec());
     // 1000 modules in the cache of whoever runs this would drive out others.
     let cache = tempfile::tempdir().expect("a folder");
     let supervisor = Supervisor::builder().cache_dir(cache.path()).build().expect("a supervisor");
-    let targets: Vec<(u64, Vec<Target>)> = sizes
-        .iter()
-        .map(|(n, _)| {
-            eprint!("\r\x1b[Kcompiling {n} modules");
-            (*n, (0..*n).map(|number| bench.runtime.block_on(constant(&supervisor, *n, number))).collect())
-        })
-        .collect();
+    let compiled = |n: u64| {
+        eprint!("\r\x1b[Kcompiling {n} modules");
+        // A batch of one is timed with ten modules in turn.
+        let targets = (0..n.max(10)).map(|number| bench.runtime.block_on(constant(&supervisor, n, number)));
+        (n, targets.collect::<Vec<Target>>())
+    };
+    let targets: BTreeMap<u64, Vec<Target>> = sizes.iter().map(|(n, _)| compiled(*n)).collect();
     let pool = Pool::builder().supervisor(&supervisor).workers(2).build().expect("a pool");
-    let fork_servers = Cell::new(0);
-    // Looking takes time, so it is done in the round that is not told.
-    let looking = Cell::new(0);
+    let (fork_servers, calls) = (Cell::new(0), Cell::new(0));
     let time = |n: u64, each: u64| {
-        let (_, targets) = targets.iter().find(|(size, _)| *size == n).expect("a size of these");
-        let is_first = looking.replace(looking.get() + 1) < 2 * sizes.len();
-        let args = Args::of(&(1_i64,)).expect("a number");
-        let one = |target: &Target| Task::new(target).args(args.clone());
-        let tasks: Vec<Task> =
-            targets.iter().flat_map(|target| (0..each).map(move |_| target)).map(one).collect();
-        let began = Instant::now();
-        let records = pool.records(futures_util::stream::iter(tasks), wasmpool::Order::Completion);
-        let ended = bench.runtime.block_on(records.fold(0, |ended, (_, record)| {
-            assert!(record.outcome.is_success(), "{}", record.outcome);
+        // Looking takes time, so it is done in the round that is not told.
+        let is_first = calls.replace(calls.get() + 1) < 2 * sizes.len();
+        let look = || {
             if is_first {
                 fork_servers.set(fork_servers.get().max(facts::fork_servers()));
             }
-            std::future::ready(ended + 1)
-        }));
-        assert_eq!(ended, n * each);
-        began.elapsed().as_nanos() as f64 / (n * each) as f64
+        };
+        let targets = targets.get(&n).expect("a size of these");
+        let batches = targets.chunks(usize::try_from(n).expect("few"));
+        let times =
+            batches.map(|targets| bench.runtime.block_on(one_after_the_other(&pool, targets, each, look)));
+        Spread::of(times.collect()).median
     };
     let plan = |what, time| Plan { what, sizes: sizes.clone(), compared: (10, 1000), time };
     let plans = vec![
@@ -149,12 +143,30 @@ fn modules(bench: &Bench, quick: bool) -> Series {
     Series { kind: Kind::Modules, lines, fork_servers: Some(fork_servers.get()) }
 }
 
+/// Nanoseconds for each task of a batch with so many tasks of each target.
+async fn one_after_the_other(pool: &Pool, targets: &[Target], each: u64, look: impl Fn()) -> f64 {
+    let args = Args::of(&(1_i64,)).expect("a number");
+    let tasks = targets.iter().flat_map(|target| (0..each).map(move |_| target));
+    let tasks: Vec<Task> = tasks.map(|target| Task::new(target).args(args.clone())).collect();
+    let n = tasks.len();
+    let began = Instant::now();
+    let mut records = pool.records(futures_util::stream::iter(tasks), wasmpool::Order::Completion);
+    let mut ended = 0;
+    while let Some((_, record)) = records.next().await {
+        assert!(record.outcome.is_success(), "{}", record.outcome);
+        look();
+        ended += 1;
+    }
+    assert_eq!(ended, n);
+    began.elapsed().as_nanos() as f64 / n as f64
+}
+
 /// A module like no other: it adds a number of its own.
 async fn constant(supervisor: &Supervisor, size: u64, number: u64) -> Target {
     let text = format!(
         "(module (memory (export \"memory\") 1) (func (export \"add\") (param i64) (result i64)
            (i64.add (local.get 0) (i64.const {}))))",
-        size * 1_000_000 + number
+        size * 10_000 + number
     );
     let source = ModuleSource::Bytes { name: format!("add-{size}-{number}"), bytes: text.into_bytes() };
     let module: Module = supervisor.load(source).await.expect("the module loads");

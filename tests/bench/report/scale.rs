@@ -164,7 +164,8 @@ pub fn json(all: &[Series]) -> serde_json::Value {
 /// What the larger size costs beside the smaller one.
 fn compared(kind: Kind, line: &Line) -> Option<String> {
     let at = |x: u64| line.points.iter().find(|point| point.x == x);
-    let (from, to) = (at(line.compared.0)?, at(line.compared.1)?);
+    // A short series ends before.
+    let (from, to) = (at(line.compared.0)?, at(line.compared.1).or(line.points.last())?);
     let more = (kind.cost(to) / kind.cost(from) - 1.0) * 100.0;
     let met = if more <= GOAL_PERCENT { "met" } else { "**not met**" };
     let (title, (_, unit)) = (kind.title(), kind.x());
@@ -182,9 +183,13 @@ fn description(series: &Series) -> String {
     let (label, unit) = series.kind.x();
     let at = |point: &Point| {
         let time = Unit::Nanoseconds.shown(point.time.median);
-        // The unit of bytes is in the number.
-        let of = if unit == Unit::Bytes { "" } else { label };
-        format!("{time} at {} {of}", unit.shown(point.x as f64)).trim_end().to_owned()
+        let size = unit.shown(point.x as f64);
+        match (unit, point.x) {
+            // The unit of bytes is in the number.
+            (Unit::Bytes, _) => format!("{time} at {size}"),
+            (_, 1) => format!("{time} at 1 {}", label.trim_end_matches('s')),
+            _ => format!("{time} at {size} {label}"),
+        }
     };
     let of_line = |line: &Line| {
         let by_time = |one: &&Point, other: &&Point| one.time.median.total_cmp(&other.time.median);
