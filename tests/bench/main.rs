@@ -58,11 +58,15 @@ fn main() -> ExitCode {
         _ => {}
     }
     let quick = args.iter().any(|argument| argument == "--quick");
-    // `speed=echo` takes a few lines of it, and writes nothing.
-    let only = args.iter().find_map(|argument| argument.strip_prefix("speed="));
-    if let Some(only) = only {
+    // `speed=echo` and `scale=bytes` take a few lines of one part, and write nothing.
+    let only = |part: &str| args.iter().find_map(|argument| argument.strip_prefix(part));
+    if let Some(only) = only("speed=") {
         let speed = speed::measure(ROUNDS, 1, Some(only.to_owned()));
         println!("{}", report::speed(&speed, ROUNDS));
+        return ExitCode::SUCCESS;
+    }
+    if let Some(only) = only("scale=") {
+        println!("{}", report::scale::section(&scale::measure(quick, Some(only)), PLOTS));
         return ExitCode::SUCCESS;
     }
     let asked = |part: &Part| args.iter().any(|argument| argument == part.name());
@@ -82,7 +86,7 @@ struct Section {
     text: String,
     json: Value,
     /// Drawings that the text shows, each with its file's name.
-    plots: Vec<(&'static str, String)>,
+    plots: Vec<(String, String)>,
 }
 
 /// Measures one part; nothing where the peer is missing.
@@ -113,7 +117,7 @@ fn measure(part: Part, runtime: &Runtime, quick: bool) -> Option<Section> {
             without_plots(report::overhead(&measured, rounds), report::json::overhead(&measured, rounds))
         }
         Part::Scale => {
-            let series = scale::measure(quick);
+            let series = scale::measure(quick, None);
             let (text, json) = (report::scale::section(&series, PLOTS), report::scale::json(&series));
             Some(Section { text, json, plots: report::scale::plots(&series) })
         }

@@ -30,6 +30,19 @@ pub enum Kind {
     Bytes,
 }
 
+impl Kind {
+    const ALL: [Self; 4] = [Self::Tasks, Self::Modules, Self::Workers, Self::Bytes];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tasks => "tasks",
+            Self::Modules => "modules",
+            Self::Workers => "workers",
+            Self::Bytes => "bytes",
+        }
+    }
+}
+
 /// Nanoseconds at one size.
 #[derive(Clone, Debug)]
 pub struct Point {
@@ -65,11 +78,17 @@ struct Plan<'a> {
     time: Box<dyn Fn(u64) -> f64 + 'a>,
 }
 
-/// Measures all series, or short ones.
-pub fn measure(quick: bool) -> Vec<Series> {
+/// Measures all series, or the one that is called so; short ones, where they are to be quick.
+pub fn measure(quick: bool, only: Option<&str>) -> Vec<Series> {
     let bench = Bench::new(1, 1, None);
-    let series = [tasks, modules, workers, bytes];
-    series.into_iter().map(|series| series(&bench, quick)).collect()
+    let is_wanted = |kind: Kind| only.is_none_or(|only| only == kind.name());
+    let measured = |kind: Kind| match kind {
+        Kind::Tasks => tasks(&bench, quick),
+        Kind::Modules => modules(&bench, quick),
+        Kind::Workers => workers(&bench, quick),
+        Kind::Bytes => bytes(&bench, quick),
+    };
+    Kind::ALL.into_iter().filter(|kind| is_wanted(*kind)).map(measured).collect()
 }
 
 /// Batches of a task that does next to nothing, in pools of two.

@@ -76,7 +76,8 @@ fn plot(scale: Scale, sizes: &[f64]) -> Plot {
 
 /// The values of an attribute.
 fn attributes<'a>(svg: &'a str, name: &str) -> Vec<&'a str> {
-    let parts = svg.split(&format!(" {name}=\"")).skip(1);
+    let opening = format!(" {name}=\"");
+    let parts = svg.split(&opening).skip(1);
     parts.map(|part| part.split('"').next().unwrap_or_default()).collect()
 }
 

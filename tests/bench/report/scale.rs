@@ -15,16 +15,6 @@ const GOAL_PERCENT: f64 = 20.0;
 const WRITES: &str = "a string takes everything";
 
 impl Kind {
-    /// The plot's file beside the page, in the folder of plots.
-    pub const fn file(self) -> &'static str {
-        match self {
-            Self::Tasks => "tasks.svg",
-            Self::Modules => "modules.svg",
-            Self::Workers => "workers.svg",
-            Self::Bytes => "bytes.svg",
-        }
-    }
-
     const fn title(self) -> &'static str {
         match self {
             Self::Tasks => "Tasks in a batch",
@@ -34,12 +24,10 @@ impl Kind {
         }
     }
 
-    const fn x(self) -> (&'static str, Unit) {
+    const fn unit(self) -> Unit {
         match self {
-            Self::Tasks => ("tasks", Unit::Count),
-            Self::Modules => ("modules", Unit::Count),
-            Self::Workers => ("workers", Unit::Count),
-            Self::Bytes => ("bytes", Unit::Bytes),
+            Self::Tasks | Self::Modules | Self::Workers => Unit::Count,
+            Self::Bytes => Unit::Bytes,
         }
     }
 
@@ -56,8 +44,8 @@ impl Kind {
             Self::Tasks => {
                 "`map` over numbers in a pool of 2, from the call to the last result. Batches of fewer than 500 are timed \
                  again and again. A batch of one has the use of one worker only, and nothing to do meanwhile. With a process for \
-                 each task the series ends at 100 000, because a million takes eight minutes; 100 000 processes are \
-                 as many as one fork server makes before it is replaced."
+                 each task the series ends at 100 000, because a million would take longer than all the rest of this; \
+                 100 000 processes are as many as one fork server makes before it is replaced."
             }
             Self::Modules => {
                 "Modules that differ in a constant, compiled and loaded before, in a pool of 2: all tasks of one, \
@@ -101,14 +89,14 @@ pub fn section(all: &[Series], folder: &str) -> String {
     for series in all {
         write!(
             text,
-            "\n### {}\n\n{}{}\n\n![{}]({folder}/{})\n\n{}",
+            "\n### {}\n\n{}{}\n\n![{}]({folder}/{}.svg)\n\n{}",
             series.kind.title(),
             series.kind.explained(),
             series
                 .fork_servers
                 .map_or(String::new(), |most| format!(" At most {most} fork servers lived at one time.")),
             description(series),
-            series.kind.file(),
+            series.kind.name(),
             table(series),
         )
         .expect(WRITES);
@@ -117,22 +105,22 @@ pub fn section(all: &[Series], folder: &str) -> String {
 }
 
 /// The plots, each with its file's name.
-pub fn plots(all: &[Series]) -> Vec<(&'static str, String)> {
+pub fn plots(all: &[Series]) -> Vec<(String, String)> {
     let plot = |series: &Series| {
         let curve = |line: &Line| Curve {
             name: line.what.to_owned(),
             points: line.points.iter().map(drawn).collect(),
         };
-        let ((x, unit), (y, scale)) = (series.kind.x(), series.kind.y());
+        let (unit, (y, scale)) = (series.kind.unit(), series.kind.y());
         svg(&Plot {
             title: format!("{}: {y}", series.kind.title()),
             description: description(series),
-            x: (x.to_owned(), unit),
+            x: (series.kind.name().to_owned(), unit),
             y: (y.to_owned(), scale),
             curves: series.lines.iter().map(curve).collect(),
         })
     };
-    all.iter().map(|series| (series.kind.file(), plot(series))).collect()
+    all.iter().map(|series| (format!("{}.svg", series.kind.name()), plot(series))).collect()
 }
 
 fn drawn(point: &Point) -> crate::plot::Point {
@@ -153,7 +141,7 @@ pub fn json(all: &[Series]) -> serde_json::Value {
     let line = |line: &Line| json!({ "what": line.what, "points": line.points.iter().map(point).collect::<Vec<_>>() });
     let series = |series: &Series| {
         json!({
-            "of": series.kind.x().0,
+            "of": series.kind.name(),
             "lines": series.lines.iter().map(line).collect::<Vec<_>>(),
             "fork_servers_max": series.fork_servers,
         })
@@ -168,7 +156,7 @@ fn compared(kind: Kind, line: &Line) -> Option<String> {
     let (from, to) = (at(line.compared.0)?, at(line.compared.1).or(line.points.last())?);
     let more = (kind.cost(to) / kind.cost(from) - 1.0) * 100.0;
     let met = if more <= GOAL_PERCENT { "met" } else { "**not met**" };
-    let (title, (_, unit)) = (kind.title(), kind.x());
+    let (title, unit) = (kind.title(), kind.unit());
     Some(format!(
         "| {title}, {}: {} | {} | {} | {more:+.0} % | at most {GOAL_PERCENT:.0} % more, {met} |\n",
         line.what,
@@ -180,7 +168,7 @@ fn compared(kind: Kind, line: &Line) -> Option<String> {
 
 /// The finding in words.
 fn description(series: &Series) -> String {
-    let (label, unit) = series.kind.x();
+    let (label, unit) = (series.kind.name(), series.kind.unit());
     let at = |point: &Point| {
         let time = Unit::Nanoseconds.shown(point.time.median);
         let size = unit.shown(point.x as f64);
@@ -213,7 +201,7 @@ fn description(series: &Series) -> String {
 }
 
 fn table(series: &Series) -> String {
-    let (label, unit) = series.kind.x();
+    let (label, unit) = (series.kind.name(), series.kind.unit());
     let is_bytes = series.kind == Kind::Bytes;
     let second = if is_bytes { "bytes a second" } else { "beside the cheapest" };
     let heads: String = series.lines.iter().map(|line| format!(" {} | {second} |", line.what)).collect();
