@@ -57,7 +57,8 @@ impl Kind {
             }
             Self::Bytes => {
                 "One call after the other in a pool of 1, a process each that is forked ahead. 256 MiB is what an argument and a result \
-                 may have by default. Below some 64 KiB the cost is that of the call, beyond 1 MiB that of \
+                 may have by default. The first call of a size in each round is not timed: where the machine is a virtual one, it may have to get memory \
+                 back from its host. Below some 64 KiB the cost is that of the call, beyond 1 MiB that of \
                  the bytes: flat is what each of them costs."
             }
         }
