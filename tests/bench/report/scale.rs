@@ -155,6 +155,9 @@ fn compared(kind: Kind, line: &Line) -> Option<String> {
     let at = |x: u64| line.points.iter().find(|point| point.x == x);
     // A short series ends before.
     let (from, to) = (at(line.compared.0)?, at(line.compared.1).or(line.points.last())?);
+    if to.x <= from.x {
+        return None;
+    }
     let more = (kind.cost(to) / kind.cost(from) - 1.0) * 100.0;
     let met = if more <= GOAL_PERCENT { "met" } else { "**not met**" };
     let (title, unit) = (kind.title(), kind.unit());
