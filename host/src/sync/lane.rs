@@ -126,6 +126,7 @@ impl<M: Memory> Ring<'_, M> {
             if self.memory.load64(RECEIVED) == received {
                 self.memory.sleep(RECEIVED, received as u32, LOOK_TIME);
             }
+            self.memory.swap32(BLOCKED, 0);
         }
     }
 
@@ -149,7 +150,9 @@ impl<M: Memory> Ring<'_, M> {
 
     /// A sender that waits for room looks again.
     fn made_room(&self) {
-        if self.memory.swap32(BLOCKED, 0) != 0 {
+        // An exchange that changes nothing: the sender alone knows when it waits no more. Where the receiver is was stored
+        // before this is read.
+        if self.memory.swap32_if(BLOCKED, 1, 1) != 0 {
             self.memory.wake(RECEIVED, 1);
         }
     }

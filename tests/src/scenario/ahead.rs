@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use futures_util::StreamExt;
@@ -12,7 +13,7 @@ use wasmpool::{Module, ModuleSource, Order, Outcome, Pool, Record, Supervisor, T
 use crate::support::{self, Random, call, patiently};
 
 /// Of each kind.
-const TASKS: i64 = 5000;
+const TASKS: i64 = 2000;
 
 async fn short(supervisor: &Supervisor) -> Module {
     let bytes = include_bytes!("../../wat/short.wat").to_vec();
@@ -48,12 +49,12 @@ pub fn all(args: &[String]) {
     });
 }
 
-/// All workers but one are taken for good, in the middle of short tasks.
+/// Workers are taken for good, in the middle of short tasks.
 async fn long_ones_hold_nothing_back(supervisor: &Supervisor, module: &Module, workers: usize) {
     let pool = reused(supervisor, workers);
     let (mut spinning, mut others) = (Vec::new(), Vec::new());
     for number in 0..TASKS {
-        let is_long = number % 100 == 50 && spinning.len() + 1 < workers;
+        let is_long = number % 100 == 50 && spinning.len() + 1 < workers.min(4);
         let task = call(module, "spin_if", (number, if is_long { number } else { -1 }));
         let handle = pool.submit(task).await.expect("the pool is open");
         if is_long { spinning.push(handle) } else { others.push((number, handle)) }
@@ -116,19 +117,24 @@ async fn kills_lose_nothing(supervisor: &Supervisor, module: &Module, workers: u
     let pool = reused(supervisor, workers);
     let tasks: Vec<Task> = (0..TASKS).map(|number| call(module, "double", (number,))).collect();
     let mut random = Random::new(7);
+    let ended = Cell::new(0_u64);
     let killing = async {
         loop {
+            // Between two kills tasks end: five workers that never begin one, in a row, would be no worker to be had.
+            let next = ended.get() + 5 + random.below(20);
+            support::until("more tasks end", || ended.get() >= next).await;
             let children = supervisor.active_children().await;
             if let Some(child) = children.get(random.below(children.len().max(1) as u64) as usize) {
                 support::try_signal(child.pid, 9);
             }
-            for _ in 0..random.below(50) {
-                tokio::task::yield_now().await;
-            }
         }
     };
-    let records = tokio::select! {
-        records = records(&pool, tasks) => records,
+    let records = pool.records(futures_util::stream::iter(tasks), Order::Input).map(|(_, record)| {
+        ended.set(ended.get() + 1);
+        record
+    });
+    let records: Vec<Record> = tokio::select! {
+        records = patiently("the tasks", records.collect()) => records,
         () = killing => unreachable!("it never ends"),
     };
     assert_eq!(records.len(), TASKS as usize);
