@@ -52,15 +52,26 @@ pub(crate) struct Filling {
 impl Filling {
     /// One of this many bytes, all of them zero.
     pub(crate) fn new(name: &str, length: usize) -> io::Result<Self> {
+        Self::joined(name, length).map(|(filling, _)| filling)
+    }
+
+    /// The same, and it is in huge pages as far as it can be; an error where it would not.
+    pub(crate) fn in_huge_pages(name: &str, length: usize) -> io::Result<Self> {
+        let (filling, is_huge) = Self::joined(name, length)?;
+        is_huge.then_some(filling).ok_or(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Whether there are as many huge pages as can be beside it.
+    fn joined(name: &str, length: usize) -> io::Result<(Self, bool)> {
         let file = create(name)?;
         file.set_len(length as u64)?;
         let mut mapping = Writable::new(&file, length)?;
-        mapping.join();
+        let is_huge = mapping.join();
         if length > 0 {
             // A machine that has no room says so here, and not by a signal in the middle of a write.
             rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, length as u64)?;
         }
-        Ok(Self { file, mapping })
+        Ok((Self { file, mapping }, is_huge))
     }
 
     /// The file as it is from then on.
