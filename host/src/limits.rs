@@ -106,6 +106,14 @@ pub const MODULE_INFO_BYTES_MAX: u64 = 4 * MIB;
 pub const MODULE_INFO_MEMORY_MAX: usize = 8 << 20;
 /// Bytes of one frame, header included. Larger payloads travel in memory files.
 pub const FRAME_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of the ring through which a worker that is used again tells how its calls ended.
+pub const LANE_BYTES: u64 = 64 * KIB;
+/// Bytes of a frame that goes through it; larger ones go through the socket.
+pub const LANE_FRAME_BYTES_MAX: usize = 16 * 1024;
+/// Between two looks at what a worker says of the calls of a chunk.
+pub const LANE_LOOK_TIME: Duration = Duration::from_micros(100);
+/// Calls of one assignment from which on a worker that is not used again has one.
+pub const LANE_CALLS_MIN: usize = 8;
 /// Bytes of a payload that travels inside its frame.
 pub const INLINE_BYTES_MAX: usize = 48 * 1024;
 /// Large raw results in all of the program that keep their memory files, so that they can be passed on without a copy:
@@ -165,6 +173,8 @@ pub const QUARANTINE_DEATHS: u32 = 2;
 pub const CHAOS_DELAY_MAX: Duration = Duration::from_secs(1);
 /// Events of attempts that wait for a pool's observer before nothing more is started.
 pub const ATTEMPT_EVENTS_MAX: usize = 1024;
+/// How long what a worker says is left unread, where nobody waits for it: most have ended by then.
+pub const HEARING_TIME: Duration = Duration::from_millis(2);
 /// Frames taken from one worker before the other events get their turn.
 pub const FRAMES_PER_TURN_MAX: usize = 64;
 /// Memory of all processes of one pool together, in percent of what the machine or the own cgroup has, by default.

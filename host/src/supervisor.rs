@@ -15,6 +15,7 @@ mod event;
 mod fork_client;
 mod handle;
 mod inbox;
+mod line;
 mod module;
 mod observer;
 mod output;

@@ -49,6 +49,7 @@ mod fuzz;
 mod grant;
 mod guard;
 mod host;
+mod lane;
 mod lock;
 mod memory;
 mod object;
@@ -75,6 +76,7 @@ pub use host::{
     Ends, Event, Got, Guard, Items, Lease, Leases, Lock, Number, OwnedConditionGuard, OwnedGuard, Pipe,
     PipeBuilder, Queue, QueueBuilder, RLock, Received, Semaphore, Value,
 };
+pub(crate) use lane::{LaneReceiver, LaneSender, Next};
 pub(crate) use object::{Object, Token};
 pub(crate) use operation::{Answer, DictAnswer, DictOperation, Item, Operation};
 pub(crate) use recovery::{Blockers, Departure, Recovery};

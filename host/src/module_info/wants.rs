@@ -134,6 +134,11 @@ impl ModuleInfo {
         wants.filter(|(_, because)| !because.is_empty()).collect()
     }
 
+    /// Whether it imports something of this kind.
+    pub(crate) fn may_want(&self, want: Want) -> bool {
+        self.imports.iter().any(|import| Want::of_import(&import.name) == Some(want))
+    }
+
     /// `consume(jobs: Queue<u64>)`, for each parameter that is a shared object.
     fn object_parameters(&self) -> Vec<String> {
         let is_object = |ty: &str| {

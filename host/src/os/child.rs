@@ -48,9 +48,15 @@ impl Child {
     ///
     /// When it is no pidfd, or not of a child of this process.
     pub(crate) fn adopt(pidfd: OwnedFd) -> io::Result<Self> {
-        // ECHILD says that it is not ours; a child that already ended stays waitable.
-        wait(pidfd.as_fd(), libc::WNOHANG | libc::WNOWAIT)?;
-        let pid = pid_of(pidfd.as_fd())?;
+        let pid = match pidfd_info(pidfd.as_fd(), PIDFD_INFO_PID) {
+            // Of a process that has ended and was not reaped the kernel tells as well.
+            Ok(info) if info.pid != 0 && info.ppid == std::process::id() => info.pid,
+            _ => {
+                // ECHILD says that it is not ours; a child that already ended stays waitable.
+                wait(pidfd.as_fd(), libc::WNOHANG | libc::WNOWAIT)?;
+                pid_of(pidfd.as_fd())?
+            }
+        };
         Ok(Self { pidfd, pid, ended: None })
     }
 

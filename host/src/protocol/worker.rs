@@ -101,6 +101,10 @@ pub(crate) struct Start {
     pub(crate) log_level: Option<LogLevel>,
     /// True for the last assignment of this worker: it ends after it.
     pub(crate) last: bool,
+    /// Whether the last descriptor is a lane, through which the worker says everything from here on that fits.
+    pub(crate) lane: bool,
+    /// Nobody waits for the acknowledgement.
+    pub(crate) quiet: bool,
     /// What random numbers are made from, and a sign that clocks are to be fixed; without it, both are the kernel's.
     pub(crate) deterministic: Option<u64>,
 }
@@ -180,8 +184,8 @@ pub(crate) enum FromWorker {
     Started { task: u64 },
     /// Call `index` ended. A value and an error that the task returned let the next call of the chunk go
     /// on in the same instance; every other claim ends the assignment. A body in memory is the frame's
-    /// descriptor.
-    Finished { task: u64, index: u32, claim: Claim },
+    /// descriptor. `took`: wall-clock time since the call before it, which tells calls apart that are heard of together.
+    Finished { task: u64, index: u32, claim: Claim, took: Duration },
     /// The guest wrote to a standard stream.
     Output {
         stream: Stream,
@@ -199,6 +203,8 @@ pub(crate) enum FromWorker {
     WaitBegan { wait: u64, on: WaitOn, timed: bool },
     /// That wait is over.
     WaitEnded { wait: u64 },
+    /// There is something in the lane.
+    Wake,
     /// The guest gave up its last handle of the object with this grant, while it still held something of it.
     Left { grant: u32, held: Held },
 }

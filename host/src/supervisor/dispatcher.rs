@@ -13,6 +13,7 @@ mod deadlocks;
 mod failures;
 mod frames;
 mod groups;
+mod hearing;
 mod huge_code;
 mod init;
 mod load;
@@ -135,6 +136,11 @@ pub(super) struct Dispatcher {
     spawning: usize,
     workers: HashMap<WorkerId, WorkerHandle>,
     paused: Vec<WorkerId>,
+    /// Workers that may have more to say, of which nothing else tells.
+    unread: Vec<WorkerId>,
+    /// Workers in the middle of a chunk, whose lanes are looked into at this time.
+    dozing: Vec<WorkerId>,
+    look_at: Option<Instant>,
     doctors: HashMap<ProcessId, DoctorReply>,
     /// What attempts that are over may still hold in shared memory.
     unrecovered: Vec<Unrecovered>,
@@ -170,6 +176,9 @@ impl Dispatcher {
             spawning: 0,
             workers: HashMap::new(),
             paused: Vec::new(),
+            unread: Vec::new(),
+            dozing: Vec::new(),
+            look_at: None,
             doctors: HashMap::new(),
             unrecovered: Vec::new(),
             recovery_at: None,
@@ -183,7 +192,7 @@ impl Dispatcher {
     pub(super) fn run(mut self) {
         let mut tokens = Vec::new();
         while !(self.ending && self.is_empty()) {
-            let timeout = self.timers.until_next(Instant::now());
+            let timeout = self.until_next(Instant::now());
             tokens.clear();
             if let Err(error) = self.poller.wait(timeout, &mut tokens) {
                 tracing::error!(%error, "the dispatcher cannot wait for events");
@@ -195,8 +204,18 @@ impl Dispatcher {
             while let Some(timer) = self.timers.elapsed(Instant::now()) {
                 self.handle(Event::Elapsed(timer));
             }
+            self.read_on();
             self.sweep_timers();
         }
+    }
+
+    /// How long nothing happens by itself.
+    fn until_next(&self, now: Instant) -> Option<Duration> {
+        if !self.unread.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let look = self.look_at.map(|at| at.saturating_duration_since(now));
+        self.timers.until_next(now).into_iter().chain(look).min()
     }
 
     /// True when no task is left and no child can come any more.
@@ -254,11 +273,15 @@ impl Dispatcher {
     }
 
     fn elapsed(&mut self, timer: Timer) {
+        if let Some(worker) = timer.worker() {
+            self.catch_up(worker);
+        }
         match timer {
             Timer::TaskTime { worker, phase } if self.in_phase(worker, phase) => self.task_timed_out(worker),
             Timer::CpuTime { worker, phase } if self.in_phase(worker, phase) => {
                 self.look_at_cpu_clock(worker)
             }
+            Timer::Hearing { worker, phase } if self.in_phase(worker, phase) => self.hear(worker),
             Timer::Chaos { worker, phase } if self.in_phase(worker, phase) => self.kill(worker),
             Timer::Grace { worker, phase } if self.in_phase(worker, phase) => self.grace_is_over(worker),
             Timer::InterruptAnswer { worker, phase } if self.in_phase(worker, phase) => self.kill(worker),
@@ -274,6 +297,7 @@ impl Dispatcher {
             // Deadlines of an earlier phase.
             Timer::TaskTime { .. }
             | Timer::CpuTime { .. }
+            | Timer::Hearing { .. }
             | Timer::Chaos { .. }
             | Timer::Grace { .. }
             | Timer::InterruptAnswer { .. }
@@ -286,6 +310,7 @@ impl Dispatcher {
         self.timers.sweep(|timer| match *timer {
             Timer::TaskTime { worker, phase }
             | Timer::CpuTime { worker, phase }
+            | Timer::Hearing { worker, phase }
             | Timer::Chaos { worker, phase }
             | Timer::Grace { worker, phase }
             | Timer::WorkerAnswer { worker, phase }

@@ -16,6 +16,8 @@ pub(super) enum Timer {
     TaskTime { worker: WorkerId, phase: u64 },
     /// The running call may have used up its CPU time: its worker's clock tells.
     CpuTime { worker: WorkerId, phase: u64 },
+    /// The worker's socket is to be watched.
+    Hearing { worker: WorkerId, phase: u64 },
     /// The running call is to be killed for chaos.
     Chaos { worker: WorkerId, phase: u64 },
     /// The grace period of a cancelled call is over.
@@ -38,10 +40,34 @@ pub(super) enum Timer {
     LateReplies,
 }
 
+impl Timer {
+    /// The worker whose deadline it is.
+    pub(super) fn worker(self) -> Option<WorkerId> {
+        match self {
+            Self::TaskTime { worker, .. }
+            | Self::CpuTime { worker, .. }
+            | Self::Hearing { worker, .. }
+            | Self::Chaos { worker, .. }
+            | Self::Grace { worker, .. }
+            | Self::WorkerAnswer { worker, .. }
+            | Self::InterruptAnswer { worker, .. } => Some(worker),
+            Self::ProcessAnswer { .. }
+            | Self::Retry { .. }
+            | Self::ServerRetry { .. }
+            | Self::Recovery
+            | Self::DeadlockLook
+            | Self::LateReplies => None,
+        }
+    }
+}
+
+/// Names a deadline that was set.
+pub(super) type Deadline = (Instant, u64);
+
 /// All deadlines of the dispatcher.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
-    entries: BTreeMap<(Instant, u64), Timer>,
+    entries: BTreeMap<Deadline, Timer>,
     next: u64,
     /// How many there were when stale ones were last swept out.
     swept: usize,
@@ -52,8 +78,20 @@ const SWEEP_MIN: usize = 1024;
 
 impl Timers {
     pub(super) fn set(&mut self, at: Instant, timer: Timer) {
+        self.set_named(at, timer);
+    }
+
+    /// The same for one that may be [taken back](Self::take_back).
+    pub(super) fn set_named(&mut self, at: Instant, timer: Timer) -> Deadline {
         self.next += 1;
-        self.entries.insert((at, self.next), timer);
+        let deadline = (at, self.next);
+        self.entries.insert(deadline, timer);
+        deadline
+    }
+
+    /// It wakes nobody any more. One that is over is no error.
+    pub(super) fn take_back(&mut self, deadline: Deadline) {
+        self.entries.remove(&deadline);
     }
 
     /// The same for a time that somebody chose: one that no clock shows never comes.
@@ -96,6 +134,17 @@ mod tests {
             timers.sweep(|timer| matches!(timer, Timer::Grace { worker: 99_999, .. }));
         }
         assert!(timers.entries.len() <= SWEEP_MIN, "{} are left", timers.entries.len());
+    }
+
+    #[test]
+    fn a_deadline_that_is_taken_back_wakes_nobody() {
+        let (start, mut timers) = (Instant::now(), Timers::default());
+        let deadline = timers.set_named(start, Timer::Recovery);
+        timers.set(start, Timer::DeadlockLook);
+        timers.take_back(deadline);
+        assert_eq!(timers.elapsed(start), Some(Timer::DeadlockLook));
+        assert_eq!(timers.until_next(start), None);
+        timers.take_back(deadline);
     }
 
     #[test]

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::BytesMut;
 
 use crate::os::child::Child;
-use crate::os::socket::PacketSocket;
 use crate::outcome::{CancelledBy, Leak, Outcome, Record};
 use crate::policy::Layer;
 use crate::protocol::worker::{Stream, WaitOn};
@@ -17,8 +16,10 @@ use crate::supervisor::call::{Call, CallShape};
 use crate::supervisor::cgroup::PoolGroup;
 use crate::supervisor::event::{PoolId, ProcessId, WorkerId};
 use crate::supervisor::fork_client::ServerId;
+use crate::supervisor::line::Line;
 use crate::supervisor::observer::{AttemptEvent, Unseen};
 use crate::supervisor::scheduler::Rank;
+use crate::supervisor::timers::Deadline;
 use crate::supervisor::verdict::{Evidence, Intent, Said, or_cpu_time, or_deadlock, verdict};
 use crate::sync::{Departure, Token};
 
@@ -30,10 +31,17 @@ pub(super) struct WorkerHandle {
     /// The fork server it came from; its process group outlives its workers.
     pub(super) origin: Option<ProcessId>,
     pub(super) child: Option<Child>,
-    pub(super) socket: Option<PacketSocket>,
+    pub(super) line: Option<Line>,
+    /// Its socket is watched.
+    pub(super) is_heard: bool,
+    /// When it will be, where that was put off.
+    pub(super) hearing: Option<Deadline>,
     pub(super) layers: Arc<[Layer]>,
     /// The cgroup it is in, which goes after it was reaped.
     pub(super) group: Option<Arc<PoolGroup>>,
+    /// Its CPU clock as it was read in this turn, and how much of it was told of calls.
+    pub(super) clock: Option<Duration>,
+    pub(super) clock_told: Duration,
     /// Assignments it has ended.
     pub(super) assignments: usize,
     pub(super) stage: Stage,
@@ -110,6 +118,8 @@ pub(super) struct Running {
     /// The worker's last assignment.
     pub(super) last: bool,
     pub(super) acknowledged: bool,
+    /// What it says is heard late, so its time begins with the assignment.
+    pub(super) is_put_off: bool,
     pub(super) facts: Facts,
     pub(super) intent: Option<Intent>,
     /// Who asked the running call to stop by itself within its grace period.
@@ -181,6 +191,15 @@ pub(super) struct Ended {
     pub(super) is_doomed: bool,
 }
 
+/// What the clocks show for a call that ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clocks {
+    pub(super) wall_time: Duration,
+    pub(super) ended_at: Instant,
+    /// CPU time of the worker until then.
+    pub(super) cpu_time: Duration,
+}
+
 /// The kernel's numbers for a record.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Measured {
@@ -229,7 +248,11 @@ impl WorkerHandle {
             server,
             origin: None,
             child: None,
-            socket: None,
+            line: None,
+            clock: None,
+            clock_told: Duration::ZERO,
+            is_heard: false,
+            hearing: None,
             layers: Arc::from([]),
             group: None,
             assignments: 0,
@@ -258,6 +281,47 @@ impl WorkerHandle {
         self.child.as_ref().and_then(Child::cpu_time).unwrap_or_default()
     }
 
+    fn has_lane(&self) -> bool {
+        self.line.as_ref().is_some_and(Line::has_lane)
+    }
+
+    /// What the CPU clock shows as an assignment begins.
+    pub(super) fn clock_before(&mut self) -> Duration {
+        let is_limited = self.running().is_some_and(|running| running.shape.limits.cpu_time.is_some());
+        match (is_limited, self.has_lane()) {
+            (false, true) => self.clock_told,
+            // What a new worker has used until here is next to nothing, unless somebody is held to it.
+            (false, false) if self.assignments == 0 => Duration::ZERO,
+            _ => self.cpu_time(),
+        }
+    }
+
+    /// What the clocks show for the running call, which has said that it ended.
+    ///
+    /// Calls that are heard of together, through a lane, are told apart by what the worker says they `took`, as far as that
+    /// fits between what was seen here. Each has at most as much of the CPU time as it took.
+    pub(super) fn clocks(&mut self, took: Duration, now: Instant) -> Option<Clocks> {
+        let has_lane = self.has_lane();
+        let running = self.running()?;
+        let (started, before) = (running.facts.started, running.facts.cpu_before);
+        let is_limited = running.shape.limits.cpu_time.is_some();
+        // One that ends now is asked by the kernel's word on its end.
+        let ends = running.last && running.calls.len() == 1;
+        let until_now = now.saturating_duration_since(started);
+        let wall_time = if has_lane { took.min(until_now) } else { until_now };
+        let cpu_time = match has_lane && !is_limited {
+            _ if ends => Duration::ZERO,
+            true => {
+                let clock = self.clock.unwrap_or_else(|| self.cpu_time());
+                self.clock = Some(clock);
+                before + clock.saturating_sub(before).min(wall_time)
+            }
+            false => self.cpu_time(),
+        };
+        self.clock_told = cpu_time;
+        Some(Clocks { wall_time, ended_at: started + wall_time, cpu_time })
+    }
+
     pub(super) fn running(&mut self) -> Option<&mut Running> {
         match &mut self.stage {
             Stage::Running(running) => Some(running),
@@ -269,7 +333,7 @@ impl WorkerHandle {
     pub(super) fn tell_started(&mut self) {
         let pid = self.pid();
         let Some(running) = self.running() else { return };
-        let at = SystemTime::now();
+        let at = SystemTime::now() - running.facts.started.elapsed();
         running.facts.started_at = Some(at);
         let worker = running.worker;
         let Some(Some(call)) = running.calls.front() else { return };

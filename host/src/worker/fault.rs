@@ -36,6 +36,7 @@
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use crate::limits::FRAME_BYTES_MAX;
 use crate::os::child::FAULT_VARIABLE;
@@ -137,7 +138,7 @@ pub(crate) fn layer(layer: Layer) -> Result<(), String> {
 fn forged(action: &str, task: u64) -> Option<Vec<u8>> {
     let result = |task| {
         let claim = Claim::Returned { encoding: Encoding::Json, body: Body::Inline(b"\"forged\"".to_vec()) };
-        encoded(&FromWorker::Finished { task, index: 0, claim })
+        encoded(&FromWorker::Finished { task, index: 0, claim, took: Duration::ZERO })
     };
     Some(match action {
         "garbage" => b"\xff\xfe not a frame of ours".to_vec(),

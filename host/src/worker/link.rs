@@ -26,7 +26,7 @@ use crate::os::hardening::{DescriptorReserve, exit_now};
 use crate::os::socket::{PacketSocket, Received};
 use crate::protocol::frame;
 use crate::protocol::worker::{Ask, FromWorker, Reply, ToWorker, WaitOn};
-use crate::sync::Stop;
+use crate::sync::{LaneSender, Stop};
 
 /// Exit code of a worker whose supervisor closed the socket: nobody is left to read it.
 const SUPERVISOR_GONE: i32 = 0;
@@ -38,6 +38,14 @@ pub(crate) struct Link {
     receiver: Mutex<Receiver>,
 }
 
+/// When the supervisor is to hear of something. Without a lane, at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Haste {
+    Now,
+    Soon,
+    WithTheNext,
+}
+
 /// What receiving needs. The async linkers demand `Sync`; there is one thread, so the lock is free.
 #[derive(Default)]
 struct Receiver {
@@ -45,6 +53,8 @@ struct Receiver {
     inbox: Inbox,
     /// What was said without a socket.
     aside: Aside,
+    /// What most is said through, once there is one.
+    lane: Option<LaneSender>,
 }
 
 impl fmt::Debug for Link {
@@ -91,8 +101,48 @@ impl Link {
         if self.socket.get().is_none() {
             return self.receiver().keep(message);
         }
+        self.say(message, descriptors, Haste::Now);
+    }
+
+    /// Sends one frame behind which more will come soon.
+    pub(crate) fn send_one_of_many(&self, message: &FromWorker, descriptors: &[BorrowedFd<'_>]) {
+        self.say(message, descriptors, Haste::Soon);
+    }
+
+    /// Sends one frame for which nobody waits; it is heard with the next one at the latest.
+    pub(crate) fn mention(&self, message: &FromWorker) {
+        self.say(message, &[], Haste::WithTheNext);
+    }
+
+    fn say(&self, message: &FromWorker, descriptors: &[BorrowedFd<'_>], haste: Haste) {
         let bytes = frame::encode(message).expect("a worker's messages are cut to fit a frame");
-        self.send_bytes(&bytes, descriptors);
+        let mut receiver = self.receiver();
+        let Some(lane) = &mut receiver.lane else {
+            drop(receiver);
+            return self.send_bytes(&bytes, descriptors);
+        };
+        let mut wake = || self.wake_supervisor();
+        if descriptors.is_empty() && LaneSender::takes(&bytes) {
+            lane.send(&bytes, &mut wake);
+            if haste != Haste::WithTheNext {
+                lane.wake_receiver(haste == Haste::Now, &mut wake);
+            }
+        } else {
+            // The packet itself wakes the supervisor.
+            lane.send(&[], &mut wake);
+            self.send_bytes(&bytes, descriptors);
+        }
+    }
+
+    fn wake_supervisor(&self) {
+        let wake = frame::encode(&FromWorker::Wake).expect("it is short");
+        self.send_bytes(&wake, &[]);
+    }
+
+    /// Says everything through this lane from here on.
+    pub(crate) fn use_lane(&self, lane: OwnedFd) -> std::io::Result<()> {
+        self.receiver().lane = Some(LaneSender::open(lane)?);
+        Ok(())
     }
 
     /// Sends the bytes of one packet as they are.

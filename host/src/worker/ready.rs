@@ -91,7 +91,8 @@ impl Ready {
                 return None;
             }
             let (claim, _) = returned(Encoding::Json, b"null".to_vec(), limits.result_bytes);
-            link.send(&FromWorker::Finished { task: TASK, index: 0, claim }, &[]);
+            let took = Duration::ZERO;
+            link.send(&FromWorker::Finished { task: TASK, index: 0, claim, took }, &[]);
             last = Some(Self { store, live, limits, link: None });
         }
         last
@@ -142,6 +143,8 @@ fn start() -> Start {
         grants: Vec::new(),
         log_level: None,
         last: true,
+        lane: false,
+        quiet: false,
         deterministic: None,
     }
 }

@@ -6,12 +6,14 @@
 
 #![forbid(unsafe_code)]
 
+use std::cell::Cell;
 use std::fs::File;
 use std::ops::Deref;
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
 
 use tokio::runtime::Runtime;
 use wasmtime::Store;
@@ -61,7 +63,7 @@ pub(super) fn serve(
         let ran = catch_unwind(AssertUnwindSafe(|| runtime.block_on(assignment.run(loaded, ready.take()))));
         if ran.is_err() {
             let detail = trap::message(panics::last());
-            assignment.finish(Claim::NotStarted { kind: StartFailure::WorkerPanicked, detail }, None);
+            assignment.finish(Claim::NotStarted { kind: StartFailure::WorkerPanicked, detail }, None, true);
             exit_now(PANICKED);
         }
     }
@@ -96,11 +98,13 @@ pub(super) struct Assignment {
     link: Arc<Link>,
     start: Start,
     inputs: InputBytes,
-    stdin: std::cell::Cell<Option<OwnedFd>>,
-    shared: std::cell::Cell<Option<Shared>>,
+    stdin: Cell<Option<OwnedFd>>,
+    shared: Cell<Option<Shared>>,
     outside: Outside,
     /// The call that runs.
     index: AtomicU32,
+    /// When it began.
+    began: Cell<Instant>,
 }
 
 /// The bytes of all inputs.
@@ -140,15 +144,19 @@ impl Assignment {
         let stdin = if start.stdin { Some(descriptors.next()?) } else { None };
         let grants = Grants::new(std::mem::take(&mut start.grants), &mut descriptors)?;
         let shared = Shared { who: Token::new(start.token)?, grants };
+        if start.lane {
+            link.use_lane(descriptors.next()?).ok()?;
+        }
         let sum = start.inputs.lengths.iter().try_fold(0_u64, |sum, length| sum.checked_add(*length))?;
         (sum == inputs.len() as u64).then(|| Self {
             link,
             start,
             inputs,
-            stdin: std::cell::Cell::new(stdin),
-            shared: std::cell::Cell::new(Some(shared)),
+            stdin: Cell::new(stdin),
+            shared: Cell::new(Some(shared)),
             outside,
             index: AtomicU32::new(0),
+            began: Cell::new(Instant::now()),
         })
     }
 
@@ -164,20 +172,25 @@ impl Assignment {
                 .map(|store| (store, None)),
         };
         self.fault("before-started");
-        self.link.send(&FromWorker::Started { task: self.start.task }, &[]);
+        let started = FromWorker::Started { task: self.start.task };
+        if self.start.quiet {
+            self.link.mention(&started);
+        } else {
+            self.link.send(&started, &[]);
+        }
         self.fault("after-started");
         let (mut store, live) = match made {
             Ok(made) => made,
             Err(error) => {
                 let detail = trap::describe(&error);
-                self.finish(Claim::NotStarted { kind: StartFailure::Worker, detail }, None);
+                self.finish(Claim::NotStarted { kind: StartFailure::Worker, detail }, None, true);
                 return self.end_if_last();
             }
         };
         let live = match self.instance(loaded, (live, is_initialized), &mut store).await {
             Ok(live) => live,
             Err(claim) => {
-                self.finish(claim, None);
+                self.finish(claim, None, true);
                 return self.end_if_last();
             }
         };
@@ -188,7 +201,8 @@ impl Assignment {
             rest = others;
             let (claim, body) = self.call(&live, &mut store, input).await;
             let goes_on = matches!(claim, Claim::Returned { .. } | Claim::Failed { .. });
-            self.finish(claim, body);
+            let is_last = !goes_on || self.is_at_last_call();
+            self.finish(claim, body, is_last);
             if !goes_on {
                 break;
             }
@@ -278,14 +292,22 @@ impl Assignment {
         instance::allow_fuel(store, &self.start.limits).expect("the fork server's engine counts fuel");
     }
 
+    fn is_at_last_call(&self) -> bool {
+        self.index.load(Ordering::Relaxed) as usize + 1 == self.start.inputs.lengths.len()
+    }
+
     /// Tells how the present call ended.
-    fn finish(&self, claim: Claim, body: Option<File>) {
+    fn finish(&self, claim: Claim, body: Option<File>, is_last: bool) {
         self.fault("before-finished");
         let index = self.index.load(Ordering::Relaxed);
-        let message = FromWorker::Finished { task: self.start.task, index, claim };
-        match &body {
-            Some(file) => self.link.send(&message, &[file.as_fd()]),
-            None => self.link.send(&message, &[]),
+        let now = Instant::now();
+        let took = now.saturating_duration_since(self.began.replace(now));
+        let message = FromWorker::Finished { task: self.start.task, index, claim, took };
+        let file = body.as_ref().map(|file| file.as_fd());
+        if is_last {
+            self.link.send(&message, file.as_slice());
+        } else {
+            self.link.send_one_of_many(&message, file.as_slice());
         }
         self.fault("after-finished");
     }

@@ -298,7 +298,7 @@ impl Dispatcher {
         waiting.told = Some(Instant::now());
         let message = ToWorker::Deadlock { wait: waiting.number, cycle: cycle.clone() };
         tracing::info!(worker, %cycle, "a wait is ended: deadlock");
-        if let (Some(socket), Ok(bytes)) = (&entry.socket, frame::encode(&message)) {
+        if let (Some(socket), Ok(bytes)) = (&entry.line, frame::encode(&message)) {
             // A worker that does not read stays where it is, until somebody stops its task.
             let _ = socket.try_send(&bytes, &[]);
         }

@@ -29,9 +29,7 @@ impl Dispatcher {
     fn request_again(&mut self, server: ServerId, worker: WorkerId) {
         let Some(entry) = self.workers.get_mut(&worker) else { return };
         let pool = entry.pool;
-        if let Some(socket) = entry.socket.take() {
-            self.poller.remove(&socket);
-        }
+        entry.line = None;
         self.back_to_pending(server, StartRequest { pool, worker });
     }
 

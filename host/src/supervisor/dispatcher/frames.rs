@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,13 +14,14 @@ use bytes::Bytes;
 
 use super::Dispatcher;
 use super::results::{check_json, take_value};
-use crate::limits::{BACKTRACE_FRAMES_MAX, FRAMES_PER_TURN_MAX, MESSAGE_BYTES_MAX};
+use crate::limits::{BACKTRACE_FRAMES_MAX, FRAMES_PER_TURN_MAX, LANE_LOOK_TIME, MESSAGE_BYTES_MAX};
 use crate::os::socket::Received;
 use crate::outcome::LimitKind;
 use crate::protocol::frame;
 use crate::protocol::worker::{Claim, FromWorker, LogLevel, Stream};
 use crate::supervisor::call::Reply;
 use crate::supervisor::event::{Command, Event, WorkerId};
+use crate::supervisor::line::Line;
 use crate::supervisor::observer::Unseen;
 use crate::supervisor::output::{Output, OutputChunk, StandardStream};
 use crate::supervisor::timers::Timer;
@@ -29,24 +31,46 @@ use crate::supervisor::worker_handle::Stage;
 /// What became of a read.
 enum Read {
     More,
+    /// A frame after which there is rarely another one at once.
+    Last,
     Nothing,
     Paused,
 }
 
 impl Dispatcher {
     pub(super) fn worker_readable(&mut self, worker: WorkerId) {
-        for _ in 0..FRAMES_PER_TURN_MAX {
-            if !matches!(self.read_frame(worker), Read::More) {
+        if let Some(entry) = self.workers.get_mut(&worker) {
+            entry.clock = None;
+        }
+        for frame in 0..FRAMES_PER_TURN_MAX {
+            // Behind an item of a chunk comes another one.
+            if !matches!(self.read_frame(worker, frame > 0), Read::More) {
                 return;
             }
+        }
+        // What is left in a socket is told again, what is left in a lane is not.
+        if self.workers.get(&worker).and_then(|entry| entry.line.as_ref()).is_some_and(Line::has_lane) {
+            self.unread.push(worker);
+        }
+    }
+
+    /// Reads what was left for the next turn, and what may have come where nobody is woken for it.
+    pub(super) fn read_on(&mut self) {
+        let mut left = std::mem::take(&mut self.unread);
+        if self.look_at.is_some_and(|at| at <= Instant::now()) {
+            self.look_at = None;
+            left.append(&mut self.dozing);
+        }
+        for worker in left {
+            self.worker_readable(worker);
         }
     }
 
     /// Reads everything that an ended worker left in its socket; false when its reader has no room yet.
     pub(super) fn read_last_frames(&mut self, worker: WorkerId) -> bool {
         loop {
-            match self.read_frame(worker) {
-                Read::More => {}
+            match self.read_frame(worker, false) {
+                Read::More | Read::Last => {}
                 Read::Nothing => return true,
                 Read::Paused => {
                     if let Some(entry) = self.workers.get_mut(&worker) {
@@ -62,17 +86,23 @@ impl Dispatcher {
         }
     }
 
-    fn read_frame(&mut self, worker: WorkerId) -> Read {
+    fn read_frame(&mut self, worker: WorkerId, is_in_flow: bool) -> Read {
         if !self.has_room(worker) {
             return Read::Paused;
         }
         let Some(entry) = self.workers.get_mut(&worker) else { return Read::Nothing };
-        let Some(socket) = &entry.socket else { return Read::Nothing };
-        match socket.try_receive(&mut self.buffer) {
+        let dozes = is_in_flow && entry.running().is_some_and(|running| running.calls.len() > 1);
+        let Some(line) = &mut entry.line else { return Read::Nothing };
+        match line.receive(&mut self.buffer, dozes) {
             Ok(Received::Packet(length, descriptors)) => {
                 let said = frame::decode(&self.buffer[..length]).map_err(|error| error.to_string());
+                // A lane is read to its end, or nobody would be woken for what comes next.
+                let is_last = !line.has_lane()
+                    && matches!(said, Ok(FromWorker::Started { .. } | FromWorker::Finished { .. }))
+                    && entry.running().is_none_or(|running| running.calls.len() == 1);
                 let handled = said.and_then(|message| self.worker_said(worker, message, descriptors, length));
                 match handled {
+                    Ok(()) if is_last => Read::Last,
                     Ok(()) => Read::More,
                     Err(intent) => {
                         self.condemn(worker, Intent::Protocol(intent));
@@ -81,9 +111,20 @@ impl Dispatcher {
                     }
                 }
             }
-            Ok(Received::Empty) => Read::Nothing,
+            Ok(Received::Empty) => {
+                if dozes && line.has_lane() {
+                    self.dozing.push(worker);
+                    self.look_at.get_or_insert_with(|| Instant::now() + LANE_LOOK_TIME);
+                }
+                Read::Nothing
+            }
             Ok(Received::Truncated) => {
                 self.condemn(worker, Intent::Protocol("it sent a frame over the limit".to_owned()));
+                self.stop_reading(worker);
+                Read::Nothing
+            }
+            Err(error) if error.kind() == ErrorKind::InvalidData => {
+                self.condemn(worker, Intent::Protocol(error.to_string()));
                 self.stop_reading(worker);
                 Read::Nothing
             }
@@ -97,8 +138,9 @@ impl Dispatcher {
     }
 
     fn stop_reading(&mut self, worker: WorkerId) {
-        if let Some(socket) = self.workers.get_mut(&worker).and_then(|entry| entry.socket.take()) {
-            self.poller.remove(&socket);
+        self.stop_hearing(worker);
+        if let Some(entry) = self.workers.get_mut(&worker) {
+            entry.line = None;
         }
     }
 
@@ -130,9 +172,7 @@ impl Dispatcher {
             return true;
         }
         entry.paused = true;
-        if let Some(socket) = &entry.socket {
-            self.poller.remove(socket);
-        }
+        self.stop_hearing(worker);
         self.paused.push(worker);
         false
     }
@@ -155,11 +195,11 @@ impl Dispatcher {
         match message {
             FromWorker::Started { task } => self.started(worker, task),
             _ if !running.acknowledged => Err("it spoke before it acknowledged the start".to_owned()),
-            FromWorker::Finished { task, index, claim } => {
+            FromWorker::Finished { task, index, claim, took } => {
                 if (task, index) != (running.first_task, running.index) {
                     return Err(format!("it finished call {index} of task {task}, which it does not run"));
                 }
-                self.finished(worker, claim, descriptors)
+                self.finished(worker, claim, took, descriptors)
             }
             FromWorker::Output { stream, bytes } => {
                 self.wrote(worker, stream, bytes);
@@ -190,6 +230,7 @@ impl Dispatcher {
                 self.wait_is_over(worker, Some(wait));
                 Ok(())
             }
+            FromWorker::Wake => Ok(()),
         }
     }
 
@@ -197,22 +238,22 @@ impl Dispatcher {
         let now = Instant::now();
         let Some(entry) = self.workers.get_mut(&worker) else { return Ok(()) };
         let server = entry.server;
-        let is_limited = entry.running().is_some_and(|running| running.shape.limits.cpu_time.is_some());
-        // What a new worker has used until here is next to nothing, unless somebody is held to it.
-        let is_zero = entry.assignments == 0 && !is_limited;
-        let cpu_before = if is_zero { Duration::ZERO } else { entry.cpu_time() };
+        let cpu_before = entry.clock_before();
         let phase = entry.next_phase();
         let Some(running) = entry.running() else { return Ok(()) };
         if running.acknowledged || task != running.first_task {
             return Err(format!("it acknowledged task {task} out of turn"));
         }
         running.acknowledged = true;
-        running.facts.started = now;
+        if !running.is_put_off {
+            running.facts.started = now;
+        }
         running.facts.cpu_before = cpu_before;
         let (stop, asked) = (running.intent.is_some(), running.asked.is_some());
         let grace = asked.then_some(running.shape.limits.grace_period);
+        let since = running.facts.started;
         entry.tell_started();
-        self.begin_time(worker, now);
+        self.begin_time(worker, since);
         if let Some(grace) = grace {
             self.timers.set_after(now, grace, Timer::Grace { worker, phase });
         }
@@ -227,7 +268,13 @@ impl Dispatcher {
         Ok(())
     }
 
-    fn finished(&mut self, worker: WorkerId, claim: Claim, descriptors: Vec<OwnedFd>) -> Result<(), String> {
+    fn finished(
+        &mut self,
+        worker: WorkerId,
+        claim: Claim,
+        took: Duration,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<(), String> {
         let Some(running) = self.workers.get_mut(&worker).and_then(|entry| entry.running()) else {
             return Ok(());
         };
@@ -236,10 +283,10 @@ impl Dispatcher {
             Claim::Returned { encoding, body } => {
                 let value = take_value(encoding, body, descriptors, running.shape.limits.result_bytes)?;
                 check_json(&value)?;
-                self.call_said(worker, Said::Value(value), true);
+                self.call_said(worker, Said::Value(value), took, true);
             }
-            claim @ Claim::Failed { .. } => self.call_said(worker, Said::Else(claim), true),
-            claim => self.call_said(worker, Said::Else(claim), false),
+            claim @ Claim::Failed { .. } => self.call_said(worker, Said::Else(claim), took, true),
+            claim => self.call_said(worker, Said::Else(claim), took, false),
         }
         Ok(())
     }

@@ -44,7 +44,7 @@ impl Dispatcher {
             let fork = frame::encode(&ToForkServer::Fork { worker: request.worker })
                 .map_err(std::io::Error::other)?;
             entry.socket.send(&fork, &[theirs.as_fd()])?;
-            self.watch_socket(request.worker, ours)?;
+            self.connect(request.worker, ours);
         }
         self.expect_answer(process);
         Ok(())

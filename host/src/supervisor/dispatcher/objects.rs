@@ -264,7 +264,7 @@ impl Dispatcher {
         reply: Reply,
         body: Option<BorrowedFd<'_>>,
     ) -> bool {
-        let socket = self.workers.get(&worker).and_then(|entry| entry.socket.as_ref());
+        let socket = self.workers.get(&worker).and_then(|entry| entry.line.as_ref());
         let Some(socket) = socket else { return true };
         let Ok(bytes) = frame::encode(&ToWorker::Reply { request, reply }) else { return false };
         match socket.try_send(&bytes, body.as_slice()) {
@@ -283,7 +283,7 @@ impl Dispatcher {
         body: Option<BorrowedFd<'_>>,
     ) {
         let Some(entry) = self.workers.get(&worker) else { return };
-        if entry.socket.is_some() && !self.try_reply(worker, request, reply, body) {
+        if entry.line.is_some() && !self.try_reply(worker, request, reply, body) {
             let reason = "it does not read the answers to its requests".to_owned();
             self.condemn(worker, crate::supervisor::verdict::Intent::Protocol(reason));
         }

@@ -169,9 +169,6 @@ impl Dispatcher {
 
     fn forget_starting(&mut self, worker: WorkerId) {
         let Some(entry) = self.workers.remove(&worker) else { return };
-        if let Some(socket) = &entry.socket {
-            self.poller.remove(socket);
-        }
         if let Some(server) = self.servers.get_mut(&entry.server) {
             server.pending.retain(|request| request.worker != worker);
         }

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use super::groups::without_group;
 use super::init::init_of;
-use super::{Dispatcher, WORKER_END, WORKER_SOCKET, token};
+use super::{Dispatcher, WORKER_END, token};
 use crate::limits::FORKS_ASKED_MAX;
 use crate::os::child::Child;
 use crate::os::socket::PacketSocket;
@@ -22,6 +22,7 @@ use crate::supervisor::call::CallShape;
 use crate::supervisor::cgroup::PoolGroup;
 use crate::supervisor::event::{PoolId, ProcessId, WorkerId};
 use crate::supervisor::fork_client::{Process, Purpose, Server, ServerId, ServerKey, Stage, StartRequest};
+use crate::supervisor::line::Line;
 use crate::supervisor::pool::StartMethod;
 use crate::supervisor::worker_handle::{Stage as WorkerStage, WorkerHandle};
 
@@ -185,12 +186,11 @@ impl Dispatcher {
         }
     }
 
-    pub(super) fn watch_socket(&mut self, worker: WorkerId, socket: PacketSocket) -> std::io::Result<()> {
-        self.poller.add(&socket, token(WORKER_SOCKET, worker))?;
+    /// The supervisor's end of the socket of a worker that will be. It is watched once the worker has a task.
+    pub(super) fn connect(&mut self, worker: WorkerId, socket: PacketSocket) {
         if let Some(worker) = self.workers.get_mut(&worker) {
-            worker.socket = Some(socket);
+            worker.line = Some(Line::new(socket));
         }
-        Ok(())
     }
 
     /// Asks a fork server that is ready for what is pending, as much of it at a time as its socket has room for: one
@@ -231,7 +231,7 @@ impl Dispatcher {
         }
         entry.asked.push_back(request.worker);
         entry.forks += 1;
-        self.watch_socket(request.worker, ours)?;
+        self.connect(request.worker, ours);
         self.expect_answer(process);
         Ok(())
     }

@@ -23,12 +23,23 @@ pub(super) struct StartPacket {
     pub(super) holding: Holding,
 }
 
+/// How an assignment is given.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct How {
+    /// It is the worker's last.
+    pub(super) last: bool,
+    /// A lane comes with it.
+    pub(super) lane: bool,
+    /// Nobody waits for the acknowledgement.
+    pub(super) quiet: bool,
+}
+
 /// The start frame of an assignment, with everything that goes beside it.
 pub(super) fn start_packet(
     shape: &Arc<CallShape>,
     calls: &[Call],
     worker: WorkerId,
-    last: bool,
+    how: How,
 ) -> Result<StartPacket, String> {
     let lengths: Vec<u64> = calls.iter().map(|call| call.input.len()).collect();
     let mut inputs = None;
@@ -70,7 +81,9 @@ pub(super) fn start_packet(
         token: holding.token.get(),
         grants: super::objects::on_the_wire(&shape.grants),
         log_level: super::frames::log_level_max(),
-        last,
+        last: how.last,
+        lane: how.lane,
+        quiet: how.quiet,
         deterministic: shape.deterministic,
     };
     let bytes = frame::encode(&ToWorker::Start(Box::new(start))).map_err(|error| {

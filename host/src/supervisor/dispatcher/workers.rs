@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::groups::explain_death;
-use super::start::start_packet;
-use super::{Dispatcher, Place, WORKER_SOCKET, token};
+use super::start::{How, start_packet};
+use super::{Dispatcher, Place};
 use crate::limits::{ACKNOWLEDGEMENT_TIME_MAX, EXIT_TIME_MAX, INTERRUPT_TIME_MAX};
 use crate::os::child::{ExitStatus, Usage};
 use crate::outcome::{CancelledBy, NotRun, Outcome};
@@ -17,10 +17,11 @@ use crate::protocol::frame;
 use crate::protocol::worker::{Claim, ToWorker};
 use crate::supervisor::call::{Assignment, Call, CallShape, Reply};
 use crate::supervisor::event::{PoolId, Stop, WorkerId};
+use crate::supervisor::line::Line;
 use crate::supervisor::scheduler::Rank;
 use crate::supervisor::timers::Timer;
 use crate::supervisor::verdict::{Evidence, Intent, Said};
-use crate::supervisor::worker_handle::{Ended, Facts, Measured, Running, Stage};
+use crate::supervisor::worker_handle::{Clocks, Ended, Facts, Measured, Running, Stage};
 use crate::sync::Departure;
 
 impl Dispatcher {
@@ -33,9 +34,13 @@ impl Dispatcher {
         // The copy of what was initialised is used up by then, and another copy is cheaper than doing it again.
         let is_warm = self.servers.get(&entry.server).is_some_and(|server| server.key.init.is_some());
         let last = is_warm || entry.assignments + 1 >= tasks_max;
-        let packet = match start_packet(&shape, &calls, worker, last) {
+        let is_put_off = self.may_be_put_off(pool, &shape, &calls);
+        let lane = self.lane_for(worker, &shape, &calls, last);
+        let how = How { last, lane: lane.is_some(), quiet: is_put_off };
+        let packet = match start_packet(&shape, &calls, worker, how) {
             Ok(packet) => packet,
             Err(reason) => {
+                self.without_lane(worker, lane);
                 self.release(pool, worker, true);
                 return self.refuse(pool, calls, &reason);
             }
@@ -61,6 +66,7 @@ impl Dispatcher {
             index: 0,
             last,
             acknowledged: false,
+            is_put_off,
             facts: Facts::new(now, Duration::ZERO),
             intent: None,
             asked: None,
@@ -77,8 +83,9 @@ impl Dispatcher {
             .map(|file| file.as_fd())
             .chain(packet.stdin.iter().map(|file| file.as_fd()))
             .chain(entry.holding.iter().flat_map(|holding| super::objects::files(&holding.shape.grants)))
+            .chain(lane.iter().map(|lane| lane.as_fd()))
             .collect();
-        let sent = entry.socket.as_ref().is_some_and(|socket| {
+        let sent = entry.line.as_ref().is_some_and(|socket| {
             // A worker that reads nothing is ended by the deadline, one that is gone by its end.
             socket.try_send(&packet.bytes, &descriptors).unwrap_or(false)
         });
@@ -86,6 +93,7 @@ impl Dispatcher {
             entry.kill();
         }
         self.timers.set(now + ACKNOWLEDGEMENT_TIME_MAX, Timer::WorkerAnswer { worker, phase });
+        self.hear_when(worker, is_put_off, now);
     }
 
     /// The calls can never be sent.
@@ -101,6 +109,9 @@ impl Dispatcher {
     pub(super) fn release(&mut self, pool: PoolId, worker: WorkerId, idle: bool) {
         let Some(entry) = self.workers.get_mut(&worker) else { return };
         let server = entry.server;
+        if let Some(deadline) = entry.hearing.take() {
+            self.timers.take_back(deadline);
+        }
         if idle {
             entry.stage = Stage::Idle;
             entry.next_phase();
@@ -113,6 +124,8 @@ impl Dispatcher {
     }
 
     pub(super) fn stop_running(&mut self, worker: WorkerId, task: u64, how: Stop, by: CancelledBy) {
+        self.catch_up(worker);
+        self.hear(worker);
         let Some(entry) = self.workers.get_mut(&worker) else { return };
         let (pool, phase) = (entry.pool, entry.phase);
         let Some(running) = entry.running() else { return };
@@ -137,7 +150,7 @@ impl Dispatcher {
             Stop::Terminate => {
                 running.asked = Some(by);
                 if let (Some(socket), Ok(bytes)) =
-                    (&entry.socket, frame::encode(&ToWorker::Cancel { task: first_task }))
+                    (&entry.line, frame::encode(&ToWorker::Cancel { task: first_task }))
                 {
                     // A worker that does not read is ended after the grace period.
                     let _ = socket.try_send(&bytes, &[]);
@@ -214,10 +227,8 @@ impl Dispatcher {
             return self.left_unread(worker);
         }
         self.wait_is_over(worker, None);
+        self.stop_hearing(worker);
         let Some(mut entry) = self.workers.remove(&worker) else { return };
-        if let Some(socket) = entry.socket.take() {
-            self.poller.remove(&socket);
-        }
         let pid = entry.pid();
         let (status, usage) = match entry.child.take() {
             Some(mut child) => {
@@ -330,29 +341,31 @@ impl Dispatcher {
     }
 
     /// The running call ended by the worker's word; what is left of the chunk goes on or is dispatched again.
-    pub(super) fn call_said(&mut self, worker: WorkerId, said: Said, goes_on: bool) {
+    pub(super) fn call_said(&mut self, worker: WorkerId, said: Said, took: Duration, goes_on: bool) {
         if self.dies_instead(worker) {
             return;
         }
-        let now = Instant::now();
         self.wait_is_over(worker, None);
         let Some(entry) = self.workers.get_mut(&worker) else { return };
-        let (pool, cpu_time, pid) = (entry.pool, entry.cpu_time(), entry.pid());
+        let (pool, pid) = (entry.pool, entry.pid());
         let layers = Arc::clone(&entry.layers);
         entry.next_phase();
+        let Some(Clocks { wall_time, ended_at, cpu_time }) = entry.clocks(took, Instant::now()) else {
+            return;
+        };
+        let has_more = entry.line.as_ref().is_some_and(Line::has_more);
         let Some(running) = entry.running() else { return };
         let call = running.calls.pop_front().flatten();
         let intent = running.intent.take();
         let asked = running.asked.take().is_some();
         let deadlock = running.deadlock.take();
-        let facts = std::mem::replace(&mut running.facts, Facts::new(now, cpu_time));
-        // A call that was answered already is not begun: nobody could stop it any more.
-        let answered = matches!(running.calls.front(), Some(None));
+        let facts = std::mem::replace(&mut running.facts, Facts::new(ended_at, cpu_time));
+        // A call that was answered already is not begun: nobody could stop it any more. Unless it has ended as well.
+        let answered = matches!(running.calls.front(), Some(None)) && !has_more;
         let fit = goes_on && intent.is_none() && !answered;
         let more = fit && !running.calls.is_empty();
         let reusable = fit && !running.last;
         running.index += 1;
-        let wall_time = now.saturating_duration_since(facts.started);
         let shape = Arc::clone(&running.shape);
         let departure = departure(&said, intent.as_ref());
         let ended = call.map(|call| Ended {
@@ -377,7 +390,7 @@ impl Dispatcher {
             let measured = Measured { evidence: Evidence::Alive, cpu_time, peak_memory_bytes: None };
             if more {
                 entry.tell_started();
-                self.begin_time(worker, now);
+                self.begin_time(worker, ended_at);
             } else {
                 entry.assignments += 1;
                 self.release(pool, worker, true);
@@ -404,11 +417,13 @@ impl Dispatcher {
         let phase = entry.next_phase();
         let Stage::Running(running) = stage else { return };
         let Running { shape, rank, calls, last, .. } = *running;
-        if !(fit && last) {
+        // What it says now is of no interest, and its end is told by the kernel.
+        self.stop_hearing(worker);
+        if !(fit && last)
+            && let Some(entry) = self.workers.get_mut(&worker)
+        {
             // It waits for another assignment that it will not get.
-            if let Some(socket) = entry.socket.take() {
-                self.poller.remove(&socket);
-            }
+            entry.line = None;
         }
         self.timers.set(Instant::now() + EXIT_TIME_MAX, Timer::WorkerAnswer { worker, phase });
         self.release(pool, worker, false);
@@ -430,11 +445,8 @@ impl Dispatcher {
         if entry.ended_while_paused {
             entry.ended_while_paused = false;
             self.worker_ended(worker);
-        } else if let Some(socket) = &entry.socket
-            && let Err(error) = self.poller.add(socket, token(WORKER_SOCKET, worker))
-        {
-            tracing::warn!(%error, "a worker cannot be watched, so it is ended");
-            entry.kill();
+        } else {
+            self.hear(worker);
         }
     }
 }

@@ -7,6 +7,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use wasmtime::{Engine, Instance, Memory, Store, Val, ValType};
 
@@ -123,7 +124,7 @@ pub fn fuzz_imports(data: &[u8]) {
     if let Some(claim) = claim {
         super::assert_allowed(&claim);
         assert!(!matches!(claim, Claim::NotStarted { .. }), "it ran: {claim:?}");
-        let finished = FromWorker::Finished { task: TASK, index: 0, claim };
+        let finished = FromWorker::Finished { task: TASK, index: 0, claim, took: Duration::ZERO };
         let bytes = frame::encode(&finished).expect("a claim fits a frame");
         assert_eq!(frame::decode::<FromWorker>(&bytes).as_ref(), Ok(&finished));
     }

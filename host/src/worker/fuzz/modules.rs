@@ -94,6 +94,8 @@ fn run(loaded: &Loaded, entry: Entry, input: &[u8]) {
         log_level: Some(LogLevel::Trace),
         // The last assignment ends the process.
         last: false,
+        lane: false,
+        quiet: false,
         deterministic: None,
     };
     let ((), said) = supervisor::supervised(TASK, 2, |link| {
@@ -101,7 +103,7 @@ fn run(loaded: &Loaded, entry: Entry, input: &[u8]) {
         machine().runtime.block_on(assigned.expect("the parts of the start frame fit together"));
     });
     match said.as_slice() {
-        [FromWorker::Started { task: TASK }, FromWorker::Finished { task: TASK, index: 0, claim }] => {
+        [FromWorker::Started { task: TASK }, FromWorker::Finished { task: TASK, index: 0, claim, .. }] => {
             super::assert_allowed(claim);
         }
         other => panic!("one start and one claim: {other:?}"),

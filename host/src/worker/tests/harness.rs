@@ -330,6 +330,8 @@ pub(super) fn start(entry: Entry) -> Start {
         grants: Vec::new(),
         log_level: None,
         last: true,
+        lane: false,
+        quiet: false,
         deterministic: None,
     }
 }
