@@ -12,7 +12,6 @@ mod layout;
 
 use std::fs::{File, Metadata};
 use std::io;
-use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
@@ -76,7 +75,7 @@ fn program_id(of: &Metadata) -> ProgramId {
 #[cfg(feature = "worker")]
 mod here {
     use std::ffi::c_void;
-    use std::os::fd::OwnedFd;
+    use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
     use std::ptr;
 
     use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
@@ -162,7 +161,7 @@ mod here {
         bytes: usize,
         is_code: bool,
         flags: MapFlags,
-        copy: std::os::fd::BorrowedFd<'_>,
+        copy: BorrowedFd<'_>,
         offset: u64,
     ) -> io::Result<*mut c_void> {
         let protection = if is_code { ProtFlags::READ | ProtFlags::EXEC } else { ProtFlags::READ };

@@ -31,7 +31,8 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    /// The pages that it has: the address of the first, and the one behind the last.
+    /// The small pages that it has: the address of the first, and the one behind the last.
+    #[cfg(feature = "worker")]
     pub(super) fn pages(&self) -> (u64, u64) {
         self.rounded(PAGE)
     }
@@ -51,6 +52,7 @@ impl Segment {
 pub(super) struct Layout {
     pub(super) segments: Vec<Segment>,
     /// Where the table of segments is mapped, from the program's first address on.
+    #[cfg_attr(not(feature = "worker"), expect(dead_code, reason = "only who maps the copy looks for it"))]
     pub(super) table_address: u64,
 }
 
