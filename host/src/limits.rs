@@ -110,6 +110,8 @@ pub const FRAME_BYTES_MAX: usize = 64 * 1024;
 pub const LANE_BYTES: u64 = 64 * KIB;
 /// Bytes of a frame that goes through it; larger ones go through the socket.
 pub const LANE_FRAME_BYTES_MAX: usize = 16 * 1024;
+/// Assignments that a worker that is used again has beside the one that runs.
+pub const AHEAD_MAX: usize = 4;
 /// Between two looks at what a worker says of the calls of a chunk.
 pub const LANE_LOOK_TIME: Duration = Duration::from_micros(100);
 /// Calls of one assignment from which on a worker that is not used again has one.

@@ -23,6 +23,7 @@ mod panics;
 mod ready;
 mod run;
 mod sandbox;
+mod stack;
 mod trap;
 mod warm;
 mod wit_types;

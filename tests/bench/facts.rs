@@ -32,13 +32,11 @@ pub fn all(bench: &Bench) -> Vec<Fact> {
 fn idle_memory(bench: &Bench) -> Fact {
     let pool = bench.pool(2).build().expect("a pool");
     bench.map(&pool, 100);
-    // A fork server leads a session.
-    let is_worker = |pid: &&u32| {
-        let pid = i32::try_from(**pid).ok().and_then(Pid::from_raw);
-        pid.is_some_and(|pid| rustix::process::getsid(Some(pid)).is_ok_and(|session| session != pid))
-    };
-    let shares: Vec<f64> =
-        children().iter().filter(is_worker).filter_map(|pid| in_rollup(*pid, "Pss:")).collect();
+    let shares: Vec<f64> = children()
+        .iter()
+        .filter(|pid| !leads_session(**pid))
+        .filter_map(|pid| in_rollup(*pid, "Pss:"))
+        .collect();
     let most = shares.iter().copied().fold(0.0, f64::max) / 1024.0;
     Fact {
         what: "proportional set size of a worker that waits for a task, the largest of those of a pool of 2",
@@ -153,6 +151,29 @@ pub fn hold() {
     loop {
         std::thread::park();
     }
+}
+
+/// A fork server does; its workers are in its session.
+fn leads_session(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| rustix::process::getsid(Some(pid)).is_ok_and(|session| session == pid))
+}
+
+/// How many fork servers live.
+pub fn fork_servers() -> usize {
+    children().into_iter().filter(|pid| leads_session(*pid)).count()
+}
+
+/// Lets the kernel take the largest resident set of this program anew.
+pub fn forget_peak() {
+    std::fs::write("/proc/self/clear_refs", "5").expect("everybody may do so with his own");
+}
+
+/// The largest since.
+pub fn peak_bytes() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("there is /proc");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+    line.split_ascii_whitespace().next().and_then(|kib| kib.parse().ok()).map_or(0.0, |kib: f64| kib * 1024.0)
 }
 
 /// The processes of ours below this one.

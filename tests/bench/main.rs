@@ -1,8 +1,8 @@
 //! The benchmark: ours and the peers in turn, in one run on one machine.
 //!
-//! `cargo bench --bench compare` prints the tables and writes them to `host/BENCHMARKS.md`; `-- speed`, `-- sync`, `-- sandbox`
-//! and `-- overhead` measure one part each and leave the rest of the page as it is. `-- --quick` does fewer repetitions
-//! and writes nothing. Each figure is measured inside the processes that do the work, in
+//! `cargo bench --bench compare` prints the tables and writes them to `host/BENCHMARKS.md`, with the plots in `host/benchmarks/`
+//! and the figures for programs in `host/benchmarks.json`; `-- speed`, `-- sync`, `-- sandbox`, `-- overhead` and `-- scale` measure
+//! one part each and leave the rest as it is. `-- --quick` does fewer repetitions and writes nothing. Each figure is measured inside the processes that do the work, in
 //! several rounds that alternate between the two sides; told are the median and the spread over the rounds.
 //! Workers run in the sandbox, with every layer that the machine can give, unless it is what is measured.
 
@@ -16,15 +16,19 @@ mod measure;
 mod ours;
 mod overhead;
 mod page;
+mod plot;
 mod python;
 mod report;
 mod sandbox;
+mod scale;
 mod speed;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use measure::{Figure, Row};
 use page::Part;
+use serde_json::Value;
 use tokio::runtime::Runtime;
 
 /// Rounds of each figure.
@@ -54,40 +58,54 @@ fn main() -> ExitCode {
         _ => {}
     }
     let quick = args.iter().any(|argument| argument == "--quick");
-    // `speed=echo` takes a few lines of it, and writes nothing.
-    let only = args.iter().find_map(|argument| argument.strip_prefix("speed="));
-    if let Some(only) = only {
+    // `speed=echo` and `scale=bytes` take a few lines of one part, and write nothing.
+    let only = |part: &str| args.iter().find_map(|argument| argument.strip_prefix(part));
+    if let Some(only) = only("speed=") {
         let speed = speed::measure(ROUNDS, 1, Some(only.to_owned()));
         println!("{}", report::speed(&speed, ROUNDS));
         return ExitCode::SUCCESS;
     }
+    if let Some(only) = only("scale=") {
+        println!("{}", report::scale::section(&scale::measure(quick, Some(only)), PLOTS));
+        return ExitCode::SUCCESS;
+    }
     let asked = |part: &Part| args.iter().any(|argument| argument == part.name());
     let all = !Part::ALL.iter().any(asked);
-    let mut measured = Vec::new();
+    let mut sections = Vec::new();
     for part in Part::ALL.into_iter().filter(|part| all || asked(part)) {
-        if let Some(text) = measure(part, &runtime, quick) {
-            println!("{text}");
-            measured.push((part, text));
+        if let Some(section) = measure(part, &runtime, quick) {
+            println!("{}", section.text);
+            sections.push((part, section));
         }
     }
-    if quick { ExitCode::SUCCESS } else { write(&measured) }
+    if quick || write(&sections).is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// What is written of one part.
+struct Section {
+    text: String,
+    json: Value,
+    /// Drawings that the text shows, each with its file's name.
+    plots: Vec<(String, String)>,
 }
 
 /// Measures one part; nothing where the peer is missing.
-fn measure(part: Part, runtime: &Runtime, quick: bool) -> Option<String> {
+fn measure(part: Part, runtime: &Runtime, quick: bool) -> Option<Section> {
     let rounds = if quick { ROUNDS_QUICK } else { ROUNDS };
+    let without_plots = |text, json| Some(Section { text, json, plots: Vec::new() });
     match part {
         Part::Speed => {
             let speed = speed::measure(rounds, if quick { 20 } else { 1 }, None);
-            if !quick {
-                write_json(&report::speed_json(&speed, rounds));
-            }
-            Some(report::speed(&speed, rounds))
+            without_plots(report::speed(&speed, rounds), report::json::speed(&speed, rounds))
         }
-        Part::Synchronisation => Some(synchronisation(runtime, rounds, if quick { 20 } else { 1 })),
+        Part::Synchronisation => {
+            let (text, json) = synchronisation(runtime, rounds, if quick { 20 } else { 1 });
+            without_plots(text, json)
+        }
         Part::Sandbox => {
-            let costs = runtime.block_on(sandbox::costs(2 * rounds, if quick { 10 } else { 1 }));
-            Some(report::sandbox(&costs, 2 * rounds))
+            let (rounds, divisor) = (2 * rounds, if quick { 10 } else { 1 });
+            let costs = runtime.block_on(sandbox::costs(rounds, divisor));
+            without_plots(report::sandbox(&costs, rounds), report::json::sandbox(&costs, rounds))
         }
         Part::Overhead => {
             let runs = if quick { overhead::RUNS / 10 } else { overhead::RUNS };
@@ -95,12 +113,18 @@ fn measure(part: Part, runtime: &Runtime, quick: bool) -> Option<String> {
             if measured.is_none() {
                 eprintln!("no wasmtime to compare with; it is installed with\n{}", overhead::INSTALL);
             }
-            Some(report::overhead(&measured?, rounds))
+            let measured = measured?;
+            without_plots(report::overhead(&measured, rounds), report::json::overhead(&measured, rounds))
+        }
+        Part::Scale => {
+            let series = scale::measure(quick, None);
+            let (text, json) = (report::scale::section(&series, PLOTS), report::scale::json(&series));
+            Some(Section { text, json, plots: report::scale::plots(&series) })
         }
     }
 }
 
-fn synchronisation(runtime: &Runtime, rounds: usize, divisor: u64) -> String {
+fn synchronisation(runtime: &Runtime, rounds: usize, divisor: u64) -> (String, Value) {
     let bench = runtime.block_on(ours::Bench::new());
     let mut rows = Vec::new();
     for row in ROWS {
@@ -119,28 +143,32 @@ fn synchronisation(runtime: &Runtime, rounds: usize, divisor: u64) -> String {
     let own = runtime.block_on(bench.succession(kills));
     let peer = python::succession(5);
     eprint!("\r\x1b[K");
-    report::synchronisation(&rows, rounds, &own, &peer)
+    let text = report::synchronisation(&rows, rounds, &own, &peer);
+    (text, report::json::synchronisation(&rows, rounds, &own, &peer))
 }
 
-/// Writes what was measured of tasks for programs.
-fn write_json(measured: &serde_json::Value) {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../host/benchmarks.json");
-    if let Err(error) = std::fs::write(path, format!("{measured:#}\n")) {
-        eprintln!("host/benchmarks.json cannot be written: {error}");
-    }
-}
+/// The folder of plots beside the page.
+const PLOTS: &str = "benchmarks";
 
-/// Replaces what was measured in the page.
-fn write(measured: &[(Part, String)]) -> ExitCode {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../host/BENCHMARKS.md");
-    let before = std::fs::read_to_string(path).unwrap_or_default();
-    match std::fs::write(path, page::with(&before, measured)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("host/BENCHMARKS.md cannot be written: {error}");
-            ExitCode::FAILURE
-        }
+/// Replaces what was measured in the page and in the figures for programs, and the plots.
+fn write(sections: &[(Part, Section)]) -> Result<(), ()> {
+    let host = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host");
+    let read = |name: &str| std::fs::read_to_string(host.join(name)).unwrap_or_default();
+    let texts: Vec<_> = sections.iter().map(|(part, section)| (*part, section.text.clone())).collect();
+    let figures: Vec<_> = sections.iter().map(|(part, section)| (*part, section.json.clone())).collect();
+    let before = serde_json::from_str(&read("benchmarks.json")).unwrap_or_default();
+    let plots = sections.iter().flat_map(|(_, section)| &section.plots);
+    let mut files: Vec<_> = plots.map(|(name, plot)| (format!("{PLOTS}/{name}"), plot.clone())).collect();
+    files.push(("benchmarks.json".to_owned(), format!("{:#}\n", page::with_json(&before, &figures))));
+    files.push(("BENCHMARKS.md".to_owned(), page::with(&read("BENCHMARKS.md"), &texts)));
+    for (name, text) in files {
+        let path = host.join(&name);
+        let folder = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+        folder
+            .and_then(|()| std::fs::write(&path, text))
+            .map_err(|error| eprintln!("host/{name} cannot be written: {error}"))?;
     }
+    Ok(())
 }
 
 /// One row of a table.

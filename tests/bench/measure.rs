@@ -40,6 +40,16 @@ impl Figure {
         matches!(self, Self::PerSecond | Self::BytesPerSecond(_))
     }
 
+    /// For programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PerSecond => "per second",
+            Self::BytesPerSecond(_) => "bytes per second",
+            Self::Median => "median in nanoseconds",
+            Self::Percentile99 => "99th percentile in nanoseconds",
+        }
+    }
+
     pub fn shown(self, value: f64) -> String {
         match self {
             Self::PerSecond if value >= 1e6 => format!("{:.2} M/s", value / 1e6),

@@ -2,9 +2,10 @@
 
 #![forbid(unsafe_code)]
 
-use std::fmt::Write;
+pub mod json;
+pub mod scale;
 
-use serde_json::json;
+use std::fmt::Write;
 
 use crate::measure::{Row, Spread, percentile};
 use crate::overhead::Overhead;
@@ -45,32 +46,6 @@ pub fn speed(speed: &Speed, rounds: usize) -> String {
         writeln!(text, "| {what} | {shown} | {goal}, {met} |").expect("a string takes everything");
     }
     text
-}
-
-/// The same for programs: times in nanoseconds.
-pub fn speed_json(speed: &Speed, rounds: usize) -> serde_json::Value {
-    let spread = |spread: &Spread| json!({ "least": spread.least, "median": spread.median, "greatest": spread.greatest });
-    let peer = |own: &Spread, peer: &Peer| {
-        let ratio = peer.time.median / own.median;
-        let goal = match peer.goal {
-            Goal::Faster(least) => Some(least),
-            Goal::Shown => None,
-        };
-        let met = goal.map(|goal| ratio >= goal);
-        json!({ "what": peer.what, "ns": spread(&peer.time), "ratio": ratio, "goal": goal, "met": met })
-    };
-    let line = |line: &Line| {
-        let peers: Vec<_> = line.peers.iter().map(|other| peer(&line.own, other)).collect();
-        json!({ "what": line.what, "ns": spread(&line.own), "beside": peers })
-    };
-    let fact = |fact: &Fact| json!({ "what": fact.what, "measured": fact.shown, "goal": fact.goal, "met": fact.is_met });
-    json!({
-        "machine": machine().trim_end_matches(','),
-        "python": python::version(),
-        "rounds": rounds,
-        "lines": speed.lines.iter().map(line).collect::<Vec<_>>(),
-        "facts": speed.facts.iter().map(fact).collect::<Vec<_>>(),
-    })
 }
 
 /// Shared objects beside Python's.

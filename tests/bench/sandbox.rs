@@ -29,7 +29,7 @@ pub enum Walls {
 impl Walls {
     pub const ALL: [Self; 3] = [Self::Off, Self::Cgroup, Self::Required];
 
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Off => "off",
             Self::Cgroup => "cgroup",

@@ -3,6 +3,7 @@
 //! Tests of the command line run the real program; tests of the library run scenarios in a host program
 //! of their own (`src/scenario`), so that descriptors, threads and processes can be counted.
 
+mod bench;
 mod cli;
 mod examples;
 mod faults;

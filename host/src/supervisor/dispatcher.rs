@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+mod ahead;
 mod artifacts;
 mod chaos;
 mod deadlocks;
@@ -106,6 +107,10 @@ enum Place {
         rank: Rank,
     },
     Running {
+        worker: WorkerId,
+    },
+    /// Given to a worker that has something else to do first.
+    Ahead {
         worker: WorkerId,
     },
     /// Between two attempts.
@@ -281,7 +286,10 @@ impl Dispatcher {
             Timer::CpuTime { worker, phase } if self.in_phase(worker, phase) => {
                 self.look_at_cpu_clock(worker)
             }
-            Timer::Hearing { worker, phase } if self.in_phase(worker, phase) => self.hear(worker),
+            Timer::Hearing { worker, phase } if self.in_phase(worker, phase) => {
+                self.hear(worker);
+                self.runs_long(worker);
+            }
             Timer::Chaos { worker, phase } if self.in_phase(worker, phase) => self.kill(worker),
             Timer::Grace { worker, phase } if self.in_phase(worker, phase) => self.grace_is_over(worker),
             Timer::InterruptAnswer { worker, phase } if self.in_phase(worker, phase) => self.kill(worker),

@@ -64,6 +64,16 @@ impl Line {
         self.lane = None;
     }
 
+    /// The number of an assignment that is given ahead of need.
+    pub(super) fn offer(&mut self) -> Option<u32> {
+        self.lane.as_mut().map(|lane| lane.receiver.offer())
+    }
+
+    /// Takes back what was given ahead and not taken; the number of the last one that was taken.
+    pub(super) fn take_back(&self) -> Option<u32> {
+        self.lane.as_ref().map(|lane| lane.receiver.take_back())
+    }
+
     /// Whether there is more to hear than was taken out, for all that is known without a system call.
     pub(super) fn has_more(&self) -> bool {
         self.lane.as_ref().is_some_and(|lane| lane.receiver.has_more())

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::chaos::Chaos;
-use crate::limits::{CHUNK_CALLS_MAX, WAITING_TASKS_MAX};
+use crate::limits::{AHEAD_MAX, CHUNK_CALLS_MAX, WAITING_TASKS_MAX};
 use crate::outcome::CancelledBy;
 use crate::protocol::worker::Initializer;
 use crate::supervisor::call::{Assignment, Reply};
@@ -211,6 +211,7 @@ impl PoolBuilder {
             initializer,
             initializer_grants: self.initializer.map(Task::into_grants).unwrap_or_default(),
             chunksize: self.chunksize,
+            chunks_ahead: if max_tasks_per_worker > 1 { 2 + AHEAD_MAX } else { 2 },
             workers: std::sync::atomic::AtomicUsize::new(workers),
             room: Arc::new(Semaphore::new(WAITING_TASKS_MAX)),
             lent,
@@ -229,6 +230,9 @@ struct Inner {
     /// What the initializer may use, and so each task.
     initializer_grants: Vec<Grant>,
     chunksize: usize,
+    /// Chunks that a stream of tasks submits for each worker: one that runs, one that is next, and what a worker that is
+    /// used again is given ahead.
+    chunks_ahead: usize,
     workers: std::sync::atomic::AtomicUsize,
     room: Arc<Semaphore>,
     lent: Arc<Lent>,

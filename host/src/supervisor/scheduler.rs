@@ -138,6 +138,24 @@ impl Scheduler {
         self.last_used == Some(server) || self.lanes.contains_key(&server)
     }
 
+    /// What is next, where everything that may run does: something to give to a worker ahead of its need.
+    pub(super) fn head_ahead(&self) -> Option<(ServerId, Rank)> {
+        if self.running < self.staffing.workers {
+            return None;
+        }
+        let heads = self.lanes.iter().filter_map(|(server, lane)| Some((*server, lane.head()?)));
+        heads.min_by_key(|(_, rank)| *rank)
+    }
+
+    /// Whether a worker has nothing to do though it might, and nothing waits.
+    pub(super) fn has_idle_place(&self) -> bool {
+        let is_idle = self.lanes.values().any(|lane| !lane.idle.is_empty());
+        self.staffing.reused
+            && is_idle
+            && self.running < self.staffing.workers
+            && self.lanes.values().all(|lane| lane.waiting.is_empty())
+    }
+
     /// Assignments that run.
     #[cfg(test)]
     pub(super) fn running(&self) -> usize {

@@ -12,7 +12,7 @@ use crate::os::child::Child;
 use crate::outcome::{CancelledBy, Leak, Outcome, Record};
 use crate::policy::Layer;
 use crate::protocol::worker::{Stream, WaitOn};
-use crate::supervisor::call::{Call, CallShape};
+use crate::supervisor::call::{Assignment, Call, CallShape};
 use crate::supervisor::cgroup::PoolGroup;
 use crate::supervisor::event::{PoolId, ProcessId, WorkerId};
 use crate::supervisor::fork_client::ServerId;
@@ -53,6 +53,8 @@ pub(super) struct WorkerHandle {
     pub(super) ended_while_paused: bool,
     /// What its attempt may hold in shared memory.
     pub(super) holding: Option<Holding>,
+    /// What it is to run after that, as far as it was not taken back.
+    pub(super) ahead: VecDeque<Ahead>,
     /// What its guest waits for.
     pub(super) waiting: Option<Waiting>,
     /// Its guest waits, and another assignment may run in its place.
@@ -120,6 +122,8 @@ pub(super) struct Running {
     pub(super) acknowledged: bool,
     /// What it says is heard late, so its time begins with the assignment.
     pub(super) is_put_off: bool,
+    /// It has run for a while, and nothing is given to its worker ahead.
+    pub(super) is_long: bool,
     pub(super) facts: Facts,
     pub(super) intent: Option<Intent>,
     /// Who asked the running call to stop by itself within its grace period.
@@ -130,6 +134,46 @@ pub(super) struct Running {
     pub(super) is_doomed: bool,
     /// It was killed as it gave its result: that it ended by itself before the kill makes no difference.
     pub(super) is_silenced: bool,
+}
+
+impl Running {
+    /// An assignment that was just given.
+    pub(super) fn new(
+        worker: WorkerId,
+        rank: Rank,
+        assignment: Assignment,
+        last: bool,
+        now: Instant,
+    ) -> Self {
+        let Assignment { shape, calls } = assignment;
+        Self {
+            worker,
+            shape,
+            first_task: calls.first().map_or(0, |call| call.task),
+            rank,
+            calls: calls.into_iter().map(Some).collect(),
+            index: 0,
+            last,
+            acknowledged: false,
+            is_put_off: false,
+            is_long: false,
+            facts: Facts::new(now, Duration::ZERO),
+            intent: None,
+            asked: None,
+            deadlock: None,
+            is_doomed: false,
+            is_silenced: false,
+        }
+    }
+}
+
+/// An assignment that a worker was given before the one that runs has ended.
+#[derive(Debug)]
+pub(super) struct Ahead {
+    /// Its number in the lane.
+    pub(super) number: u32,
+    pub(super) running: Box<Running>,
+    pub(super) holding: Holding,
 }
 
 /// What was seen of the running call.
@@ -261,6 +305,7 @@ impl WorkerHandle {
             paused: false,
             ended_while_paused: false,
             holding: None,
+            ahead: VecDeque::new(),
             waiting: None,
             lent: false,
             nested: BTreeMap::new(),

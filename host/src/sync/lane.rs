@@ -14,7 +14,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use super::memory::{Memory, SharedMemory};
-use crate::limits::{LANE_BYTES, LANE_FRAME_BYTES_MAX};
+use crate::limits::{AHEAD_MAX, LANE_BYTES, LANE_FRAME_BYTES_MAX};
 
 /// Where the sender goes on; grows for ever.
 const SENT: u64 = 0;
@@ -24,6 +24,9 @@ const RECEIVED: u64 = 64;
 const REST: u64 = 128;
 /// 1 while the sender waits for room.
 const BLOCKED: u64 = 192;
+/// Assignments that the sender was given ahead of its need: the number of the last one, and that of the last one that it
+/// took, each in a half. The receiver takes one back by counting it as taken.
+const AHEAD: u64 = 256;
 /// The ring follows on a page of its own.
 const RING: u64 = 4096;
 /// Before each frame: its length. 0 is the mark.
@@ -184,9 +187,60 @@ impl LaneSender {
         self.ring().wake_receiver(is_urgent, wake);
     }
 
+    /// Takes the assignment with this number; false when it was taken back.
+    pub(crate) fn take(&self, number: u32) -> bool {
+        take(&self.memory, number)
+    }
+
+    /// Whether there is an assignment that was not taken.
+    pub(crate) fn has_ahead(&self) -> bool {
+        let (offered, taken) = halves(self.memory.load64(AHEAD));
+        offered != taken
+    }
+
     fn ring(&self) -> Ring<'_, SharedMemory> {
         Ring { memory: &self.memory, bytes: LANE_BYTES }
     }
+}
+
+fn halves(word: u64) -> (u32, u32) {
+    ((word >> 32) as u32, word as u32)
+}
+
+fn word(offered: u32, taken: u32) -> u64 {
+    u64::from(offered) << 32 | u64::from(taken)
+}
+
+/// The sender's part: each number is taken once, by one side.
+fn take(memory: &impl Memory, number: u32) -> bool {
+    loop {
+        let found = memory.load64(AHEAD);
+        let (offered, taken) = halves(found);
+        // What was taken back came before what is offered.
+        if taken.wrapping_add(1) != number || taken == offered {
+            return false;
+        }
+        if memory.swap64_if(AHEAD, found, word(offered, number)) == found {
+            return true;
+        }
+    }
+}
+
+/// The receiver's part: makes the number of the last one that is offered `offered`, and that of the last one that is taken
+/// what `taken` makes of it. The latter as it was.
+fn offer(memory: &impl Memory, offered: u32, taken: impl Fn(u32) -> u32) -> u32 {
+    let mut found = memory.load64(AHEAD);
+    // Who is honest changes the word as often as there are assignments ahead.
+    for _ in 0..AHEAD_MAX + 1 {
+        let (_, before) = halves(found);
+        let now = memory.swap64_if(AHEAD, found, word(offered, taken(before)));
+        if now == found {
+            return before;
+        }
+        found = now;
+    }
+    // Only its own assignments come to harm.
+    halves(memory.swap64(AHEAD, word(offered, offered))).1
 }
 
 /// The end that receives.
@@ -194,12 +248,14 @@ impl LaneSender {
 pub(crate) struct LaneReceiver {
     memory: SharedMemory,
     received: u64,
+    /// The number of the last assignment ahead.
+    offered: u32,
 }
 
 impl LaneReceiver {
     /// A new lane. Its descriptor is for the sender.
     pub(crate) fn create() -> io::Result<Self> {
-        Ok(Self { memory: SharedMemory::create(BYTES)?, received: 0 })
+        Ok(Self { memory: SharedMemory::create(BYTES)?, received: 0, offered: 0 })
     }
 
     /// Takes out what comes next. `to` has room for every frame.
@@ -212,6 +268,18 @@ impl LaneReceiver {
     /// Whether something is there.
     pub(crate) fn has_more(&self) -> bool {
         self.memory.load64(SENT) != self.received
+    }
+
+    /// The number of an assignment that the sender is given ahead of its need, and may take from now on.
+    pub(crate) fn offer(&mut self) -> u32 {
+        self.offered = self.offered.wrapping_add(1);
+        offer(&self.memory, self.offered, |taken| taken);
+        self.offered
+    }
+
+    /// Takes back what the sender did not take; the number of the last one that it took.
+    pub(crate) fn take_back(&self) -> u32 {
+        offer(&self.memory, self.offered, |_| self.offered)
     }
 
     /// From now on whoever sends wakes this receiver; false when something is there already. One that `dozes` will look by
@@ -235,6 +303,8 @@ impl AsFd for LaneReceiver {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Mutex;
+
     use crate::sync::explore::{Exploration, Virtual};
 
     fn pair() -> (LaneSender, LaneReceiver) {
@@ -340,6 +410,48 @@ mod tests {
             .participant(|me| receive(me, 4))
             .preemptions(3)
             .sound(1000);
+    }
+
+    #[test]
+    fn an_assignment_ahead_is_taken_by_one_side() {
+        let (sender, mut receiver) = pair();
+        assert!(!sender.has_ahead());
+        assert_eq!([receiver.offer(), receiver.offer(), receiver.offer()], [1, 2, 3]);
+        assert!(sender.take(1) && sender.has_ahead());
+        assert_eq!(receiver.take_back(), 1);
+        assert!(!sender.take(2) && !sender.has_ahead());
+        assert_eq!(receiver.offer(), 4);
+        assert!(!sender.take(3) && sender.take(4) && !sender.take(4) && !sender.take(5));
+        assert_eq!(receiver.take_back(), 4);
+    }
+
+    #[test]
+    fn an_assignment_ahead_is_run_once_in_every_order() {
+        let (ran, back) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+        Exploration::new(RING)
+            .prepare(|_| {
+                ran.lock().unwrap().clear();
+                back.lock().unwrap().clear();
+            })
+            .participant(|me| {
+                let taken = (1..=3).filter(|number| take(me, *number));
+                ran.lock().unwrap().extend(taken);
+            })
+            .participant(|me| {
+                offer(me, 1, |taken| taken);
+                offer(me, 2, |taken| taken);
+                let taken = offer(me, 2, |_| 2);
+                back.lock().unwrap().extend(taken + 1..=2);
+            })
+            .check(|memory| {
+                let mut all = [&ran.lock().unwrap()[..], &back.lock().unwrap()[..]].concat();
+                all.sort_unstable();
+                let twice = all.windows(2).any(|pair| pair[0] == pair[1]);
+                memory.require(!twice, "nothing is run and taken back");
+                memory.require(all.iter().all(|number| *number <= 2), "nothing is run that was not offered");
+            })
+            .preemptions(4)
+            .sound(20);
     }
 
     #[test]

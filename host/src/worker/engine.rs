@@ -32,6 +32,7 @@ use crate::os::memory_file::Mapping;
 use crate::protocol::fork_server::EngineSettings;
 use crate::protocol::worker::Body;
 use crate::worker::body;
+use crate::worker::stack::Stacks;
 
 /// Stack for host functions on top of the guest's own, on the fiber that both run on.
 const HOST_STACK_BYTES: usize = 1 << 20;
@@ -71,7 +72,7 @@ pub(crate) fn engine(settings: EngineSettings, purpose: Purpose) -> wasmtime::Re
     choose_features(&mut config, settings.features);
     match purpose {
         Purpose::Compile => config.parallel_compilation(true),
-        Purpose::Run => config.enable_compiler(false),
+        Purpose::Run => config.enable_compiler(false).with_host_stack(Arc::new(Stacks)),
     };
     Engine::new(&config)
 }

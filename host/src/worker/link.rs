@@ -158,12 +158,24 @@ impl Link {
     pub(crate) fn receive(&self) -> (ToWorker, Vec<OwnedFd>) {
         let socket = self.socket.get().unwrap_or_else(|| exit_now(SUPERVISOR_GONE));
         let Receiver { buffer, inbox, .. } = &mut *self.receiver();
-        let received = socket.receive(buffer);
-        let (message, descriptors) = decoded(received, buffer).unwrap_or_else(|| exit_now(SUPERVISOR_GONE));
+        let (message, descriptors) = inbox.take_ahead().unwrap_or_else(|| {
+            let received = socket.receive(buffer);
+            decoded(received, buffer).unwrap_or_else(|| exit_now(SUPERVISOR_GONE))
+        });
         if matches!(message, ToWorker::Start(_)) {
             inbox.begin_assignment();
         }
         (message, descriptors)
+    }
+
+    /// Takes an assignment that was given ahead of need; false when the supervisor has taken it back.
+    pub(crate) fn take(&self, number: u32) -> bool {
+        self.receiver().lane.as_ref().is_some_and(|lane| lane.take(number))
+    }
+
+    /// Whether there is one to go on with.
+    pub(crate) fn has_ahead(&self) -> bool {
+        self.receiver().lane.as_ref().is_some_and(LaneSender::has_ahead)
     }
 
     /// True once the supervisor asked for the end of the attempt at `task`.

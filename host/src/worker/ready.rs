@@ -145,6 +145,7 @@ fn start() -> Start {
         last: true,
         lane: false,
         quiet: false,
+        ahead: None,
         deterministic: None,
     }
 }

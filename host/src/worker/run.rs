@@ -46,12 +46,19 @@ pub(super) fn serve(
     runtime: &Runtime,
     mut ready: Option<Ready>,
 ) -> ! {
-    let mut is_cpu_time_limited = false;
+    let (mut is_cpu_time_limited, mut limited_memory) = (false, None);
+    let mut is_fit = true;
     loop {
         let (message, descriptors) = link.receive();
         // The end of the attempt that is meant crossed it on the way.
         let ToWorker::Start(start) = message else { continue };
-        limit_data(start.limits.memory_bytes);
+        // Whoever ended otherwise than by itself is to do nothing more.
+        if start.ahead.is_some_and(|number| !is_fit || !link.take(number)) {
+            continue;
+        }
+        if limited_memory.replace(start.limits.memory_bytes) != Some(start.limits.memory_bytes) {
+            limit_data(start.limits.memory_bytes);
+        }
         // The supervisor looks at this process's clock, and is precise; this is for the time that it cannot look.
         if start.limits.cpu_time.is_some() || is_cpu_time_limited {
             is_cpu_time_limited = start.limits.cpu_time.is_some();
@@ -61,6 +68,7 @@ pub(super) fn serve(
             exit_now(NONSENSE)
         };
         let ran = catch_unwind(AssertUnwindSafe(|| runtime.block_on(assignment.run(loaded, ready.take()))));
+        is_fit = assignment.is_fit.get();
         if ran.is_err() {
             let detail = trap::message(panics::last());
             assignment.finish(Claim::NotStarted { kind: StartFailure::WorkerPanicked, detail }, None, true);
@@ -105,6 +113,8 @@ pub(super) struct Assignment {
     index: AtomicU32,
     /// When it began.
     began: Cell<Instant>,
+    /// Every call returned, a value or an error.
+    is_fit: Cell<bool>,
 }
 
 /// The bytes of all inputs.
@@ -157,6 +167,7 @@ impl Assignment {
             outside,
             index: AtomicU32::new(0),
             began: Cell::new(Instant::now()),
+            is_fit: Cell::new(false),
         })
     }
 
@@ -201,8 +212,10 @@ impl Assignment {
             rest = others;
             let (claim, body) = self.call(&live, &mut store, input).await;
             let goes_on = matches!(claim, Claim::Returned { .. } | Claim::Failed { .. });
-            let is_last = !goes_on || self.is_at_last_call();
-            self.finish(claim, body, is_last);
+            let is_last = self.is_at_last_call();
+            self.is_fit.set(goes_on && is_last);
+            let goes_on_at_once = goes_on && (!is_last || self.link.has_ahead());
+            self.finish(claim, body, !goes_on_at_once);
             if !goes_on {
                 break;
             }
@@ -296,15 +309,15 @@ impl Assignment {
         self.index.load(Ordering::Relaxed) as usize + 1 == self.start.inputs.lengths.len()
     }
 
-    /// Tells how the present call ended.
-    fn finish(&self, claim: Claim, body: Option<File>, is_last: bool) {
+    /// Tells how the present call ended; what more will soon be told after is not urgent.
+    fn finish(&self, claim: Claim, body: Option<File>, is_urgent: bool) {
         self.fault("before-finished");
         let index = self.index.load(Ordering::Relaxed);
         let now = Instant::now();
         let took = now.saturating_duration_since(self.began.replace(now));
         let message = FromWorker::Finished { task: self.start.task, index, claim, took };
         let file = body.as_ref().map(|file| file.as_fd());
-        if is_last {
+        if is_urgent {
             self.link.send(&message, file.as_slice());
         } else {
             self.link.send_one_of_many(&message, file.as_slice());

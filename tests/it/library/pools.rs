@@ -70,3 +70,11 @@ fn as_many_tasks_wait_as_may_wait() {
 fn bytes_that_are_shared_reach_many_tasks_as_they_are() {
     assert_eq!(scenario("shared-bytes", &[]).run().expect(0).records()[0]["done"], true);
 }
+
+/// Workers that are used again have their next tasks at hand. Long tasks, deaths, stops and kills, on pools of 1, 2 and 16.
+#[test]
+fn what_a_worker_has_ahead_is_neither_held_back_nor_lost_nor_run_twice() {
+    for workers in ["1", "2", "16"] {
+        scenario("ahead", &[workers]).run().expect(0);
+    }
+}

@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+mod ahead;
 mod attempts;
 mod callbacks;
 mod cgroups;
@@ -122,6 +123,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("queue-floods", queues::floods),
     ("every-type", types::every_type),
     ("shared-counter", locks::shared_counter),
+    ("ahead", ahead::all),
     ("soak", soak::kills),
     ("nested", waiting::nested),
     ("places", waiting::places),

@@ -181,7 +181,9 @@ impl Dispatcher {
     ) -> Option<Needs> {
         match waiting.on {
             WaitOn::Task { task } => match self.places.get(&task)? {
-                Place::Running { worker } => Some(Needs::AnyOf(vec![*actors.node_of_worker.get(worker)?])),
+                Place::Running { worker } | Place::Ahead { worker } => {
+                    Some(Needs::AnyOf(vec![*actors.node_of_worker.get(worker)?]))
+                }
                 // It goes on by itself.
                 Place::Resting => None,
                 Place::Waiting { pool, .. } => Some(Needs::AnyOf(vec![*actors.node_of_pool.get(pool)?])),

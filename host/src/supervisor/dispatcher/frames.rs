@@ -91,7 +91,8 @@ impl Dispatcher {
             return Read::Paused;
         }
         let Some(entry) = self.workers.get_mut(&worker) else { return Read::Nothing };
-        let dozes = is_in_flow && entry.running().is_some_and(|running| running.calls.len() > 1);
+        let has_next = !entry.ahead.is_empty();
+        let dozes = is_in_flow && entry.running().is_some_and(|running| running.calls.len() > 1 || has_next);
         let Some(line) = &mut entry.line else { return Read::Nothing };
         match line.receive(&mut self.buffer, dozes) {
             Ok(Received::Packet(length, descriptors)) => {

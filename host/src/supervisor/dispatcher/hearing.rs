@@ -15,18 +15,16 @@ use crate::module_info::Want;
 use crate::supervisor::call::{Call, CallShape};
 use crate::supervisor::event::{PoolId, WorkerId};
 use crate::supervisor::line::Line;
-use crate::supervisor::output::Output;
 use crate::supervisor::timers::Timer;
 
 impl Dispatcher {
-    /// Whether nobody waits for what the worker says before it ends: no time is measured to end it, nobody reads its output
-    /// as it comes, and its guest has nothing to ask for.
-    pub(super) fn may_be_put_off(&self, pool: PoolId, shape: &CallShape, calls: &[Call]) -> bool {
-        let streams = calls.iter().any(|call| matches!(call.output, Output::Stream(_)));
+    /// Whether nobody waits for what the worker says before it ends, but for a moment: no time is measured to end it, and
+    /// its guest has nothing to ask for.
+    pub(super) fn may_be_put_off(&self, pool: PoolId, shape: &CallShape) -> bool {
         let is_timed = shape.limits.timeout.is_some() || shape.limits.cpu_time.is_some();
         let is_shaken = self.pools.get(&pool).is_none_or(|pool| pool.settings.chaos.is_some());
         let asks = !shape.grants.is_empty() || shape.artifact.info.may_want(Want::Tasks);
-        !(is_timed || is_shaken || asks || streams)
+        !(is_timed || is_shaken || asks)
     }
 
     /// Hears what the worker has said through its lane until now, so that what is done to it is done to what it runs.

@@ -34,6 +34,13 @@ impl Pool {
         if is_behind { None } else { self.scheduler.next_action() }
     }
 
+    /// What a worker may be given ahead of its need.
+    pub(super) fn head_ahead(&self) -> Option<(ServerId, Rank)> {
+        let is_behind = self.settings.observer.as_ref().is_some_and(|observer| observer.is_behind());
+        let may = self.settings.max_tasks_per_worker > 1 && !is_behind;
+        may.then(|| self.scheduler.head_ahead()).flatten()
+    }
+
     /// A task that waits gives its place back; false when as many have as may.
     pub(super) fn lend(&mut self) -> bool {
         let lends = self.scheduler.lend();
@@ -89,6 +96,16 @@ impl Dispatcher {
 
     /// Does what the pool's scheduler decides until there is nothing to do.
     pub(super) fn pump(&mut self, pool: PoolId) {
+        loop {
+            self.act(pool);
+            self.give_ahead(pool);
+            if !self.share_ahead(pool) {
+                return;
+            }
+        }
+    }
+
+    fn act(&mut self, pool: PoolId) {
         while let Some(action) = self.pools.get_mut(&pool).and_then(Pool::next_action) {
             match action {
                 Action::Assign { server, rank, worker } => {
@@ -196,6 +213,7 @@ impl Dispatcher {
         match self.places.get(&task).copied() {
             Some(Place::Waiting { pool, server, rank }) => self.cancel_waiting(pool, server, rank, task, by),
             Some(Place::Running { worker }) => self.stop_running(worker, task, how, by),
+            Some(Place::Ahead { worker }) => self.stop_ahead(worker, task, how, by),
             Some(Place::Resting) => self.cancel_resting(task, by),
             // It has ended.
             None => {}
@@ -225,6 +243,7 @@ impl Dispatcher {
 
     pub(super) fn drop_waiting(&mut self, pool: PoolId, by: CancelledBy) {
         self.cancel_all_resting(pool, by);
+        self.take_all_back(pool);
         let Some(entry) = self.pools.get_mut(&pool) else { return };
         for (server, rank) in entry.scheduler.waiting() {
             // A batch that halts lets what runs go on, and with it what that submitted.

@@ -32,6 +32,8 @@ pub(super) struct How {
     pub(super) lane: bool,
     /// Nobody waits for the acknowledgement.
     pub(super) quiet: bool,
+    /// Its number, if it is given ahead of need.
+    pub(super) ahead: Option<u32>,
 }
 
 /// The start frame of an assignment, with everything that goes beside it.
@@ -84,6 +86,7 @@ pub(super) fn start_packet(
         last: how.last,
         lane: how.lane,
         quiet: how.quiet,
+        ahead: how.ahead,
         deterministic: shape.deterministic,
     };
     let bytes = frame::encode(&ToWorker::Start(Box::new(start))).map_err(|error| {

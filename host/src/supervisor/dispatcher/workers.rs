@@ -34,9 +34,9 @@ impl Dispatcher {
         // The copy of what was initialised is used up by then, and another copy is cheaper than doing it again.
         let is_warm = self.servers.get(&entry.server).is_some_and(|server| server.key.init.is_some());
         let last = is_warm || entry.assignments + 1 >= tasks_max;
-        let is_put_off = self.may_be_put_off(pool, &shape, &calls);
+        let is_put_off = self.may_be_put_off(pool, &shape);
         let lane = self.lane_for(worker, &shape, &calls, last);
-        let how = How { last, lane: lane.is_some(), quiet: is_put_off };
+        let how = How { last, lane: lane.is_some(), quiet: is_put_off, ahead: None };
         let packet = match start_packet(&shape, &calls, worker, how) {
             Ok(packet) => packet,
             Err(reason) => {
@@ -57,23 +57,9 @@ impl Dispatcher {
                 handle.set_pid(pid);
             }
         }
-        let running = Running {
-            worker,
-            shape,
-            first_task: calls.first().map_or(0, |call| call.task),
-            rank,
-            calls: calls.into_iter().map(Call::without_room).map(Some).collect(),
-            index: 0,
-            last,
-            acknowledged: false,
-            is_put_off,
-            facts: Facts::new(now, Duration::ZERO),
-            intent: None,
-            asked: None,
-            deadlock: None,
-            is_doomed: false,
-            is_silenced: false,
-        };
+        let calls: Vec<Call> = calls.into_iter().map(Call::without_room).collect();
+        let running = Running::new(worker, rank, Assignment { shape, calls }, last, now);
+        let running = Running { is_put_off, ..running };
         entry.holding = Some(packet.holding);
         entry.stage = Stage::Running(Box::new(running));
         let phase = entry.next_phase();
@@ -97,7 +83,7 @@ impl Dispatcher {
     }
 
     /// The calls can never be sent.
-    fn refuse(&mut self, pool: PoolId, calls: Vec<Call>, reason: &str) {
+    pub(super) fn refuse(&mut self, pool: PoolId, calls: Vec<Call>, reason: &str) {
         for call in calls {
             let record = call.record_without_worker(Outcome::NotRun(NotRun::Argument(reason.to_owned())));
             self.finish_call(pool, call, record);
@@ -124,7 +110,7 @@ impl Dispatcher {
     }
 
     pub(super) fn stop_running(&mut self, worker: WorkerId, task: u64, how: Stop, by: CancelledBy) {
-        self.catch_up(worker);
+        self.take_back(worker);
         self.hear(worker);
         let Some(entry) = self.workers.get_mut(&worker) else { return };
         let (pool, phase) = (entry.pool, entry.phase);
@@ -205,8 +191,12 @@ impl Dispatcher {
 
     /// The worker is ended for what it did.
     pub(super) fn condemn(&mut self, worker: WorkerId, intent: Intent) {
+        // One that has gone on by itself does not end for what is over.
+        let is_over = matches!(intent, Intent::Limit(..)) && self.has_moved_on(worker);
         let Some(entry) = self.workers.get_mut(&worker) else { return };
-        entry.kill();
+        if !is_over {
+            entry.kill();
+        }
         let reused = entry.assignments > 0;
         match &mut entry.stage {
             // An earlier task may have made it say that; this one never ran, and runs somewhere else.
@@ -228,6 +218,7 @@ impl Dispatcher {
         }
         self.wait_is_over(worker, None);
         self.stop_hearing(worker);
+        self.lose_ahead(worker);
         let Some(mut entry) = self.workers.remove(&worker) else { return };
         let pid = entry.pid();
         let (status, usage) = match entry.child.take() {
@@ -355,16 +346,20 @@ impl Dispatcher {
         };
         let has_more = entry.line.as_ref().is_some_and(Line::has_more);
         let Some(running) = entry.running() else { return };
+        // A call that was answered already is not begun: nobody could stop it any more. Unless it has ended as well.
+        let answered = matches!(running.calls.get(1), Some(None)) && !has_more;
+        let is_stopped = answered || running.intent.is_some();
+        // Who has gone on by itself does not end for what is over.
+        let may_go_on = goes_on && (!is_stopped || self.has_moved_on(worker));
+        let Some(entry) = self.workers.get_mut(&worker) else { return };
+        let Some(running) = entry.running() else { return };
         let call = running.calls.pop_front().flatten();
         let intent = running.intent.take();
         let asked = running.asked.take().is_some();
         let deadlock = running.deadlock.take();
         let facts = std::mem::replace(&mut running.facts, Facts::new(ended_at, cpu_time));
-        // A call that was answered already is not begun: nobody could stop it any more. Unless it has ended as well.
-        let answered = matches!(running.calls.front(), Some(None)) && !has_more;
-        let fit = goes_on && intent.is_none() && !answered;
-        let more = fit && !running.calls.is_empty();
-        let reusable = fit && !running.last;
+        let more = may_go_on && !running.calls.is_empty();
+        let reusable = may_go_on && !running.last;
         running.index += 1;
         let shape = Arc::clone(&running.shape);
         let departure = departure(&said, intent.as_ref());
@@ -393,7 +388,7 @@ impl Dispatcher {
                 self.begin_time(worker, ended_at);
             } else {
                 entry.assignments += 1;
-                self.release(pool, worker, true);
+                self.next_assignment(pool, worker, ended_at);
             }
             let leaks = holding.map(|holding| self.departed(holding)).unwrap_or_default();
             self.end_nested(nested);
@@ -404,7 +399,7 @@ impl Dispatcher {
             self.pump(pool);
         } else {
             self.end_nested(nested);
-            self.end_worker(worker, ended, fit);
+            self.end_worker(worker, ended, may_go_on);
         }
     }
 
@@ -428,6 +423,7 @@ impl Dispatcher {
         self.timers.set(Instant::now() + EXIT_TIME_MAX, Timer::WorkerAnswer { worker, phase });
         self.release(pool, worker, false);
         self.again(pool, rank, shape, calls);
+        self.lose_ahead(worker);
         self.pump(pool);
     }
 

@@ -29,8 +29,9 @@ pub enum Order {
 
 /// The records of a stream of tasks, each with the index of its task.
 ///
-/// Tasks are taken from the stream only as far as the pool can use them: at most 2 chunks a worker, and 2 for each
-/// task that waits in a queue, a lock or the like, are ahead of the last record that was taken. Dropping it cancels what is left.
+/// Tasks are taken from the stream only as far as the pool can use them: at most 2 chunks a worker (6 where workers are
+/// used again), and as many for each task that waits in a queue, a lock or the like, are ahead of the last record that was
+/// taken. Dropping it cancels what is left.
 pub struct Records<S> {
     pool: Pool,
     tasks: Option<Pin<Box<S>>>,
@@ -76,8 +77,8 @@ impl<S: Stream<Item = Task>> Records<S> {
 
     /// Takes tasks from the stream and submits them, as far as the pool can use them.
     fn fill(&mut self, cx: &mut Context<'_>) {
-        let chunksize = self.pool.0.chunksize;
-        while self.ahead() < 2 * (self.pool.workers() + self.lent.places(cx)) * chunksize {
+        let (chunksize, beside) = (self.pool.0.chunksize, self.pool.0.chunks_ahead);
+        while self.ahead() < beside * (self.pool.workers() + self.lent.places(cx)) * chunksize {
             let Some(tasks) = self.tasks.as_mut() else { break };
             match tasks.as_mut().poll_next(cx) {
                 Poll::Ready(Some(task)) => {

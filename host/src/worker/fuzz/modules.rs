@@ -96,6 +96,7 @@ fn run(loaded: &Loaded, entry: Entry, input: &[u8]) {
         last: false,
         lane: false,
         quiet: false,
+        ahead: None,
         deterministic: None,
     };
     let ((), said) = supervisor::supervised(TASK, 2, |link| {

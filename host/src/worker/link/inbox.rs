@@ -5,10 +5,14 @@
 
 #![forbid(unsafe_code)]
 
+use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 
 use crate::protocol::worker::{Reply, ToWorker};
 use crate::sync::Stop;
+
+/// Assignments that may lie here, those among them that were taken back.
+const STARTS_MAX: usize = 1024;
 
 /// What arrived and was not asked for yet.
 #[derive(Debug, Default)]
@@ -16,6 +20,8 @@ pub(super) struct Inbox {
     requests: u64,
     waits: u64,
     current: Current,
+    /// Assignments that came ahead of need.
+    ahead: VecDeque<(ToWorker, Vec<OwnedFd>)>,
 }
 
 /// What belongs to one assignment.
@@ -39,11 +45,19 @@ impl Inbox {
         self.current = Current::default();
     }
 
-    /// Puts a frame in its place. False for a start, which does not come while a task runs unless the
-    /// supervisor lost its mind.
+    /// The next assignment that came while another one ran.
+    pub(super) fn take_ahead(&mut self) -> Option<(ToWorker, Vec<OwnedFd>)> {
+        self.ahead.pop_front()
+    }
+
+    /// Puts a frame in its place. False for a start that is to run at once, which does not come while a task runs
+    /// unless the supervisor lost its mind.
     pub(super) fn sort(&mut self, message: ToWorker, descriptors: Vec<OwnedFd>) -> bool {
         let current = &mut self.current;
         match message {
+            ToWorker::Start(ref start) if start.ahead.is_some() && self.ahead.len() < STARTS_MAX => {
+                self.ahead.push_back((message, descriptors));
+            }
             ToWorker::Start(_) => return false,
             ToWorker::Cancel { task } => current.cancelled = Some(task),
             ToWorker::Deadlock { wait, cycle } if current.wait == Some(wait) => current.cycle = Some(cycle),

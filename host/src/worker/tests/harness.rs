@@ -332,6 +332,7 @@ pub(super) fn start(entry: Entry) -> Start {
         last: true,
         lane: false,
         quiet: false,
+        ahead: None,
         deterministic: None,
     }
 }

@@ -23,6 +23,12 @@ fn echo(data: Bytes) -> Bytes {
     data
 }
 
+/// How much it got.
+#[task]
+fn length(data: Bytes) -> u64 {
+    data.len() as u64
+}
+
 /// Says that it runs, and never ends.
 #[task]
 fn spin() {
