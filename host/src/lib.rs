@@ -20,8 +20,8 @@
 //! async runtime find the same things in [`blocking`].
 //!
 //! A program that starts many short tasks should be linked with `-z max-page-size=0x200000`, by a line of its build script:
-//! `println!("cargo:rustc-link-arg-bins=-Wl,-z,max-page-size=0x200000")`. Its code can then be in huge pages, which takes a third
-//! of the time off a task in a process of its own.
+//! `println!("cargo:rustc-link-arg-bins=-Wl,-z,max-page-size=0x200000")`. Its code can then be in huge pages, which takes a fifth
+//! of the CPU time off a task in a process of its own.
 
 #[cfg(feature = "cli")]
 pub mod batch;

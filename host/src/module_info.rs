@@ -49,6 +49,11 @@ impl ModuleInfo {
         self.is_reactor || self.exports.iter().any(|export| export.name == INIT_EXPORT)
     }
 
+    /// The exported functions that can be called: all but the one that runs once before the first task.
+    pub fn callable_exports(&self) -> impl Iterator<Item = &ExportInfo> {
+        self.exports.iter().filter(|export| export.name != INIT_EXPORT)
+    }
+
     /// An exported function by its name. One of an exported interface is `interface#function` or `interface.function`,
     /// with the interface's whole name (`acme:math/ops@1.0.0`), without its version, or with its last part (`ops`); the
     /// function's name alone is enough where only one interface has it.

@@ -79,6 +79,8 @@ pub struct Trap {
     pub backtrace: Vec<WasmFrame>,
     /// The guest's panic, when the trap ended one.
     pub panic: Option<Panic>,
+    /// What it ended, when that was not the task itself: what its module or its pool runs first. The message says so too.
+    pub before_task: Option<String>,
 }
 
 /// One frame of a WebAssembly backtrace.
@@ -110,7 +112,10 @@ impl fmt::Display for Trap {
                 write!(f, "panicked at {}:{}:{}: {}", panic.file, panic.line, panic.column, panic.message)
             }
             None if self.kind == TrapKind::Other => write!(f, "trapped: {}", self.message),
-            None => write!(f, "trapped: {}", self.kind.label()),
+            None => {
+                let before = self.before_task.as_ref().map(|what| format!("{what} failed: "));
+                write!(f, "{}trapped: {}", before.unwrap_or_default(), self.kind.label())
+            }
         }
     }
 }

@@ -205,7 +205,11 @@ mod tests {
             message: String::new(),
             backtrace: Vec::new(),
             panic: None,
+            before_task: None,
         };
+        let first = Trap { before_task: Some("the module's initialisation".to_owned()), ..trap.clone() };
+        let said = written(&[ran(Outcome::Trapped(first), b"", b"")], TO_FILES).1;
+        assert_eq!(said, "t#1: the module's initialisation failed: trapped: stack overflow\n");
         let inputs =
             [ran(Outcome::Trapped(trap), b"", b""), ran(Outcome::Cancelled(CancelledBy::Batch), b"", b"")];
         assert_eq!(written(&inputs, TO_FILES), (String::new(), "t#1: trapped: stack overflow\n".to_owned()));

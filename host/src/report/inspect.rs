@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::terminal::printable;
-use crate::module_info::{ImportInfo, ModuleInfo, ModuleKind, ParamInfo, TaskInfo, Want};
+use crate::module_info::{INIT_EXPORT, ImportInfo, ModuleInfo, ModuleKind, ParamInfo, TaskInfo, Want};
 use crate::outcome::Encoding;
 
 /// A module as it is shown.
@@ -26,7 +26,13 @@ pub fn text(module: Inspected<'_>) -> String {
     let mut out = format!("{}: {}\n", module.name, kind(info));
     out.push_str(&format!("sha256 {}\n", module.digest));
     section(&mut out, "tasks", info.tasks.iter().map(task_text));
-    let plain = info.exports.iter().filter(|export| !is_task(info, &export.name));
+    let first = info.exports.iter().filter(|export| export.name == INIT_EXPORT);
+    section(
+        &mut out,
+        "runs once, before the first task",
+        first.map(|export| entry(&export.name, &export.signature)),
+    );
+    let plain = info.callable_exports().filter(|export| !is_task(info, &export.name));
     section(&mut out, "other exports", plain.map(|export| entry(&export.name, &export.signature)));
     section(&mut out, "imports", info.imports.iter().map(import_text));
     section(&mut out, "may want (nothing is granted by itself)", info.wants().iter().map(want_text));
@@ -139,7 +145,8 @@ pub fn json(module: Inspected<'_>) -> Value {
         "is_command": info.is_command,
         "is_reactor": info.is_reactor,
         "tasks": info.tasks.iter().map(task_json).collect::<Vec<_>>(),
-        "exports": info.exports.iter().map(|export| json!({
+        "has_init": info.has_init(),
+        "exports": info.callable_exports().map(|export| json!({
             "name": export.name,
             "signature": export.signature,
         })).collect::<Vec<_>>(),

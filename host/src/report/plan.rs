@@ -135,6 +135,7 @@ fn limits_text(limits: &Limits) -> String {
     }
     texts.push(format!("output {}", size_text(limits.output_bytes)));
     texts.push(format!("grace period {}", humantime::format_duration(limits.grace_period)));
+    texts.push(format!("initialisation {}", humantime::format_duration(limits.init_timeout)));
     texts.join(", ")
 }
 
@@ -230,6 +231,7 @@ fn limits_json(limits: &Limits) -> Value {
         "memory_bytes": limits.memory_bytes,
         "output_bytes": limits.output_bytes,
         "grace_period_ms": milliseconds(limits.grace_period),
+        "init_timeout_ms": milliseconds(limits.init_timeout),
     })
 }
 

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
@@ -25,21 +26,27 @@ pub(super) static STORE: WorkThread = WorkThread::new("wasmpool-store");
 pub(super) struct WorkThread {
     name: &'static str,
     queue: OnceLock<Option<Sender<Work>>>,
+    /// What was given and has not run.
+    left: AtomicUsize,
 }
 
 impl WorkThread {
     const fn new(name: &'static str) -> Self {
-        Self { name, queue: OnceLock::new() }
+        Self { name, queue: OnceLock::new(), left: AtomicUsize::new(0) }
     }
 
     /// Runs `work` after what was given before.
-    pub(super) fn run(&self, work: impl FnOnce() + Send + 'static) {
+    pub(super) fn run(&'static self, work: impl FnOnce() + Send + 'static) {
         let queue = self.queue.get_or_init(|| {
             let (sender, receiver) = channel::<Work>();
             let thread = std::thread::Builder::new().name(self.name.to_owned());
             thread.spawn(move || receiver.into_iter().for_each(run_one)).ok().map(|_| sender)
         });
-        let work: Work = Box::new(work);
+        let left = Left::one_more(&self.left);
+        let work: Work = Box::new(move || {
+            let _left = left;
+            work();
+        });
         match queue {
             Some(queue) => drop(queue.send(work)),
             // No thread could be started: late is worse than here.
@@ -48,8 +55,9 @@ impl WorkThread {
     }
 
     /// Waits until everything that was given before has run, for at most this long.
-    pub(super) fn finish(&self, time_max: Duration) {
-        if self.queue.get().is_some() {
+    pub(super) fn finish(&'static self, time_max: Duration) {
+        // Nothing is left of most programs, whose end would wake the thread only to hear that.
+        if self.left.load(Ordering::Acquire) > 0 {
             let (sender, receiver) = channel();
             self.run(move || {
                 // Nobody may be waiting any more.
@@ -57,6 +65,22 @@ impl WorkThread {
             });
             let _ = receiver.recv_timeout(time_max);
         }
+    }
+}
+
+/// One piece of work that is counted until it has run, or panicked, or cannot run any more.
+struct Left(&'static AtomicUsize);
+
+impl Left {
+    fn one_more(count: &'static AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Release);
     }
 }
 

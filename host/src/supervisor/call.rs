@@ -42,6 +42,8 @@ pub(super) struct CallShape {
     /// The addresses that they may use, in order, each once.
     pub(super) nets: Vec<GrantedNet>,
     pub(super) start_method: StartMethod,
+    /// That of the tasks that they submit.
+    pub(super) nested_start_method: StartMethod,
     pub(super) argv: Vec<String>,
     pub(super) env: Vec<(String, String)>,
     pub(super) stdin: Stdin,

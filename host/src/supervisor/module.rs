@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::feature::{Feature, Features};
 use crate::limits::MODULE_BYTES_MAX;
-use crate::module_info::{ModuleInfo, TaskInfo};
+use crate::module_info::{ExportInfo, INIT_EXPORT, ModuleInfo, TaskInfo};
 use crate::os::memory_file::SealedFile;
 use crate::outcome::{Encoding, StartFailed, StartFailure};
 use crate::protocol::worker::Entry;
@@ -209,7 +209,7 @@ impl Module {
         if let Some(task) = tasks.iter().find(|task| task.name == name || task.export == name) {
             return Ok(self.sdk_target(task));
         }
-        let export = self.info().export(name).ok_or_else(|| self.not_found(name))?;
+        let export = self.callable(name)?;
         Ok(self.target(&export.name, Entry::Export { name: export.name.clone() }, None))
     }
 
@@ -260,7 +260,7 @@ impl Module {
     pub fn invoke(&self, expression: &str) -> Result<Target, TargetError> {
         let (name, arguments) = expression.split_at(expression.find('(').unwrap_or(expression.len()));
         let name = name.trim();
-        let export = self.info().export(name).ok_or_else(|| self.not_found(name))?;
+        let export = self.callable(name)?;
         // The worker is told the whole name.
         let expression = format!("{}{arguments}", export.name);
         Ok(self.target(&export.name, Entry::Invoke { expression }, None))
@@ -276,16 +276,24 @@ impl Module {
         Target { module: self.clone(), name, entry, info }
     }
 
+    fn callable(&self, name: &str) -> Result<&ExportInfo, TargetError> {
+        match self.info().export(name) {
+            Some(export) if export.name == INIT_EXPORT => {
+                Err(TargetError { cause: Cause::RunsFirst, ..self.not_found(name) })
+            }
+            export => export.ok_or_else(|| self.not_found(name)),
+        }
+    }
+
     fn not_found(&self, name: &str) -> TargetError {
         let tasks: Vec<String> = self.info().tasks.iter().map(TaskInfo::signature).collect();
-        let marked = |export: &&crate::module_info::ExportInfo| {
-            !self.info().tasks.iter().any(|task| task.export == export.name)
-        };
-        let shown =
-            |export: &crate::module_info::ExportInfo| format!("{}: {}", export.name, export.signature);
-        let exports = self.info().exports.iter().filter(marked).map(shown).collect();
-        let several = self.info().exports_called(name).into_iter().map(shown).collect();
-        TargetError { module: self.name().to_owned(), name: name.to_owned(), several, tasks, exports }
+        let marked = |export: &&ExportInfo| !self.info().tasks.iter().any(|task| task.export == export.name);
+        let shown = |export: &ExportInfo| format!("{}: {}", export.name, export.signature);
+        let exports = self.info().callable_exports().filter(marked).map(shown).collect();
+        let several: Vec<String> = self.info().exports_called(name).into_iter().map(shown).collect();
+        let cause = if several.is_empty() { Cause::Missing } else { Cause::Several(several) };
+        let (module, name) = (self.name().to_owned(), name.to_owned());
+        TargetError { module, name, cause, tasks, exports }
     }
 
     pub(super) fn artifact(&self) -> &Arc<Artifact> {
@@ -301,22 +309,35 @@ fn unsupervised(error: &SupervisorError) -> LoadError {
     LoadError::new("module", StartFailure::Worker, error.to_string())
 }
 
-/// No function of that name.
+/// No function of that name that can be called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetError {
     module: String,
     name: String,
-    /// What it could mean.
-    several: Vec<String>,
+    cause: Cause,
     tasks: Vec<String>,
     exports: Vec<String>,
+}
+
+/// Why a name is of no use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Cause {
+    /// Nothing is called so.
+    Missing,
+    /// It could mean each of these.
+    Several(Vec<String>),
+    /// It is there, and runs once before the first task.
+    RunsFirst,
 }
 
 impl TargetError {
     /// Its code in the exit-code table.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        crate::exit_code::NOT_FOUND
+        match self.cause {
+            Cause::RunsFirst => crate::exit_code::USAGE,
+            Cause::Missing | Cause::Several(_) => crate::exit_code::NOT_FOUND,
+        }
     }
 }
 
@@ -324,15 +345,17 @@ impl std::error::Error for TargetError {}
 
 impl std::fmt::Display for TargetError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if !self.several.is_empty() {
-            let several = self.several.join("; ");
-            return write!(
-                f,
-                "`{}` has several exports that `{}` could mean: {several}",
-                self.module, self.name
-            );
+        let Self { module, name, .. } = self;
+        match &self.cause {
+            Cause::Several(several) => {
+                let several = several.join("; ");
+                return write!(f, "`{module}` has several exports that `{name}` could mean: {several}");
+            }
+            Cause::Missing => write!(f, "`{module}` has no task or export `{name}`")?,
+            Cause::RunsFirst => {
+                write!(f, "`{name}` of `{module}` runs once before the first task and cannot be called")?;
+            }
         }
-        write!(f, "`{}` has no task or export `{}`", self.module, self.name)?;
         match (self.tasks.as_slice(), self.exports.as_slice()) {
             ([], []) => f.write_str("; it exports no function"),
             ([], exports) => write!(f, "; its exports are {}", exports.join("; ")),

@@ -26,6 +26,7 @@ pub struct Process {
     name: Option<String>,
     daemon: bool,
     start_method: StartMethod,
+    is_alone: bool,
     supervisor: Option<Supervisor>,
 }
 
@@ -33,7 +34,8 @@ impl Process {
     /// Named `Process-N`, not a daemon, forked, of the global supervisor.
     #[must_use]
     pub fn new(task: Task) -> Self {
-        Self { task, name: None, daemon: false, start_method: StartMethod::default(), supervisor: None }
+        let start_method = StartMethod::default();
+        Self { task, name: None, daemon: false, start_method, is_alone: false, supervisor: None }
     }
 
     /// Its name.
@@ -54,6 +56,15 @@ impl Process {
     #[must_use]
     pub fn start_method(mut self, method: StartMethod) -> Self {
         self.start_method = method;
+        self
+    }
+
+    /// Says that it is the only one of its kind, so that a fork server would be started for it alone: it is made by
+    /// [`StartMethod::Spawn`] then, unless its task may be tried again or its module has to be initialised first. Tasks
+    /// that its task submits are forked all the same.
+    #[must_use]
+    pub fn alone(mut self) -> Self {
+        self.is_alone = true;
         self
     }
 
@@ -80,7 +91,11 @@ impl Process {
         let (state, id) = (HandleState::new(), supervisor.new_id());
         let handle = TaskHandle::new(id, task.shared_name(), Arc::clone(&state), supervisor.clone());
         if let Some(call) = task.call(id, Reply::Handle(state), None) {
-            let shape = Arc::new(task.shape(self.start_method, None));
+            let mut shape = task.shape(self.start_method, None);
+            if self.is_alone && !task.may_be_retried() && !task.module().info().has_init() {
+                shape.start_method = StartMethod::Spawn;
+            }
+            let shape = Arc::new(shape);
             let assignment = Box::new(Assignment { shape, calls: vec![call] });
             supervisor.command(Command::Submit { pool: supervisor.process_pool(), assignment });
         }

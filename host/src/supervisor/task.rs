@@ -291,6 +291,10 @@ impl Task {
         Ok(input)
     }
 
+    pub(super) fn may_be_retried(&self) -> bool {
+        self.retry.retries > 0
+    }
+
     pub(super) fn shape(&self, start_method: StartMethod, initializer: Option<Initializer>) -> CallShape {
         CallShape {
             module: Arc::clone(self.target.module().source()),
@@ -303,6 +307,7 @@ impl Task {
             dirs: self.dirs.clone(),
             nets: self.nets.clone(),
             start_method,
+            nested_start_method: start_method,
             argv: self.argv.clone(),
             env: self.env.clone(),
             stdin: self.stdin.clone(),

@@ -91,6 +91,7 @@ fn of_intent(intent: Intent, said: Option<Said>) -> Outcome {
                 message: "interrupted".to_owned(),
                 backtrace,
                 panic: None,
+                before_task: None,
             }),
             _ => None,
         };
@@ -180,7 +181,7 @@ mod tests {
                 column: 1,
             });
             let (message, backtrace) = (String::new(), Vec::new());
-            let trap = Trap { kind: TrapKind::Unreachable, message, backtrace, panic };
+            let trap = Trap { kind: TrapKind::Unreachable, message, backtrace, panic, before_task: None };
             or_deadlock(Outcome::Trapped(trap), cycle()).exit_code()
         };
         assert_eq!(trap(None), 233);
@@ -210,8 +211,13 @@ mod tests {
 
     #[test]
     fn a_trap_after_a_denied_growth_is_the_limit() {
-        let trap =
-            Trap { kind: TrapKind::Unreachable, message: String::new(), backtrace: Vec::new(), panic: None };
+        let trap = Trap {
+            kind: TrapKind::Unreachable,
+            message: String::new(),
+            backtrace: Vec::new(),
+            panic: None,
+            before_task: None,
+        };
         let plain = Claim::Trapped { trap: trap.clone(), denied: None };
         let denied = Claim::Trapped { trap, denied: Some((LimitKind::Memory, String::new())) };
         assert_eq!(code(Some(Said::Else(plain)), None, Evidence::Alive), 200);

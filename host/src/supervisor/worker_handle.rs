@@ -335,8 +335,8 @@ impl WorkerHandle {
         let is_limited = self.running().is_some_and(|running| running.shape.limits.cpu_time.is_some());
         match (is_limited, self.has_lane()) {
             (false, true) => self.clock_told,
-            // What a new worker has used until here is next to nothing, unless somebody is held to it.
-            (false, false) if self.assignments == 0 => Duration::ZERO,
+            // What a worker that was just forked has used until here is next to nothing, unless somebody is held to it.
+            (false, false) if self.assignments == 0 && self.origin.is_some() => Duration::ZERO,
             _ => self.cpu_time(),
         }
     }

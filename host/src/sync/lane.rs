@@ -70,9 +70,9 @@ struct Ring<'m, M> {
 }
 
 impl<M: Memory> Ring<'_, M> {
-    /// Whether this many bytes can be written at `sent`.
-    fn has_room(&self, sent: u64, bytes: u64) -> bool {
-        let used = sent.wrapping_sub(self.memory.load64(RECEIVED));
+    /// Whether this many bytes can be written at `sent`, with the receiver at `received`.
+    fn has_room(&self, sent: u64, received: u64, bytes: u64) -> bool {
+        let used = sent.wrapping_sub(received);
         used.checked_add(bytes).is_some_and(|used| used <= self.bytes)
     }
 
@@ -115,15 +115,18 @@ impl<M: Memory> Ring<'_, M> {
 
     /// Sends, waiting for room; where to go on.
     fn send(&self, sent: u64, frame: &[u8], wake: &mut dyn FnMut()) -> u64 {
-        while !self.has_room(sent, taken(frame.len() as u64)) {
-            self.wake_receiver(true, wake);
+        loop {
             let received = self.memory.load64(RECEIVED);
+            if self.has_room(sent, received, taken(frame.len() as u64)) {
+                return self.write(sent, frame);
+            }
+            self.wake_receiver(true, wake);
             self.memory.swap32(BLOCKED, 1);
+            // The place that left no room, and not where the receiver is now, or nobody would be woken by it any more.
             if self.memory.load64(RECEIVED) == received {
                 self.memory.sleep(RECEIVED, received as u32, LOOK_TIME);
             }
         }
-        self.write(sent, frame)
     }
 
     fn wake_receiver(&self, is_urgent: bool, wake: &mut dyn FnMut()) {

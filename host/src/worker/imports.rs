@@ -194,18 +194,39 @@ pub(crate) fn link_component(linker: &mut wasmtime::component::Linker<HostState>
     sync::link_component(linker)
 }
 
-/// Offers a core module everything there is. Only asynchronous calls work with what was linked.
+/// Offers a core module everything there is of the modules that it imports from: making what nobody can ask for takes
+/// longer than loading a small module. Only asynchronous calls work with what was linked.
+pub(crate) fn link_core_for(
+    linker: &mut wasmtime::Linker<HostState>,
+    module: &wasmtime::Module,
+) -> wasmtime::Result<()> {
+    link_core_modules(linker, |name| module.imports().any(|import| import.module() == name))
+}
+
+/// Offers core modules everything there is.
+#[cfg(any(test, fuzzing))]
 pub(crate) fn link_core(linker: &mut wasmtime::Linker<HostState>) -> wasmtime::Result<()> {
-    wasmtime_wasi::p1::add_to_linker_async(linker, |state| state.wasi.get())?;
-    wasmtime_wasi::p0::add_to_linker_async(linker, |state| state.wasi.get())?;
+    link_core_modules(linker, |_| true)
+}
+
+fn link_core_modules(
+    linker: &mut wasmtime::Linker<HostState>,
+    is_wanted: impl Fn(&str) -> bool,
+) -> wasmtime::Result<()> {
+    if is_wanted(PREVIEW_1) {
+        wasmtime_wasi::p1::add_to_linker_async(linker, |state| state.wasi.get())?;
+    }
+    if is_wanted(PREVIEW_0) {
+        wasmtime_wasi::p0::add_to_linker_async(linker, |state| state.wasi.get())?;
+    }
     linker.allow_shadowing(true);
-    poll_oneoff::link(linker)?;
-    cross_device::link_core(linker)?;
-    for module in [PREVIEW_1, PREVIEW_0] {
+    for module in [PREVIEW_1, PREVIEW_0].into_iter().filter(|module| is_wanted(module)) {
+        poll_oneoff::link(linker, module)?;
+        cross_device::link_core(linker, module)?;
         // wasmtime-wasi turns codes over 125 into a trap that forgets the number.
         linker
             .func_wrap(module, "proc_exit", |code: u32| -> wasmtime::Result<()> { Err(Exit(code).into()) })?;
     }
     linker.allow_shadowing(false);
-    sync::link_core(linker)
+    if is_wanted(sync::CORE_MODULE) { sync::link_core(linker) } else { Ok(()) }
 }

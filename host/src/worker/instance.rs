@@ -41,7 +41,7 @@ impl Loaded {
             }
             ModuleKind::CoreModule => {
                 let module = engine::load_module(engine, code).map_err(|error| not_loaded(&error))?;
-                Self::core(engine, &module)
+                Self::core(&module)
             }
         }
     }
@@ -51,7 +51,7 @@ impl Loaded {
     pub(super) fn of_program(engine: &Engine, program: &super::compile::Program) -> Result<Self, LoadError> {
         match program {
             super::compile::Program::Component(component) => Self::component(engine, component),
-            super::compile::Program::Core(module) => Self::core(engine, module),
+            super::compile::Program::Core(module) => Self::core(module),
         }
     }
 
@@ -65,8 +65,8 @@ impl Loaded {
         })
     }
 
-    fn core(engine: &Engine, module: &Module) -> Result<Self, LoadError> {
-        let linker = core_linker(engine).map_err(|error| not_linked(&error))?;
+    fn core(module: &Module) -> Result<Self, LoadError> {
+        let linker = core_linker(module).map_err(|error| not_linked(&error))?;
         // As for a component.
         module.initialize_copy_on_write_image().map_err(|error| not_linked(&error))?;
         let pre = linker.instantiate_pre(module);
@@ -105,10 +105,10 @@ pub(crate) fn component_linker(engine: &Engine) -> wasmtime::Result<component::L
     Ok(linker)
 }
 
-/// A linker with everything that a core module may import.
-pub(crate) fn core_linker(engine: &Engine) -> wasmtime::Result<wasmtime::Linker<HostState>> {
-    let mut linker = wasmtime::Linker::new(engine);
-    imports::link_core(&mut linker)?;
+/// A linker with everything that this core module may import.
+pub(crate) fn core_linker(module: &Module) -> wasmtime::Result<wasmtime::Linker<HostState>> {
+    let mut linker = wasmtime::Linker::new(module.engine());
+    imports::link_core_for(&mut linker, module)?;
     Ok(linker)
 }
 

@@ -356,6 +356,7 @@ fn succeeded(
         Err(error) => match claim_of(&error, store) {
             Claim::Trapped { mut trap, denied } => {
                 trap.message = said(&trap.message);
+                trap.before_task = Some(what.to_owned());
                 if let Some(panic) = &mut trap.panic {
                     panic.message = said(&panic.message);
                 }

@@ -117,7 +117,7 @@ fn trapped(kind: TrapKind, text: String, error: &Error, limiter: &Limiter, panic
         file: cut(panic.file, FILE_NAME_BYTES_MAX),
         ..panic
     });
-    let trap = Trap { kind, message: message(text), backtrace: backtrace(error), panic };
+    let trap = Trap { kind, message: message(text), backtrace: backtrace(error), panic, before_task: None };
     Claim::Trapped { trap, denied: limiter.denied().cloned() }
 }
 

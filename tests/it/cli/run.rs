@@ -1,8 +1,11 @@
 //! `wasmpool run`: one task, its streams and its code.
 
-use std::time::Duration;
+use std::io::{Read, Write};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
-use crate::support::{example, guests, wasmpool, wat};
+use crate::support::program::finish;
+use crate::support::{example, guests, processes, wasmpool, wat};
 
 /// A module in the text format, in a folder that vanishes with it.
 fn text_module(text: &str) -> (tempfile::TempDir, String) {
@@ -171,9 +174,51 @@ fn plain_exports_are_called_in_wave_syntax_and_by_json() {
 #[test]
 fn both_start_methods_and_every_sandbox_mode_give_the_same() {
     let squares = example("squares");
-    for options in [["--start-method", "spawn"], ["--sandbox", "best-effort"], ["--sandbox", "off"]] {
+    for options in [
+        ["--start-method", "forkserver"],
+        ["--start-method", "spawn"],
+        ["--sandbox", "best-effort"],
+        ["--sandbox", "off"],
+    ] {
         let line = ["run", options[0], options[1], &squares, "-t", "square", "3"];
         assert_eq!(wasmpool(line).run().expect(0).stdout, "9\n");
+    }
+}
+
+#[test]
+fn one_task_alone_has_one_process_and_a_fork_server_only_where_it_is_of_use() {
+    let forked = ["--wasmpool-fork-server"; 2];
+    for (options, expected) in [
+        (&[][..], &["--wasmpool-worker"][..]),
+        (&["--start-method", "spawn"], &["--wasmpool-worker"]),
+        (&["--start-method", "forkserver"], &forked),
+        (&["--retries", "1"], &forked),
+    ] {
+        let run = wasmpool([&["run"], options, &[&wat("cat")]].concat());
+        let mut child = run.stdin_from(Stdio::piped()).start();
+        let (mut stdin, mut line) = (child.stdin.take().expect("stdin is piped"), [0; 2]);
+        stdin.write_all(b"x\n").expect("the program reads");
+        let stdout = child.stdout.as_mut().expect("stdout is piped");
+        stdout.read_exact(&mut line).expect("the guest runs");
+        let children = processes::children(child.id());
+        let role = |child: &processes::Seen| child.command.trim_end().rsplit(' ').next().map(str::to_owned);
+        let roles: Vec<String> = children.iter().filter_map(role).collect();
+        assert_eq!(roles, expected, "{options:?}");
+        drop(stdin);
+        finish(child, Instant::now()).expect(0);
+    }
+}
+
+#[test]
+fn the_cpu_time_of_a_task_is_its_own_however_its_process_was_started() {
+    for options in [&[][..], &["--start-method", "forkserver"]] {
+        let squares = example("squares");
+        let line = [&["run", "-v"], options, &[&squares, "-t", "square", "7"]].concat();
+        let ended = wasmpool(line).run().expect(0);
+        let time = ended.stderr.split("CPU time ").nth(1).and_then(|rest| rest.split(' ').next());
+        let time: f64 = time.and_then(|time| time.parse().ok()).expect("-v tells it");
+        // Making a process of a program that is not optimised takes several times as long.
+        assert!(time < 20.0, "{options:?}: {time} ms");
     }
 }
 

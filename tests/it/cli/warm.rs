@@ -41,6 +41,31 @@ fn one_that_fails_ends_every_task_like_it() {
 }
 
 #[test]
+fn one_that_fails_says_that_no_task_has_run() {
+    let run = wasmpool(["run", &wat("init_traps"), "-t", "look", "1"]).run().expect(207);
+    let said = "look: the module's initialisation failed: trapped: integer division by zero\n";
+    assert_eq!(run.stderr, said);
+}
+
+#[test]
+fn it_is_shown_as_what_it_is_and_cannot_be_called() {
+    let module = wat("init_counts");
+    let shown = wasmpool(["inspect", &module]).run().expect(0).stdout;
+    assert!(shown.contains("runs once, before the first task\n  wasmpool-init: func ()\n"), "{shown}");
+    assert!(shown.contains("other exports\n  look: "), "{shown}");
+    let json = wasmpool(["inspect", "--format", "json", &module]).run().expect(0).records().remove(0);
+    assert_eq!((&json["has_init"], &json["exports"][0]["name"]), (&true.into(), &"look".into()));
+    for (command, option, code) in [("run", "-t", 246), ("run", "--invoke", 246), ("map", "-t", 2)] {
+        let line = [command, &module, option, "wasmpool-init"];
+        let refused =
+            wasmpool(if command == "map" { [&line[..], &["1"]].concat() } else { line.to_vec() }).run();
+        let refused = refused.expect(code);
+        let said = "`wasmpool-init` of `init_counts` runs once before the first task and cannot be called";
+        assert!(refused.stderr.contains(said) && refused.stderr.contains("look"), "{}", refused.stderr);
+    }
+}
+
+#[test]
 fn one_that_waits_for_long_is_a_time_out() {
     let run = wasmpool(["run", "--init-timeout", "100ms", &wat("init_sleeps"), "--invoke", "look()"])
         .run()

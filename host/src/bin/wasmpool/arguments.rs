@@ -8,6 +8,7 @@
 mod about;
 mod batch;
 pub mod grants;
+mod later;
 mod options;
 mod report;
 mod typed;
@@ -22,6 +23,7 @@ use wasmpool::exit_code;
 use crate::help;
 pub use about::{Completions, Help, Man, Shell};
 pub use batch::Batch;
+use later::Later;
 pub use options::{
     BatchOptions, CommonOptions, CompileOptions, GrantOptions, JobLogFormat, JobLogOptions, JobLogSync,
     LogFormat, Progress, Sandbox, SharedOptions, StartMethodName, StreamOptions, TaskOptions,
@@ -47,40 +49,40 @@ pub struct CommandLine {
 pub enum Command {
     /// Run one task; the exit code is the task's
     #[command(override_usage = help::RUN_USAGE, after_help = help::RUN_EXAMPLES, after_long_help = help::run_long())]
-    Run(Run),
+    Run(Later<Run>),
     /// Run one task over many inputs, on a pool of workers
     #[command(override_usage = help::MAP_USAGE, after_help = help::MAP_EXAMPLES, after_long_help = help::map_long())]
-    Map(Map),
+    Map(Later<Map>),
     /// Run the tasks of a manifest: many modules, in an order, with what each may touch
     #[command(override_usage = help::MANIFEST_USAGE, after_help = help::MANIFEST_EXAMPLES)]
     #[command(after_long_help = help::manifest_long())]
-    Batch(Box<Batch>),
+    Batch(Later<Box<Batch>>),
     /// Run one task of a job log once more, with the same inputs, limits and grants
     #[command(after_help = help::REPLAY_EXAMPLES)]
-    Replay(Replay),
+    Replay(Later<Replay>),
     /// Show what a module is, offers and needs, without running it
     #[command(after_help = help::INSPECT_EXAMPLES)]
-    Inspect(Inspect),
+    Inspect(Later<Inspect>),
     /// Compile a module into the cache, so that its first task starts at once
     #[command(after_help = help::COMPILE_EXAMPLES)]
-    Compile(Compile),
+    Compile(Later<Compile>),
     /// Write a plugin crate that builds, runs and passes its tests as it is
     #[command(after_help = help::NEW_EXAMPLES)]
-    New(New),
+    New(Later<New>),
     /// Show the batches of this user that run, and the running tasks of each
     #[command(after_help = help::PS_EXAMPLES)]
-    Ps(Ps),
+    Ps(Later<Ps>),
     /// Show what this machine can enforce, one line for each layer of the sandbox
     #[command(after_help = help::DOCTOR_EXAMPLES)]
-    Doctor(Doctor),
+    Doctor(Later<Doctor>),
     /// Print what a shell needs to complete command lines
     #[command(after_help = help::COMPLETIONS_EXAMPLES)]
-    Completions(Completions),
+    Completions(Later<Completions>),
     /// Print the man page of the program, or of one command
     #[command(after_help = help::MAN_EXAMPLES)]
-    Man(Man),
+    Man(Later<Man>),
     /// Explain a command or a topic: exit codes, manifests, grants, limits, config, job logs
-    Help(Help),
+    Help(Later<Help>),
 }
 
 #[derive(Debug, clap::Args)]
@@ -352,7 +354,7 @@ pub fn parse(line: &[OsString]) -> Result<Command, clap::Error> {
     let mut matches = definition().try_get_matches_from(readable(line))?;
     let command = CommandLine::from_arg_matches_mut(&mut matches)?.command;
     match command {
-        Command::Run(run) => second_step(run, line).map(Command::Run),
+        Command::Run(Later(run)) => second_step(run, line).map(|run| Command::Run(Later(run))),
         Command::Map(mut map) => {
             values::unmark_negative_numbers(&mut map.inputs);
             Ok(Command::Map(map))
@@ -385,13 +387,25 @@ const FOR_MANY: &[&str] = &[
     "metrics",
 ];
 
-/// The whole command line, with the help of `run` kept to what means something there.
-pub fn definition() -> clap::Command {
-    let hide = |run: clap::Command, option: &&str| run.mut_arg(*option, |arg| arg.hide(true));
+/// The commands, whose options are made as they are needed.
+fn definition() -> clap::Command {
     CommandLine::command().mut_subcommands(|command| match command.get_name() {
-        "run" => FOR_MANY.iter().fold(command, hide),
+        "run" => command.defer(options_of_run),
         _ => command,
     })
+}
+
+/// The help of `run` is kept to what means something there.
+fn options_of_run(command: clap::Command) -> clap::Command {
+    let hide = |run: clap::Command, option: &&str| run.mut_arg(*option, |arg| arg.hide(true));
+    FOR_MANY.iter().fold(later::options::<Run>(command), hide)
+}
+
+/// The whole command line, with every option of every command.
+pub fn grammar() -> clap::Command {
+    let mut grammar = definition();
+    grammar.build();
+    grammar
 }
 
 /// The code for an error of [`parse`].
@@ -455,9 +469,7 @@ fn is_entry(word: &OsStr) -> bool {
 }
 
 fn run_command() -> clap::Command {
-    let mut line = definition();
-    line.build();
-    line.find_subcommand("run").expect("`run` is a subcommand").clone()
+    grammar().find_subcommand("run").expect("`run` is a subcommand").clone()
 }
 
 #[cfg(test)]

@@ -91,7 +91,7 @@ fn parse(completed: &settings::Completed) -> Result<Command, clap::Error> {
     if let (Command::Batch(batch), Some(below)) = (&mut command, &completed.below)
         && let Command::Batch(below) = arguments::parse(below)?
     {
-        batch.below = Some(below);
+        batch.below = Some(below.0);
     }
     Ok(command)
 }

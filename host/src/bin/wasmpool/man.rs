@@ -26,7 +26,7 @@ pub fn completions(arguments: &Completions, console: &Console) -> Result<u8, Fai
         Shell::Zsh => aot::Shell::Zsh,
     };
     let mut script = Vec::new();
-    aot::generate(shell, &mut arguments::definition(), "wasmpool", &mut script);
+    aot::generate(shell, &mut arguments::grammar(), "wasmpool", &mut script);
     console.print(String::from_utf8_lossy(&script).into_owned())
 }
 
@@ -36,8 +36,7 @@ pub fn completions(arguments: &Completions, console: &Console) -> Result<u8, Fai
 ///
 /// For a command that does not exist, and when it cannot be written.
 pub fn man(arguments: &Man, console: &Console) -> Result<u8, Failure> {
-    let mut grammar = arguments::definition();
-    grammar.build();
+    let grammar = arguments::grammar();
     let command = match &arguments.command {
         None => grammar,
         Some(name) => match grammar.find_subcommand(name) {

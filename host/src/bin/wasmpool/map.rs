@@ -14,11 +14,11 @@ use wasmpool::batch::drive::{Drive, Watch};
 use wasmpool::batch::tally::Interruption;
 use wasmpool::batch::template::Template;
 use wasmpool::batch::watchers::Watchers;
-use wasmpool::exit_code::batch;
+use wasmpool::exit_code::{self, batch};
 use wasmpool::report::digest::Digest;
 use wasmpool::report::seen::Group;
 use wasmpool::report::{human, summary};
-use wasmpool::{Limits, Module, Order, Output, Target, Task};
+use wasmpool::{Limits, Module, Order, Output, Target, TargetError, Task};
 
 use crate::arguments::{Map, MapFormat};
 use crate::console::Console;
@@ -161,7 +161,7 @@ fn resolve(map: &Map, path: &ModulePath, module: &Module) -> Result<TaskMaker, F
         return resolve_command(map, path, module);
     }
     let target = match &map.task {
-        Some(name) => module.task(name).or_fail_with(batch::NOT_SET_UP)?,
+        Some(name) => found(module.task(name))?,
         None => module.only_task().ok_or_else(|| Failure::new(batch::USAGE, no_task(path, module)))?,
     };
     if let Some(option) = map.task_options.argv0.as_ref().map(|_| "--argv0") {
@@ -177,6 +177,14 @@ fn resolve(map: &Map, path: &ModulePath, module: &Module) -> Result<TaskMaker, F
     Ok(task_maker(map, &target, Call::Task(maker), target.name().to_owned()))
 }
 
+/// A target that is there and can be called.
+fn found(target: Result<Target, TargetError>) -> Result<Target, Failure> {
+    target.map_err(|error| {
+        let is_usage = error.exit_code() == exit_code::USAGE;
+        Failure::new(if is_usage { batch::USAGE } else { batch::NOT_SET_UP }, error)
+    })
+}
+
 fn resolve_expression(map: &Map, module: &Module, expression: &str) -> Result<TaskMaker, Failure> {
     let argv0 = map.task_options.argv0.is_some();
     let wrong = [("-k", !map.keywords.is_empty()), ("--starmap", map.starmap), ("--argv0", argv0)];
@@ -185,7 +193,7 @@ fn resolve_expression(map: &Map, module: &Module, expression: &str) -> Result<Ta
         return Err(Failure::new(batch::USAGE, message));
     }
     let template = Template::expression(expression).or_fail_with(batch::USAGE)?;
-    let target = module.invoke(expression).or_fail_with(batch::NOT_SET_UP)?;
+    let target = found(module.invoke(expression))?;
     let call = Call::Expression { module: module.clone(), template };
     Ok(task_maker(map, &target, call, target.name().to_owned()))
 }

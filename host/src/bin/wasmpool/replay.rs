@@ -51,9 +51,8 @@ pub fn replay(replay: &Replay, console: &Arc<Console>) -> Result<u8, Failure> {
         let task = task(replay, &recorded, &module)?;
         let shown = if recorded.entry == "command" { Shown::Through } else { Shown::Prefixed };
         let call = Call { task, shown };
-        let method = wasmpool::StartMethod::default();
         let code =
-            run::execute(call, &supervisor, method, &mut signals, replay.common.verbose, console).await?;
+            run::execute(call, &supervisor, None, &mut signals, replay.common.verbose, console).await?;
         if let Some((outcome, before)) = &recorded.ended
             && *before != code
         {

@@ -12,8 +12,8 @@ use wasmpool::outcome::Outcome;
 use wasmpool::report::human::{self, Written};
 use wasmpool::report::{reason, terminal};
 use wasmpool::{
-    Args, Module, Output, Process, Record, RunningProcess, StartMethod, Stdin, Supervisor, Target, Task,
-    exit_code,
+    Args, Module, Output, Process, Record, RunningProcess, StartMethod, Stdin, Supervisor, Target,
+    TargetError, Task, exit_code,
 };
 
 use crate::arguments::Run;
@@ -59,7 +59,7 @@ pub struct Call {
 pub async fn execute(
     call: Call,
     supervisor: &Supervisor,
-    method: StartMethod,
+    method: Option<StartMethod>,
     signals: &mut Signals,
     verbose: u8,
     console: &Arc<Console>,
@@ -67,12 +67,12 @@ pub async fn execute(
     let (sink, pump) = streams::pump(console, call.shown).or_fail_with(exit_code::NOT_SET_UP)?;
     let name = call.task.get_name().to_owned();
     let task = call.task.output(Output::Stream(sink));
-    let process = Process::new(task)
-        .name(name)
-        .start_method(method)
-        .supervisor(supervisor)
-        .start()
-        .or_fail_with(exit_code::NOT_SET_UP)?;
+    let process = Process::new(task).name(name).supervisor(supervisor);
+    let process = match method {
+        Some(method) => process.start_method(method),
+        None => process.alone(),
+    };
+    let process = process.start().or_fail_with(exit_code::NOT_SET_UP)?;
     let ended = wait(process, pump, signals, console).await;
     report(verbose, ended, signals, console)
 }
@@ -82,9 +82,9 @@ fn resolve(run: &Run, path: &ModulePath, module: &Module) -> Result<Call, Failur
     let arguments = run.call.arguments.as_slice();
     let own_entry = run.entry.task.is_none() && run.entry.invoke.is_none();
     let (target, args, argv) = if let Some(expression) = &run.entry.invoke {
-        (module.invoke(expression).or_fail_with(exit_code::NOT_FOUND)?, Args::none(), None)
+        (found(module.invoke(expression))?, Args::none(), None)
     } else if let Some(name) = &run.entry.task {
-        let target = module.task(name).or_fail_with(exit_code::NOT_FOUND)?;
+        let target = found(module.task(name))?;
         let args = task_arguments(run, &target, arguments)?;
         (target, args, None)
     } else if let Ok(command) = module.command() {
@@ -109,6 +109,11 @@ fn resolve(run: &Run, path: &ModulePath, module: &Module) -> Result<Call, Failur
     }
     let shown = if is_command { Shown::Through } else { Shown::Prefixed };
     Ok(Call { task: task.stdin(stdin(run, is_command)?), shown })
+}
+
+/// A target that is there and can be called.
+fn found(target: Result<Target, TargetError>) -> Result<Target, Failure> {
+    target.map_err(|error| Failure::new(error.exit_code(), error))
 }
 
 fn task_arguments(run: &Run, target: &Target, arguments: &[OsString]) -> Result<Args, Failure> {
@@ -150,7 +155,7 @@ fn command_line(run: &Run, path: &ModulePath, arguments: &[OsString]) -> Result<
 
 fn no_entry(path: &ModulePath, module: &Module) -> String {
     let tasks: Vec<&str> = module.info().tasks.iter().map(|task| task.name.as_str()).collect();
-    let exports = module.info().exports.iter();
+    let exports = module.info().callable_exports();
     let exports: Vec<String> =
         exports.map(|export| format!("{}: {}", export.name, export.signature)).collect();
     let shown = &path.typed;

@@ -139,12 +139,12 @@ fn sandbox_mode(option: Sandbox) -> SandboxMode {
     }
 }
 
-/// The start method that the options ask for.
-pub fn start_method(options: &TaskOptions) -> StartMethod {
-    match options.start_method {
+/// The start method that the options ask for, if they ask for one.
+pub fn start_method(options: &TaskOptions) -> Option<StartMethod> {
+    options.start_method.map(|method| match method {
         StartMethodName::Forkserver => StartMethod::ForkServer,
         StartMethodName::Spawn => StartMethod::Spawn,
-    }
+    })
 }
 
 /// A pool with the options of a batch.
@@ -159,7 +159,8 @@ pub fn pool(
     supervisor: &Supervisor,
     watchers: &Watchers,
 ) -> Result<Pool, Failure> {
-    let mut builder = Pool::builder().supervisor(supervisor).start_method(start_method(task));
+    let method = start_method(task).unwrap_or_default();
+    let mut builder = Pool::builder().supervisor(supervisor).start_method(method);
     if let Some(workers) = workers {
         builder = builder.workers(workers);
     }

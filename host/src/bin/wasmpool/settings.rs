@@ -12,7 +12,8 @@ mod option;
 
 use std::collections::HashSet;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use crate::arguments::{self, Typed};
 use crate::console::Console;
@@ -80,11 +81,14 @@ const GRANTS: &[&str] = &["dirs", "files", "nets", "env", "env_files", "inherit_
 /// The code for a wrong command line, for a wrong value of a variable and for everything that is wrong with the file.
 pub fn complete(line: &[OsString]) -> Result<Completed, Failure> {
     let variables: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+    if is_alone(line, &variables) {
+        return Ok(Completed { line: line.to_vec(), ..Completed::default() });
+    }
     let fail = |message: String| Failure::new(arguments::usage_code(line), message);
     let Some(typed) = arguments::typed(line) else {
         return Ok(Completed { line: line.to_vec(), ..Completed::default() });
     };
-    let options = Options::of(&arguments::definition());
+    let options = Options::of(&arguments::grammar());
     let Some(of_command) = options.of_command(&typed.command) else {
         return Ok(Completed { line: line.to_vec(), ..Completed::default() });
     };
@@ -96,6 +100,21 @@ pub fn complete(line: &[OsString]) -> Result<Completed, Failure> {
     };
     let unknown = environment::unknown(&options, &variables);
     Ok(put_together(line, &typed, of_command, from_environment, from_file).with_unknown(unknown))
+}
+
+/// Whether nothing can stand elsewhere: no variable is ours, and nobody has named a file or has the usual one. To make
+/// all options of all commands for that takes longer than to start a task.
+fn is_alone(line: &[OsString], variables: &[(OsString, OsString)]) -> bool {
+    let is_ours = |name: &OsString| name.as_bytes().starts_with(b"WASMPOOL_");
+    let names_file = |word: &OsString| word.as_bytes().starts_with(b"--config");
+    if variables.iter().any(|(name, _)| is_ours(name)) || line.iter().any(names_file) {
+        return false;
+    }
+    let path = path(&Typed::default(), variables);
+    let is_missing = |path: &Path| {
+        std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+    };
+    path.is_none_or(|(path, _)| is_missing(&path))
 }
 
 /// Where the config file is, and whether somebody named it.

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{FileType, OFlags};
+use rustix::fs::{FileType, OFlags, major, minor};
 use tokio::sync::oneshot;
 use wasmpool::report::human::Written;
 use wasmpool::report::lines::{PrefixedLines, Stream};
@@ -17,6 +17,8 @@ use wasmpool::{OutputChunk, OutputReader, OutputSink, StandardStream, Stdin, out
 
 use crate::console::Console;
 
+/// The numbers of `/dev/null`, on every Linux.
+const NULL_DEVICE: (u32, u32) = (1, 3);
 /// Bytes of output that may wait for our own streams before guests wait.
 const WAITING_BYTES_MAX: usize = 256 * 1024;
 
@@ -131,7 +133,11 @@ pub fn stdin_from(path: &Path) -> io::Result<Stdin> {
 /// When there can be no pipe or thread.
 pub fn own_stdin() -> io::Result<Stdin> {
     let stdin = io::stdin();
-    let kind = FileType::from_raw_mode(rustix::fs::fstat(&stdin)?.st_mode);
+    let status = rustix::fs::fstat(&stdin)?;
+    let kind = FileType::from_raw_mode(status.st_mode);
+    if kind == FileType::CharacterDevice && (major(status.st_rdev), minor(status.st_rdev)) == NULL_DEVICE {
+        return Ok(Stdin::Empty);
+    }
     let access = rustix::fs::fcntl_getfl(&stdin)? & OFlags::RWMODE;
     if access == OFlags::RDONLY && matches!(kind, FileType::Fifo | FileType::RegularFile) {
         let own: OwnedFd = stdin.as_fd().try_clone_to_owned()?;

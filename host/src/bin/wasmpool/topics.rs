@@ -49,8 +49,7 @@ const TOPICS: &[Topic] = &[
 ///
 /// Code 2 for what is neither.
 pub fn help(arguments: &Help, console: &Console) -> Result<u8, Failure> {
-    let mut grammar = arguments::definition();
-    grammar.build();
+    let mut grammar = arguments::grammar();
     let Some(name) = &arguments.topic else {
         return console.print(format!("{}\n{}\n", grammar.render_help(), listed()));
     };
@@ -167,7 +166,7 @@ fn grants() -> String {
 
 /// The options of `map` with this heading, as the grammar has them.
 fn options_under(heading: &str) -> String {
-    let grammar = arguments::definition();
+    let grammar = arguments::grammar();
     let map = grammar.find_subcommand("map").expect("`map` is a command");
     let mut out = String::new();
     for arg in map.get_arguments().filter(|arg| arg.get_help_heading() == Some(heading)) {
@@ -271,7 +270,7 @@ pub fn config_rules() -> String {
 }
 
 fn config() -> String {
-    let options = Options::of(&arguments::definition());
+    let options = Options::of(&arguments::grammar());
     let mut names: Vec<(String, Vec<&str>)> = Vec::new();
     for of in options.commands() {
         for option in &of.options {

@@ -106,6 +106,7 @@ fn a_trap_is_named_with_its_place_also_behind_a_limit() {
         message: "wasm trap: unreachable".to_owned(),
         backtrace: vec![WasmFrame { function: "square".to_owned(), module_offset: Some(77) }],
         panic: Some(Panic { message: "odd".to_owned(), file: "src/lib.rs".to_owned(), line: 3, column: 5 }),
+        before_task: None,
     };
     let trapped = fields(Outcome::Trapped(trap.clone()), false);
     assert_eq!(trapped["exit_code"], 200);

@@ -129,8 +129,13 @@ pub fn usual() -> Run {
     run.start(3, 2, 842);
     run.finish(record(3, "resize(c.png)", 2, (842, 3), Outcome::Exited(3)), None);
     run.start(4, 1, 850);
-    let trap =
-        Trap { kind: TrapKind::Unreachable, message: String::new(), backtrace: Vec::new(), panic: None };
+    let trap = Trap {
+        kind: TrapKind::Unreachable,
+        message: String::new(),
+        backtrace: Vec::new(),
+        panic: None,
+        before_task: None,
+    };
     run.finish(record(4, "pack", 1, (850, 1), Outcome::Trapped(trap)), None);
     run.start(5, 1, 900);
     let limit = Limit { kind: LimitKind::Time, detail: "100 ms".to_owned(), trap: None };

@@ -424,7 +424,7 @@ mod tests {
             let frame = WasmFrame { function: String::new(), module_offset: None };
             let panic = Panic { message: text(panic), file: String::new(), line: 1, column: 1 };
             let (kind, message) = (TrapKind::Unreachable, text(message));
-            Trap { kind, message, backtrace: vec![frame; frames], panic: Some(panic) }
+            Trap { kind, message, backtrace: vec![frame; frames], panic: Some(panic), before_task: None }
         };
         let trapped = |message, frames, panic, denied| Claim::Trapped {
             trap: trap(message, frames, panic),

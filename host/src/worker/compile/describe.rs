@@ -56,7 +56,7 @@ pub(super) fn component(component: &Component, tasks: Vec<TaskInfo>) -> wasmtime
 
 /// Describes a core module, which has no tasks.
 pub(super) fn module(module: &Module) -> wasmtime::Result<ModuleInfo> {
-    let missing = missing::in_module(&instance::core_linker(module.engine())?, module)?;
+    let missing = missing::in_module(&instance::core_linker(module)?, module)?;
     let exports = module.exports().filter_map(|export| match export.ty() {
         ExternType::Func(ty) => {
             Some(ExportInfo { name: export.name().to_owned(), signature: core_function(&ty) })

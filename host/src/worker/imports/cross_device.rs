@@ -16,40 +16,38 @@ use wasmtime_wasi::p2::FsResult;
 use wasmtime_wasi::p2::bindings::filesystem::types::{ErrorCode, HostDescriptor as _, PathFlags};
 use wiggle::{GuestMemory, GuestPtr};
 
+use super::HostState;
 use super::file_stream::INTERFACE;
-use super::{HostState, PREVIEW_0, PREVIEW_1};
 
 /// A path in the guest's memory: where it begins, and its length.
 type Path = (u32, u32);
 
 /// Puts both functions in the place of wasmtime-wasi's, for core modules. Shadowing must be allowed.
-pub(super) fn link_core(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
-    for module in [PREVIEW_1, PREVIEW_0] {
-        linker.func_wrap_async(
-            module,
-            "path_rename",
-            |caller: Caller<'_, HostState>,
-             (from_dir, from, from_length, to_dir, to, to_length): (u32, u32, u32, u32, u32, u32)| {
-                Box::new(rename(caller, from_dir, (from, from_length), to_dir, (to, to_length)))
-            },
-        )?;
-        linker.func_wrap_async(
-            module,
-            "path_link",
-            |caller: Caller<'_, HostState>,
-             (from_dir, flags, from, from_length, to_dir, to, to_length): (
-                u32,
-                u32,
-                u32,
-                u32,
-                u32,
-                u32,
-                u32,
-            )| {
-                Box::new(hard_link(caller, flags, from_dir, (from, from_length), to_dir, (to, to_length)))
-            },
-        )?;
-    }
+pub(super) fn link_core(linker: &mut Linker<HostState>, module: &str) -> wasmtime::Result<()> {
+    linker.func_wrap_async(
+        module,
+        "path_rename",
+        |caller: Caller<'_, HostState>,
+         (from_dir, from, from_length, to_dir, to, to_length): (u32, u32, u32, u32, u32, u32)| {
+            Box::new(rename(caller, from_dir, (from, from_length), to_dir, (to, to_length)))
+        },
+    )?;
+    linker.func_wrap_async(
+        module,
+        "path_link",
+        |caller: Caller<'_, HostState>,
+         (from_dir, flags, from, from_length, to_dir, to, to_length): (
+            u32,
+            u32,
+            u32,
+            u32,
+            u32,
+            u32,
+            u32,
+        )| {
+            Box::new(hard_link(caller, flags, from_dir, (from, from_length), to_dir, (to, to_length)))
+        },
+    )?;
     Ok(())
 }
 

@@ -17,7 +17,7 @@ use wasmtime_wasi::p1::wasi_snapshot_preview1::WasiSnapshotPreview1 as _;
 use wasmtime_wasi::p2::bindings::clocks::{monotonic_clock, wall_clock};
 use wiggle::GuestMemory;
 
-use super::{HostState, PREVIEW_0, PREVIEW_1, stdin};
+use super::{HostState, PREVIEW_0, stdin};
 use crate::limits::POLL_SUBSCRIPTIONS_MAX;
 
 /// Where the parts of a subscription are. The two previews differ in one field of the clock.
@@ -79,24 +79,23 @@ impl From<wasmtime::Error> for Failure {
 }
 
 /// Puts the function in the place of wasmtime-wasi's. Shadowing must be allowed.
-pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
-    for (module, layout) in [(PREVIEW_1, LAYOUT_1), (PREVIEW_0, LAYOUT_0)] {
-        linker.func_wrap_async(
-            module,
-            "poll_oneoff",
-            move |mut caller: Caller<'_, HostState>,
-                  (subscriptions, events, count, event_count): (u32, u32, u32, u32)| {
-                Box::new(async move {
-                    let arguments = Arguments { subscriptions, events, count, event_count };
-                    match poll(&mut caller, layout, &arguments).await {
-                        Ok(()) => Ok(types::Errno::Success as i32),
-                        Err(Failure::Errno(errno)) => Ok(errno as i32),
-                        Err(Failure::Trap(error)) => Err(error),
-                    }
-                })
-            },
-        )?;
-    }
+pub(super) fn link(linker: &mut Linker<HostState>, module: &str) -> wasmtime::Result<()> {
+    let layout = if module == PREVIEW_0 { LAYOUT_0 } else { LAYOUT_1 };
+    linker.func_wrap_async(
+        module,
+        "poll_oneoff",
+        move |mut caller: Caller<'_, HostState>,
+              (subscriptions, events, count, event_count): (u32, u32, u32, u32)| {
+            Box::new(async move {
+                let arguments = Arguments { subscriptions, events, count, event_count };
+                match poll(&mut caller, layout, &arguments).await {
+                    Ok(()) => Ok(types::Errno::Success as i32),
+                    Err(Failure::Errno(errno)) => Ok(errno as i32),
+                    Err(Failure::Trap(error)) => Err(error),
+                }
+            })
+        },
+    )?;
     Ok(())
 }
 

@@ -111,6 +111,9 @@ impl Session {
     }
 }
 
+/// The core module that offers the same as functions.
+pub(super) const CORE_MODULE: &str = core::MODULE;
+
 /// Offers components every interface.
 pub(super) fn link_component(linker: &mut wasmtime::component::Linker<HostState>) -> wasmtime::Result<()> {
     flat::link(linker)?;

@@ -16,13 +16,14 @@ const SMALL: &str = "[queues.jobs]\ncapacity = 4\n\
 #[test]
 fn a_dry_run_shows_every_task_with_what_it_may_touch_and_runs_none() {
     let folder = Folder::new(SMALL).with("out/keep", "");
-    let ended = folder.batch(&["--dry-run", "--timeout", "7s"]).run().expect(0);
+    let ended = folder.batch(&["--dry-run", "--timeout", "7s", "--init-timeout", "8s"]).run().expect(0);
     let out = folder.path().join("out").canonicalize().expect("a folder").display().to_string();
     for shown in [
         "write\n",
         "task write_file of ",
         "group disk (at most 2 at a time), tried again once after timeout",
         "memory 64MiB, time 7s,",
+        "initialisation 8s",
         &format!("directory {out} as /out (read and write)"),
         "variable LANG=C",
         "shared jobs",
@@ -48,6 +49,7 @@ fn a_dry_run_for_programs_is_a_line_for_each_task() {
     assert_eq!((&third["name"], &third["entry"]), (&json!("write(3)"), &json!("write")));
     assert_eq!(third["args"], json!(["/out/3.txt", "x"]));
     assert_eq!(third["limits"]["memory_bytes"], json!(64 << 20));
+    assert_eq!(third["limits"]["init_timeout_ms"], json!(60_000));
     assert_eq!(third["grants"]["dirs"][0]["mode"], json!("rw"));
     assert_eq!(third["grants"]["shared"], json!(["jobs"]));
     assert_eq!(third["sha256"].as_str().map(str::len), Some(64));

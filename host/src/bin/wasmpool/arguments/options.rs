@@ -48,9 +48,9 @@ pub struct TaskOptions {
     /// look: the same task gives the same result, if it gets its input from nowhere else. Bound it by --fuel
     #[arg(long, value_name = "SEED", num_args = 0..=1, require_equals = true, default_missing_value = "0")]
     pub deterministic: Option<u64>,
-    /// How workers are started
-    #[arg(long, value_enum, default_value_t, value_name = "METHOD")]
-    pub start_method: StartMethodName,
+    /// How workers are started [default: forkserver; spawn for the only one of `run`]
+    #[arg(long, value_enum, value_name = "METHOD")]
+    pub start_method: Option<StartMethodName>,
     /// What a WASI command sees as its own name [default: the module's file name]
     #[arg(long, value_name = "NAME")]
     pub argv0: Option<String>,
@@ -293,11 +293,10 @@ pub enum Sandbox {
     Off,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum StartMethodName {
     /// Forked from a process that holds the loaded module
-    #[default]
     Forkserver,
-    /// A new process that loads the module itself: slower, with an address layout of its own
+    /// A new process that loads the module itself: slower from the second on, with an address layout of its own
     Spawn,
 }

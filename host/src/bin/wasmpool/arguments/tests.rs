@@ -8,7 +8,7 @@ fn line(words: &[&str]) -> Vec<OsString> {
 
 fn run(words: &[&str]) -> Result<Run, String> {
     match parse(&line(words)) {
-        Ok(Command::Run(run)) => Ok(run),
+        Ok(Command::Run(run)) => Ok(run.0),
         Ok(other) => panic!("{other:?}"),
         Err(error) => Err(error.to_string()),
     }
@@ -16,7 +16,7 @@ fn run(words: &[&str]) -> Result<Run, String> {
 
 fn map(words: &[&str]) -> Result<Map, String> {
     match parse(&line(words)) {
-        Ok(Command::Map(map)) => Ok(map),
+        Ok(Command::Map(map)) => Ok(map.0),
         Ok(other) => panic!("{other:?}"),
         Err(error) => Err(error.to_string()),
     }
@@ -24,8 +24,20 @@ fn map(words: &[&str]) -> Result<Map, String> {
 
 #[test]
 fn clap_finds_no_fault_in_the_definition() {
-    definition().debug_assert();
+    grammar().debug_assert();
     RunWithEntry::command().debug_assert();
+}
+
+#[test]
+fn a_command_says_what_it_is_and_not_what_the_last_of_its_options_are() {
+    let about = |command: &clap::Command| command.get_about().map(ToString::to_string);
+    let (first, whole) = (definition(), grammar());
+    for command in first.get_subcommands() {
+        let built = whole.find_subcommand(command.get_name()).unwrap();
+        assert!(about(command).is_some() && about(command) == about(built), "{}", command.get_name());
+        assert!(command.get_arguments().count() == 0 && built.get_arguments().count() > 1);
+        assert_eq!(built.get_long_about(), None, "{}", command.get_name());
+    }
 }
 
 #[test]

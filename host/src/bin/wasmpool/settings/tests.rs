@@ -10,7 +10,7 @@ fn words(words: &[&str]) -> Vec<OsString> {
 fn completed(line: &str, variables: &[(&str, &str)], file: &str) -> Result<Completed, String> {
     let line = words(&[vec!["wasmpool"], line.split(' ').collect()].concat());
     let typed = arguments::typed(&line).expect("it has a command");
-    let options = Options::of(&arguments::definition());
+    let options = Options::of(&arguments::grammar());
     let of_command = options.of_command(&typed.command).expect("it reads options from elsewhere");
     let variables: Vec<_> =
         variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
@@ -162,7 +162,7 @@ fn no_file_of_the_current_folder_is_found_by_itself() {
 
 #[test]
 fn every_option_that_may_stand_elsewhere_has_a_name_of_its_own() {
-    let options = Options::of(&arguments::definition());
+    let options = Options::of(&arguments::grammar());
     for of in options.commands() {
         let names: HashSet<String> = of.options.iter().map(option::One::variable).collect();
         assert_eq!(names.len(), of.options.len(), "{}", of.command);
@@ -173,10 +173,29 @@ fn every_option_that_may_stand_elsewhere_has_a_name_of_its_own() {
     }
     // Everything that grants something is known as that.
     for command in ["run", "map", "batch"] {
-        let grammar = arguments::definition();
+        let grammar = arguments::grammar();
         let of = grammar.find_subcommand(command).unwrap();
         for arg in of.get_arguments().filter(|arg| arg.get_help_heading() == Some(crate::help::GRANTS)) {
             assert!(GRANTS.contains(&arg.get_id().as_str()), "{}", arg.get_id());
         }
     }
+}
+
+#[test]
+fn options_are_looked_for_elsewhere_only_where_there_can_be_some() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().to_str().unwrap();
+    let alone = |line: &str, variables: &[(&str, &str)]| {
+        let home = [("XDG_CONFIG_HOME", home)];
+        let variables = variables.iter().chain(&home).map(|(name, value)| (name.into(), value.into()));
+        is_alone(&words(&line.split(' ').collect::<Vec<_>>()), &variables.collect::<Vec<_>>())
+    };
+    assert!(alone("wasmpool run m.wasm --conf", &[("WASM", "1"), ("MY_WASMPOOL_FUEL", "2")]));
+    assert!(!alone("wasmpool run m.wasm", &[("WASMPOOL_FUL", "1")]));
+    assert!(!alone("wasmpool run --config c.toml m.wasm", &[]));
+    assert!(!alone("wasmpool run --config=c.toml m.wasm", &[]));
+    std::fs::create_dir(folder.path().join("wasmpool")).unwrap();
+    assert!(alone("wasmpool run m.wasm", &[]));
+    std::fs::write(folder.path().join("wasmpool/config.toml"), "").unwrap();
+    assert!(!alone("wasmpool run m.wasm", &[]));
 }
