@@ -18,6 +18,10 @@
 //!
 //! A program that uses this library calls [`init`] as the first line of `main`. Programs without an
 //! async runtime find the same things in [`blocking`].
+//!
+//! A program that starts many short tasks should be linked with `-z max-page-size=0x200000`, by a line of its build script:
+//! `println!("cargo:rustc-link-arg-bins=-Wl,-z,max-page-size=0x200000")`. Its code can then be in huge pages, which takes a fifth
+//! of the CPU time off a task in a process of its own.
 
 #[cfg(feature = "cli")]
 pub mod batch;

@@ -189,6 +189,11 @@ pub const FORK_SERVERS_MAX: usize = 16;
 pub const FORKS_ASKED_MAX: usize = 64;
 /// Forks after which a fork server is replaced, so that its children's shared address layout ages.
 pub const FORKS_PER_SERVER_MAX: u64 = 100_000;
+/// Tasks that wait for a fork server before it is started, or forks that were asked of it, from which on the program's code
+/// is put in huge pages for it.
+pub const HUGE_CODE_FORKS_MIN: u64 = 256;
+/// Addresses that a program may take whose code is put in huge pages.
+pub const HUGE_CODE_BYTES_MAX: u64 = 256 * MIB;
 /// Failures in a row to get a worker, after which the tasks that need it fail with the cause.
 pub const START_FAILURES_MAX: u32 = 5;
 /// Compile workers alive at one time.

@@ -9,6 +9,7 @@ pub(crate) mod child;
 pub(crate) mod fork;
 #[cfg(feature = "worker")]
 pub(crate) mod hardening;
+pub(crate) mod huge_code;
 pub(crate) mod huge_pages;
 pub(crate) mod memory_file;
 #[cfg(feature = "worker")]

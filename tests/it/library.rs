@@ -7,6 +7,7 @@ mod embedding;
 mod endings;
 mod features;
 mod grants;
+mod huge_code;
 pub mod modules;
 mod nets;
 mod output;

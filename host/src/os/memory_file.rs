@@ -24,6 +24,24 @@ pub(crate) fn create(name: &str) -> io::Result<File> {
     Ok(File::from(fd))
 }
 
+/// A memory file of so many huge pages, all of them zero, that can be written and sealed. This process has none of
+/// them mapped, and never more than one at a time meanwhile.
+///
+/// # Errors
+///
+/// When there are not so many.
+pub(crate) fn create_in_huge_pages(name: &str, count: usize) -> io::Result<File> {
+    let length = count.checked_mul(HUGE_BYTES).ok_or(io::ErrorKind::OutOfMemory)?;
+    let file = create(name)?;
+    file.set_len(length as u64)?;
+    let mut mapping = Writable::new(&file, length)?;
+    if (0..count).all(|index| mapping.join_one(index)) {
+        Ok(file)
+    } else {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
 /// Fills an empty memory file, which nobody else has yet.
 ///
 /// It is written, because a fault for each page would take twice as long; or, faster still, copied into huge pages.
@@ -265,6 +283,17 @@ impl Writable {
         memory.iter_mut().step_by(HUGE_BYTES).for_each(|first| *first = 0);
         bytes > 0 && huge_pages::join(memory)
     }
+
+    /// Makes one huge page, while it is zero, and gives back its entry in this process's page table.
+    fn join_one(&mut self, index: usize) -> bool {
+        let start = index * HUGE_BYTES;
+        let page = &mut self[start..start + HUGE_BYTES];
+        page[0] = 0;
+        let is_huge = huge_pages::join(page);
+        // SAFETY: a shared mapping of a file has after it what it had before, from the file.
+        let _ = unsafe { libc::madvise(page.as_mut_ptr().cast(), page.len(), libc::MADV_DONTNEED) };
+        is_huge
+    }
 }
 
 impl Deref for Writable {
@@ -341,6 +370,17 @@ mod tests {
                 "it cannot be mapped for writing"
             );
         }
+    }
+
+    #[test]
+    fn a_file_in_huge_pages_is_written_and_sealed_like_any_other() {
+        let file = create_in_huge_pages("test", 3).unwrap();
+        file.write_all_at(&[7; 5000], HUGE_BYTES as u64 - 2500).unwrap();
+        let sealed = SealedFile::seal(file.into()).unwrap();
+        let mapping = sealed.map().unwrap();
+        assert_eq!(mapping.len(), 3 * HUGE_BYTES);
+        assert_eq!(mapping.iter().filter(|byte| **byte == 7).count(), 5000);
+        assert_eq!(mapping[HUGE_BYTES - 2500..HUGE_BYTES + 2500], [7; 5000]);
     }
 
     #[test]

@@ -18,6 +18,9 @@ pub(crate) enum ToForkServer {
     /// Go into the pool's cgroup, by the doors that are its descriptors; before anything else. When that fails and it
     /// is `required`, the answer to the next frame says so.
     Join { required: bool },
+    /// Use this copy of the program's code and constants instead of the program's file: it is the descriptor. What tells
+    /// the program from others is that of the file it was made of. Before `Load`; a copy of no use is no failure.
+    Code { program: [u64; 7] },
     /// What to load. Its descriptors: the sealed artifact file, then one for each granted directory.
     Load(Load),
     /// Fork one worker. The descriptor is the worker's end of its task socket.

@@ -11,9 +11,11 @@ mod ahead;
 mod artifacts;
 mod chaos;
 mod deadlocks;
+mod failures;
 mod frames;
 mod groups;
 mod hearing;
+mod huge_code;
 mod init;
 mod load;
 mod nested;
@@ -47,6 +49,7 @@ use crate::supervisor::worker_handle::{Stage, WorkerHandle};
 
 use artifacts::Artifacts;
 use deadlocks::Suspects;
+use huge_code::SharedCode;
 use objects::Unrecovered;
 use pools::Pool;
 use retries::Resting;
@@ -130,6 +133,7 @@ pub(super) struct Dispatcher {
     /// What the waits between attempts are drawn from.
     seed: u64,
     artifacts: Artifacts,
+    huge_code: SharedCode,
     servers: HashMap<ServerId, Server>,
     server_ids: HashMap<ServerKey, ServerId>,
     processes: HashMap<ProcessId, Process>,
@@ -170,6 +174,7 @@ impl Dispatcher {
             resting: HashMap::new(),
             seed: seed(),
             artifacts: Artifacts::default(),
+            huge_code: SharedCode::default(),
             servers: HashMap::new(),
             server_ids: HashMap::new(),
             processes: HashMap::new(),

@@ -55,6 +55,8 @@ pub(super) struct Server {
     pub(super) group: Result<Option<Arc<PoolGroup>>, String>,
     /// The fork server that answers requests, once there is one.
     pub(super) process: Option<ProcessId>,
+    /// One that was started to take its place, with the program's code in huge pages. Tried once.
+    pub(super) successor: Option<ProcessId>,
     /// What waits for the artifact, the process, or the next try.
     pub(super) pending: VecDeque<StartRequest>,
     /// Failures in a row to get a worker.
@@ -122,6 +124,8 @@ pub(super) struct Process {
     /// Workers of it that live: its process group is ended after them.
     pub(super) alive: usize,
     pub(super) forks: u64,
+    /// It was handed the program's code in huge pages.
+    pub(super) huge_code: bool,
     pub(super) layers: Arc<[Layer]>,
     /// The cgroup that it was told to join.
     pub(super) group: Option<Arc<PoolGroup>>,
@@ -139,6 +143,7 @@ impl Process {
             asked: VecDeque::new(),
             alive: 0,
             forks: 0,
+            huge_code: false,
             layers: Arc::from([]),
             group: None,
             phase: 0,

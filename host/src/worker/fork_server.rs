@@ -15,6 +15,7 @@ use tokio::runtime::Runtime;
 use crate::os::cgroup;
 use crate::os::fork::{ForkKey, Forked, fork, settle_heap};
 use crate::os::hardening::{self, exit_now};
+use crate::os::huge_code::stand_in;
 use crate::os::huge_pages::Maps;
 use crate::os::memory_file::SealedFile;
 use crate::os::signals;
@@ -48,6 +49,12 @@ pub(crate) fn run(socket: PacketSocket, start: Start) -> io::Result<()> {
     let mut joined = Ok(());
     if let ToForkServer::Join { required } = message {
         joined = join(descriptors).or_else(|error| if required { Err(error) } else { Ok(()) });
+        let Some(next) = control.receive::<ToForkServer>()? else { return Ok(()) };
+        (message, descriptors) = next;
+    }
+    if let ToForkServer::Code { program } = message {
+        // The sandbox forbids it later. Without, everything works as well, and takes longer.
+        let _ = stand_in(take_descriptor(&mut descriptors.into_iter())?, &program);
         let Some(next) = control.receive::<ToForkServer>()? else { return Ok(()) };
         (message, descriptors) = next;
     }

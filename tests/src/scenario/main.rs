@@ -19,6 +19,7 @@ mod generated;
 mod grants;
 mod host_death;
 mod hostile;
+mod huge_code;
 mod lazy;
 mod locks;
 mod neighbours;
@@ -60,6 +61,9 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("generated", generated::run),
     ("hostile", hostile::alone),
     ("hostile-batch", hostile::batch),
+    ("huge-code", huge_code::many),
+    ("huge-code-for-few", huge_code::few),
+    ("huge-code-killed", huge_code::killed),
     ("secret-descriptor", hostile::secret_descriptor),
     ("compile-bombs", hostile::compile_bombs),
     ("wait-for-death", host_death::wait_for_death),

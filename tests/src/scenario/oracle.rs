@@ -59,7 +59,7 @@ pub fn descriptors() -> usize {
 }
 
 /// What they are, for a message.
-fn targets() -> Vec<String> {
+pub fn targets() -> Vec<String> {
     let entries = std::fs::read_dir("/proc/self/fd").expect("/proc is mounted");
     let target = |entry: std::io::Result<std::fs::DirEntry>| std::fs::read_link(entry.ok()?.path()).ok();
     entries.filter_map(target).map(|target| target.display().to_string()).collect()

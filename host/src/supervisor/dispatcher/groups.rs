@@ -26,7 +26,8 @@ impl Dispatcher {
         let enclosed = self.server_ids.extract_if(|key, _| key.enclosed == Some(pool));
         let enclosed: Vec<ServerId> = enclosed.map(|(_, server)| server).collect();
         for server in enclosed {
-            if let Some(process) = self.servers.get(&server).and_then(|server| server.process) {
+            // It may have a successor.
+            while let Some(process) = self.servers.get(&server).and_then(|server| server.process) {
                 self.retire_fork_server(process);
             }
             self.servers.remove(&server);

@@ -1,5 +1,5 @@
 //! What a fork server, or a worker that is started by itself, is told before anything else: which cgroup to go into,
-//! and what to load. And what is believed of its answer.
+//! which copy of the program's code to use, and what to load. And what is believed of its answer.
 
 #![forbid(unsafe_code)]
 
@@ -24,6 +24,7 @@ impl Dispatcher {
         let Some(server) = entry.server().and_then(|server| self.servers.get(&server)) else { return Ok(()) };
         let Some(artifact) = &server.artifact else { return Ok(()) };
         send_join(entry, server)?;
+        self.huge_code.send(entry)?;
         let load = ToForkServer::Load(Load {
             kind: server.kind,
             engine: server.key.engine,

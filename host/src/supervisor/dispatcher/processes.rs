@@ -33,11 +33,15 @@ impl Dispatcher {
         let (ours, theirs) = PacketSocket::pair()?;
         let process = self.new_id();
         self.poller.add(&ours, token(PROCESS_SOCKET, process))?;
-        self.processes.insert(process, Process::new(purpose, ours));
         self.spawning += 1;
         let (program, inbox) = (self.settings.program.clone(), Arc::clone(&self.inbox));
+        let code = self.huge_code_before(&purpose);
+        self.processes.insert(process, Process::new(purpose, ours));
         crate::supervisor::background::SPAWN.run(move || {
-            let result = Child::spawn(&program.program, role, theirs, program.fault.as_deref());
+            let program_file = &program.program;
+            let prepared = code.map_or(Ok(()), |code| code.make(program_file));
+            let result =
+                prepared.and_then(|()| Child::spawn(program_file, role, theirs, program.fault.as_deref()));
             inbox.post(Event::Spawned { process, result });
         });
         Ok(process)

@@ -3,11 +3,14 @@
 #![forbid(unsafe_code)]
 
 use std::fmt::Write as _;
+use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::time::Duration;
 
 use super::harness::*;
 use crate::limits::CompileLimits;
+use crate::os::huge_code::HugeCode;
 use crate::os::memory_file::SealedFile;
 use crate::os::socket::PacketSocket;
 use crate::outcome::StartFailure;
@@ -179,4 +182,42 @@ fn the_doctor_tries_every_layer() {
     let probed = receive::<Probed>(&process.socket).unwrap().0;
     assert_eq!(probed.layers.iter().map(|(layer, _)| *layer).collect::<Vec<_>>(), own_layers());
     assert!(probed.layers.iter().all(|(_, missing)| missing.is_none()), "{probed:?}");
+}
+
+/// Whether the fork server's executable code is in the memory file that it was handed.
+fn has_copy(server: &Process) -> bool {
+    let maps = std::fs::read_to_string(format!("/proc/{}/maps", server.child.id())).unwrap();
+    maps.lines().any(|line| line.contains(" r-xp ") && line.contains("/memfd:wasmpool-code"))
+}
+
+#[test]
+fn a_fork_server_takes_the_copy_of_its_own_code_and_no_other_and_works_in_either_case() {
+    let artifact = compile("(module (func (export \"_start\") unreachable))");
+    let code = HugeCode::of(Path::new("/proc/self/exe")).unwrap();
+    let length = usize::try_from(code.file.len()).unwrap();
+    let zeros = SealedFile::from_bytes("wasmpool-code", &vec![0; length]).unwrap();
+    let short = SealedFile::from_bytes("wasmpool-code", &code.file.map().unwrap()[4096..]).unwrap();
+    let open = tempfile::tempfile().unwrap();
+    let another = { code.program.map(|number| number + 1) };
+    for (file, program, is_taken) in [
+        (code.file.as_fd(), code.program, true),
+        (code.file.as_fd(), another, false),
+        (zeros.as_fd(), code.program, false),
+        (short.as_fd(), code.program, false),
+        (open.as_fd(), code.program, false),
+    ] {
+        let server = Process::start("fork-server", None);
+        send(&server.socket, &ToForkServer::Code { program }, &[&file]);
+        send(&server.socket, &load_message(&artifact, ENGINE), &[&artifact.file]);
+        let answer = receive::<FromForkServer>(&server.socket).unwrap().0;
+        assert!(matches!(answer, FromForkServer::Ready { .. }), "{answer:?}");
+        assert_eq!(has_copy(&server), is_taken);
+        for _ in 0..3 {
+            let worker = fork(&server);
+            worker.start(start(Entry::Command), &[]);
+            let story = worker.story();
+            let Claim::Trapped { trap, .. } = story.claim() else { panic!("{:?}", story.said) };
+            assert!(!trap.backtrace.is_empty());
+        }
+    }
 }
