@@ -122,6 +122,8 @@ pub(super) struct Running {
     pub(super) acknowledged: bool,
     /// What it says is heard late, so its time begins with the assignment.
     pub(super) is_put_off: bool,
+    /// Its number in the lane, if it was given ahead: until it is taken there, it can be taken back.
+    pub(super) number: Option<u32>,
     /// It has run for a while, and nothing is given to its worker ahead.
     pub(super) is_long: bool,
     pub(super) facts: Facts,
@@ -156,6 +158,7 @@ impl Running {
             last,
             acknowledged: false,
             is_put_off: false,
+            number: None,
             is_long: false,
             facts: Facts::new(now, Duration::ZERO),
             intent: None,

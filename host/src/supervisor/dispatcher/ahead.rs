@@ -92,7 +92,14 @@ impl Dispatcher {
         let how = How { last, lane: false, quiet: true, ahead: Some(number) };
         let packet = match start_packet(&assignment.shape, &assignment.calls, worker, how) {
             Ok(packet) => packet,
-            Err(reason) => return self.refuse(pool, assignment.calls, &reason),
+            Err(reason) => {
+                // No frame has its number, so nothing behind it could be taken.
+                self.withdraw(worker);
+                if let Some(line) = self.workers.get(&worker).and_then(|entry| entry.line.as_ref()) {
+                    line.take_back();
+                }
+                return self.refuse(pool, assignment.calls, &reason);
+            }
         };
         // What there is no room for is taken back like what was sent.
         let is_sent = line.try_send(&packet.bytes, &[]).unwrap_or(false);
@@ -100,7 +107,7 @@ impl Dispatcher {
             self.places.insert(call.task, Place::Ahead { worker });
         }
         let running = Running::new(worker, rank, assignment, last, Instant::now());
-        let running = Box::new(Running { is_put_off: true, ..running });
+        let running = Box::new(Running { is_put_off: true, number: Some(number), ..running });
         entry.ahead.push_back(Ahead { number, running, holding: packet.holding });
         if !is_sent {
             if let Some(running) = entry.running() {
@@ -155,18 +162,37 @@ impl Dispatcher {
     /// What it still has ahead then it has taken: it has said already, and it may not have been heard, that what it ran
     /// before is over.
     pub(super) fn withdraw(&mut self, worker: WorkerId) -> bool {
-        let entry = self.workers.get_mut(&worker).filter(|entry| !entry.ahead.is_empty());
-        let Some(entry) = entry else { return false };
+        let Some(entry) = self.workers.get_mut(&worker) else { return false };
+        let next = entry.running().filter(|running| !running.acknowledged).and_then(|running| running.number);
+        if next.is_none() && entry.ahead.is_empty() {
+            return false;
+        }
         let Some(taken) = entry.line.as_ref().and_then(Line::take_back) else { return false };
         // Numbers begin again after the last one.
-        let is_taken = |ahead: &Ahead| taken.wrapping_sub(ahead.number) < u32::MAX / 2;
-        let kept = entry.ahead.iter().take_while(|ahead| is_taken(ahead)).count();
+        let is_taken = |number: u32| taken.wrapping_sub(number) < u32::MAX / 2;
+        let kept = entry.ahead.iter().take_while(|ahead| is_taken(ahead.number)).count();
         let back = entry.ahead.split_off(kept);
         let (pool, is_any) = (entry.pool, !back.is_empty());
+        let is_idle = next.is_some_and(|number| !is_taken(number));
+        if is_idle {
+            self.take_back_the_next(pool, worker);
+        }
         for ahead in back {
             self.enqueue_ahead(pool, ahead);
         }
-        is_any
+        is_any || is_idle
+    }
+
+    /// What the worker was to go on with it has not begun, and now it does not: it is idle.
+    fn take_back_the_next(&mut self, pool: PoolId, worker: WorkerId) {
+        let Some(entry) = self.workers.get_mut(&worker) else { return };
+        let Stage::Running(running) = std::mem::replace(&mut entry.stage, Stage::Idle) else { return };
+        if let Some(holding) = entry.holding.take() {
+            self.departed(holding);
+        }
+        self.release(pool, worker, true);
+        let Running { rank, shape, calls, .. } = *running;
+        self.again(pool, rank, shape, calls);
     }
 
     /// Whether the worker has gone on to the next assignment by itself; it goes on to no other one.

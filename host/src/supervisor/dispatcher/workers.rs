@@ -111,6 +111,9 @@ impl Dispatcher {
 
     pub(super) fn stop_running(&mut self, worker: WorkerId, task: u64, how: Stop, by: CancelledBy) {
         self.take_back(worker);
+        if self.places.get(&task) != Some(&Place::Running { worker }) {
+            return self.stop_task(task, how, by);
+        }
         self.hear(worker);
         let Some(entry) = self.workers.get_mut(&worker) else { return };
         let (pool, phase) = (entry.pool, entry.phase);
