@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use wasmpool::outcome::CancelledBy;
@@ -161,11 +162,15 @@ async fn limits_of_a_worker_hold(supervisor: &Supervisor, module: &Module) {
     let pool = support::pool(supervisor, 1).chunksize(50).build().expect("a pool");
     let long = |number: i64| if number % 10 == 0 { 20_000_000 } else { 1 };
     let tasks = (0..50).map(|number| call(module, "count_down", (long(number),))).collect();
-    for (number, record) in (0..).zip(records(&pool, tasks).await) {
-        let ms = support::ms(record.wall_time);
-        assert_eq!(number % 10 == 0, ms > 2.0, "call {number} took {ms} ms");
+    let began = Instant::now();
+    let records = records(&pool, tasks).await;
+    let elapsed = began.elapsed();
+    for (number, record) in (0..).zip(&records) {
+        // On no machine 20 million rounds take less.
+        assert!(number % 10 != 0 || support::ms(record.wall_time) > 1.0, "call {number}: {record:?}");
         // The last one has what the end of its worker took besides.
-        let fits = record.cpu_time <= record.wall_time || number == 49;
-        assert!(fits, "{:?} of {:?}", record.cpu_time, record.wall_time);
+        assert!(record.cpu_time <= record.wall_time || number == 49, "call {number}: {record:?}");
     }
+    let sum: Duration = records.iter().map(|record| record.wall_time).sum();
+    assert!(sum <= elapsed, "calls took {sum:?} of {elapsed:?}");
 }
