@@ -134,6 +134,14 @@ impl Link {
         }
     }
 
+    /// Sends a packet in its place, whatever is in it.
+    pub(crate) fn send_garbage(&self, garbage: &[u8]) {
+        if let Some(lane) = &mut self.receiver().lane {
+            lane.send(&[], &mut || self.wake_supervisor());
+        }
+        self.send_bytes(garbage, &[]);
+    }
+
     fn wake_supervisor(&self) {
         let wake = frame::encode(&FromWorker::Wake).expect("it is short");
         self.send_bytes(&wake, &[]);

@@ -326,7 +326,7 @@ impl Assignment {
     }
 
     fn fault(&self, point: &str) {
-        fault::point_of_task(point, self.start.task, |garbage| self.link.send_bytes(garbage, &[]));
+        fault::point_of_task(point, self.start.task, |garbage| self.link.send_garbage(garbage));
     }
 }
 
