@@ -131,8 +131,10 @@ fn a_client_that_does_not_read_holds_up_nobody() {
 fn a_signal_prints_what_runs() {
     let session = Session::new();
     let mut child = session.run(&slow(&[])).start();
-    processes::wait_until("two tasks run", PATIENCE, || {
-        session.ps(&[]).first().is_some_and(|batch| batch["running"].as_array().map(Vec::len) == Some(2))
+    processes::wait_until("the last task runs", PATIENCE, || {
+        let batches = session.ps(&[]);
+        let running = batches.first().and_then(|batch| batch["running"].as_array());
+        running.is_some_and(|running| running.iter().any(|task| task["name"] == "step_slowly#3"))
     });
     processes::signal(child.id(), Signal::USR1);
     let mut lines = BufReader::new(child.stderr.take().expect("stderr is piped")).lines();
