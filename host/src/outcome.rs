@@ -9,6 +9,7 @@ mod trap;
 mod value;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -315,7 +316,7 @@ pub struct Record {
     /// The task's tag ([`Task::tag`](crate::Task::tag)).
     pub tag: Option<u64>,
     /// The task's name.
-    pub name: String,
+    pub name: Arc<str>,
     /// 1 for the first try.
     pub attempt: u32,
     /// How it ended.
@@ -336,7 +337,7 @@ pub struct Record {
     /// `None` for a task whose worker lived on (`max_tasks_per_worker`, chunks).
     pub peak_memory_bytes: Option<u64>,
     /// The sandbox layers that stood around the worker.
-    pub layers: Vec<Layer>,
+    pub layers: Arc<[Layer]>,
     /// What the guest wrote to standard output, when it was captured.
     pub stdout: Bytes,
     /// What the guest wrote to standard error, when it was captured.

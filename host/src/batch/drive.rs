@@ -278,7 +278,7 @@ pub(super) fn not_run(name: &str, because: String) -> Record {
     Record {
         task: 0,
         tag: None,
-        name: name.to_owned(),
+        name: name.into(),
         attempt: 0,
         outcome: Outcome::NotRun(NotRun::DependencyFailed(because)),
         pid: None,
@@ -288,7 +288,7 @@ pub(super) fn not_run(name: &str, because: String) -> Record {
         wall_time: Duration::ZERO,
         cpu_time: Duration::ZERO,
         peak_memory_bytes: None,
-        layers: Vec::new(),
+        layers: Arc::default(),
         stdout: Bytes::new(),
         stderr: Bytes::new(),
         progress: None,
@@ -413,7 +413,7 @@ impl Loop<'_> {
         self.reported += 1;
         self.tally.count(&record.outcome);
         self.tally.leak(record.leaks.len());
-        let (seq, name) = (self.seqs.take(index), record.name.clone());
+        let (seq, name) = (self.seqs.take(index), record.name.to_string());
         self.report(Ended { seq, name, ending: Ending::Ran(record) });
     }
 

@@ -134,7 +134,7 @@ mod tests {
         let record = Record {
             task: 1,
             tag: Some(1),
-            name: "t#1".to_owned(),
+            name: "t#1".into(),
             attempt: 1,
             outcome,
             pid: None,
@@ -144,14 +144,14 @@ mod tests {
             wall_time: Duration::ZERO,
             cpu_time: Duration::ZERO,
             peak_memory_bytes: None,
-            layers: Vec::new(),
+            layers: [].into(),
             stdout: Bytes::from_static(stdout),
             stderr: Bytes::from_static(stderr),
             progress: None,
             leaks: Vec::new(),
             chaos: false,
         };
-        Ended { seq: 1, name: "t#1".to_owned(), ending: Ending::Ran(Box::new(record)) }
+        Ended { seq: 1, name: "t#1".into(), ending: Ending::Ran(Box::new(record)) }
     }
 
     fn value(encoding: Encoding, bytes: &'static [u8]) -> TaskValue {

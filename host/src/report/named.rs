@@ -84,7 +84,7 @@ mod tests {
         let record = Record {
             task: 1,
             tag: None,
-            name: "a(1)".to_owned(),
+            name: "a(1)".into(),
             attempt: 1,
             outcome,
             pid: None,
@@ -94,14 +94,14 @@ mod tests {
             wall_time: Duration::ZERO,
             cpu_time: Duration::ZERO,
             peak_memory_bytes: None,
-            layers: Vec::new(),
+            layers: [].into(),
             stdout: Bytes::from(stdout),
             stderr: Bytes::new(),
             progress: None,
             leaks: Vec::new(),
             chaos: false,
         };
-        let ended = Ended { seq: 1, name: "a(1)".to_owned(), ending: Ending::Ran(Box::new(record)) };
+        let ended = Ended { seq: 1, name: "a(1)".into(), ending: Ending::Ran(Box::new(record)) };
         let mut out = Written::default();
         write(&ended, Terminals::default(), &mut out);
         (String::from_utf8(out.stdout).unwrap(), String::from_utf8(out.stderr).unwrap())

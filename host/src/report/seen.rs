@@ -268,7 +268,7 @@ impl Track {
                     Span { slot, start, end }
                 });
                 let group = self.groups.of(&record.name);
-                let (name, what) = (record.name.as_str(), What::Ran(record));
+                let (name, what) = (&*record.name, What::Ran(record));
                 Some(Seen { seq: record.tag, name, group, what, span, retry: *retry })
             }
         }

@@ -24,7 +24,7 @@ use sha2::{Digest as _, Sha256};
 use self::folder::Folder;
 use crate::feature::Features;
 use crate::limits::ARTIFACT_BYTES_MAX;
-use crate::module_info::ModuleInfo;
+use crate::module_info::{ModuleInfo, Want};
 use crate::os::memory_file::{self, SealedFile};
 use crate::protocol::compile::{ArtifactHeader, decode_info};
 
@@ -62,6 +62,8 @@ pub(crate) struct Artifact {
     pub(super) file: SealedFile,
     pub(super) header: ArtifactHeader,
     pub(super) info: ModuleInfo,
+    /// Its tasks may submit tasks.
+    pub(super) may_submit: bool,
 }
 
 impl Artifact {
@@ -75,7 +77,8 @@ impl Artifact {
         file.read_exact_at(&mut info, header.info_offset())
             .map_err(|error| format!("its description cannot be read: {error}"))?;
         let info = decode_info(&info).map_err(|error| error.to_string())?;
-        Ok(Self { file, header, info })
+        let may_submit = info.may_want(Want::Tasks);
+        Ok(Self { file, header, info, may_submit })
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::directory::GrantedDir;
 use crate::limits::{INLINE_BYTES_MAX, Limits};
@@ -22,7 +22,7 @@ use crate::supervisor::event::{ModuleSourceBytes, WorkerId};
 use crate::supervisor::handle::HandleState;
 use crate::supervisor::observer::Observer;
 use crate::supervisor::output::Output;
-use crate::supervisor::pool::StartMethod;
+use crate::supervisor::pool::{Mailbox, StartMethod};
 use crate::sync::Grant;
 use crate::task::Stdin;
 
@@ -60,7 +60,7 @@ pub(super) enum Reply {
     /// To a handle that somebody may hold.
     Handle(Arc<HandleState>),
     /// To a stream of records, with the call's index.
-    Stream { index: u64, records: mpsc::UnboundedSender<(u64, Record)> },
+    Stream { index: u64, records: Arc<Mailbox<(u64, Record)>> },
     /// To the task that submitted it, in this worker.
     Nested { parent: WorkerId },
 }
@@ -145,8 +145,11 @@ impl Answer {
         }
         match self.reply {
             Reply::Handle(handle) => handle.finish(record),
-            // A stream that was dropped wants no records.
-            Reply::Stream { index, records } => drop(records.send((index, record))),
+            Reply::Stream { index, records } => {
+                if records.put((index, record)) {
+                    records.ring();
+                }
+            }
             // The dispatcher answers those; one that is gone has no worker left that could ask.
             Reply::Nested { .. } => {}
         }
@@ -195,7 +198,7 @@ impl Call {
         Record {
             task: self.task,
             tag: self.tag,
-            name: self.name.to_string(),
+            name: Arc::clone(&self.name),
             attempt: self.attempt,
             outcome,
             pid: None,
@@ -205,7 +208,7 @@ impl Call {
             wall_time: Duration::ZERO,
             cpu_time: Duration::ZERO,
             peak_memory_bytes: None,
-            layers: Vec::new(),
+            layers: Arc::default(),
             stdout: Bytes::new(),
             stderr: Bytes::new(),
             progress: None,

@@ -33,9 +33,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustc_hash::FxHashMap;
+
 use crate::limits::{FORK_SERVERS_MAX, FORKS_PER_SERVER_MAX, FRAME_BYTES_MAX};
 use crate::os::poll::Poller;
-use crate::outcome::CancelledBy;
+use crate::outcome::{CancelledBy, Record};
 use crate::policy::SandboxMode;
 use crate::supervisor::artifact_store::ArtifactStore;
 use crate::supervisor::event::{
@@ -43,6 +45,7 @@ use crate::supervisor::event::{
 };
 use crate::supervisor::fork_client::{Process, Server, ServerId, ServerKey};
 use crate::supervisor::inbox::Inbox;
+use crate::supervisor::pool::Mailbox;
 use crate::supervisor::scheduler::Rank;
 use crate::supervisor::timers::{Timer, Timers};
 use crate::supervisor::worker_handle::{Stage, WorkerHandle};
@@ -126,26 +129,28 @@ pub(super) struct Dispatcher {
     timers: Timers,
     buffer: Vec<u8>,
     next_id: u64,
-    pools: HashMap<PoolId, Pool>,
-    places: HashMap<u64, Place>,
+    pools: FxHashMap<PoolId, Pool>,
+    places: FxHashMap<u64, Place>,
     /// Calls that wait for their next attempt.
-    resting: HashMap<u64, Resting>,
+    resting: FxHashMap<u64, Resting>,
     /// What the waits between attempts are drawn from.
     seed: u64,
     artifacts: Artifacts,
     huge_code: SharedCode,
-    servers: HashMap<ServerId, Server>,
+    servers: FxHashMap<ServerId, Server>,
     server_ids: HashMap<ServerKey, ServerId>,
-    processes: HashMap<ProcessId, Process>,
+    processes: FxHashMap<ProcessId, Process>,
     /// Programs that the spawn thread was asked for and has not answered: their children are ours.
     spawning: usize,
-    workers: HashMap<WorkerId, WorkerHandle>,
+    workers: FxHashMap<WorkerId, WorkerHandle>,
     paused: Vec<WorkerId>,
     /// Workers that may have more to say, of which nothing else tells.
     unread: Vec<WorkerId>,
     /// Workers in the middle of a chunk, whose lanes are looked into at this time.
     dozing: Vec<WorkerId>,
     look_at: Option<Instant>,
+    /// Streams for which there are records; they are woken once what happened together was handled.
+    to_ring: Vec<Arc<Mailbox<(u64, Record)>>>,
     doctors: HashMap<ProcessId, DoctorReply>,
     /// What attempts that are over may still hold in shared memory.
     unrecovered: Vec<Unrecovered>,
@@ -169,21 +174,22 @@ impl Dispatcher {
             timers: Timers::default(),
             buffer: vec![0; FRAME_BYTES_MAX],
             next_id: 0,
-            pools: HashMap::new(),
-            places: HashMap::new(),
-            resting: HashMap::new(),
+            pools: FxHashMap::default(),
+            places: FxHashMap::default(),
+            resting: FxHashMap::default(),
             seed: seed(),
             artifacts: Artifacts::default(),
             huge_code: SharedCode::default(),
-            servers: HashMap::new(),
+            servers: FxHashMap::default(),
             server_ids: HashMap::new(),
-            processes: HashMap::new(),
+            processes: FxHashMap::default(),
             spawning: 0,
-            workers: HashMap::new(),
+            workers: FxHashMap::default(),
             paused: Vec::new(),
             unread: Vec::new(),
             dozing: Vec::new(),
             look_at: None,
+            to_ring: Vec::new(),
             doctors: HashMap::new(),
             unrecovered: Vec::new(),
             recovery_at: None,
@@ -210,6 +216,7 @@ impl Dispatcher {
                 self.handle(Event::Elapsed(timer));
             }
             self.read_on();
+            self.to_ring.drain(..).for_each(|records| records.ring());
             self.sweep_timers();
         }
     }
@@ -370,6 +377,7 @@ impl Dispatcher {
 impl Drop for Dispatcher {
     /// However the loop ended: whoever still waits for a reply learns that there is none.
     fn drop(&mut self) {
+        self.to_ring.drain(..).for_each(|records| records.ring());
         self.inbox.close();
     }
 }

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod lent;
+mod mailbox;
 mod records;
 mod typed;
 
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::chaos::Chaos;
-use crate::limits::{AHEAD_MAX, CHUNK_CALLS_MAX, WAITING_TASKS_MAX};
+use crate::limits::{AHEAD_MAX, CHUNK_CALLS_MAX, LANE_CALLS_MIN, WAITING_TASKS_MAX};
 use crate::outcome::CancelledBy;
 use crate::protocol::worker::Initializer;
 use crate::supervisor::call::{Assignment, Reply};
@@ -26,6 +27,7 @@ use crate::supervisor::{Supervisor, SupervisorError};
 use crate::sync::Grant;
 
 pub(in crate::supervisor) use lent::Lent;
+pub(in crate::supervisor) use mailbox::Mailbox;
 pub use records::{Order, Records};
 pub use typed::{MapHandle, TaskFailed, Values};
 
@@ -211,7 +213,7 @@ impl PoolBuilder {
             initializer,
             initializer_grants: self.initializer.map(Task::into_grants).unwrap_or_default(),
             chunksize: self.chunksize,
-            chunks_ahead: if max_tasks_per_worker > 1 { 2 + AHEAD_MAX } else { 2 },
+            chunks_ahead: chunks_ahead(max_tasks_per_worker, self.chunksize),
             workers: std::sync::atomic::AtomicUsize::new(workers),
             room: Arc::new(Semaphore::new(WAITING_TASKS_MAX)),
             lent,
@@ -219,6 +221,11 @@ impl PoolBuilder {
         };
         Ok(Pool(Arc::new(inner)))
     }
+}
+
+/// A worker that is used again is given some chunks ahead, unless each keeps it busy for long anyway.
+fn chunks_ahead(max_tasks_per_worker: usize, chunksize: usize) -> usize {
+    if max_tasks_per_worker > 1 && chunksize < LANE_CALLS_MIN { 2 + AHEAD_MAX } else { 2 }
 }
 
 #[derive(Debug)]

@@ -42,11 +42,20 @@ enum Misfit {
 }
 
 /// One guest call: a target, its arguments and its limits. `Task::new` lists every default.
+///
+/// Copies share all but arguments, name and tag, so one for each of many inputs costs next to nothing.
 #[derive(Clone, Debug)]
 pub struct Task {
-    target: Target,
     args: Args,
     name: Arc<str>,
+    tag: Option<u64>,
+    common: Arc<Common>,
+}
+
+/// What many tasks have in common.
+#[derive(Clone, Debug)]
+struct Common {
+    target: Target,
     limits: Limits,
     policy: Policy,
     dirs: Vec<GrantedDir>,
@@ -58,7 +67,6 @@ pub struct Task {
     grants: Vec<Grant>,
     priority: i32,
     retry: RetryPolicy,
-    tag: Option<u64>,
     deterministic: Option<u64>,
 }
 
@@ -66,10 +74,8 @@ impl Task {
     /// A call without arguments, named as its target, with default limits and nothing granted.
     #[must_use]
     pub fn new(target: &Target) -> Self {
-        Self {
-            name: target.shared_name(),
+        let common = Common {
             target: target.clone(),
-            args: Args::none(),
             limits: Limits::default(),
             policy: Policy::default(),
             dirs: Vec::new(),
@@ -81,9 +87,13 @@ impl Task {
             grants: Vec::new(),
             priority: 0,
             retry: RetryPolicy::default(),
-            tag: None,
             deterministic: None,
-        }
+        };
+        Self { args: Args::none(), name: target.shared_name(), tag: None, common: Arc::new(common) }
+    }
+
+    fn common_mut(&mut self) -> &mut Common {
+        Arc::make_mut(&mut self.common)
     }
 
     /// The arguments. What is granted by those that were set before is not granted any more.
@@ -96,14 +106,14 @@ impl Task {
     /// Another function, with everything else as it is, the name too.
     #[must_use]
     pub fn target(mut self, target: &Target) -> Self {
-        self.target = target.clone();
+        self.common_mut().target = target.clone();
         self
     }
 
     /// The module that it runs.
     #[must_use]
     pub fn module(&self) -> &Module {
-        self.target.module()
+        self.common.target.module()
     }
 
     /// A name for records and logs; cut to 256 bytes.
@@ -119,14 +129,14 @@ impl Task {
     /// What it may use.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
+        self.common_mut().limits = limits;
         self
     }
 
     /// What it may touch.
     #[must_use]
     pub fn policy(mut self, policy: Policy) -> Self {
-        self.policy = policy;
+        self.common_mut().policy = policy;
         self
     }
 
@@ -135,9 +145,9 @@ impl Task {
     /// written; otherwise the task is not run.
     #[must_use]
     pub fn dir(mut self, dir: GrantedDir) -> Self {
-        self.dirs.push(dir);
+        self.common_mut().dirs.push(dir);
         let place = |dir: &GrantedDir| (dir.rule().guest.clone(), dir.rule().file.clone());
-        self.dirs.sort_by_key(place);
+        self.common_mut().dirs.sort_by_key(place);
         self
     }
 
@@ -153,8 +163,8 @@ impl Task {
     /// None by default. At most 32, whose names have at most 256 addresses together; otherwise the task is not run.
     #[must_use]
     pub fn net(mut self, net: GrantedNet) -> Self {
-        if let Err(place) = self.nets.binary_search(&net) {
-            self.nets.insert(place, net);
+        if let Err(place) = self.common.nets.binary_search(&net) {
+            self.common_mut().nets.insert(place, net);
         }
         self
     }
@@ -162,7 +172,7 @@ impl Task {
     /// Command-line arguments of a WASI program, the program's own name first.
     #[must_use]
     pub fn argv(mut self, argv: Vec<String>) -> Self {
-        self.argv = argv;
+        self.common_mut().argv = argv;
         self
     }
 
@@ -171,21 +181,21 @@ impl Task {
     /// otherwise the task is not run.
     #[must_use]
     pub fn env(mut self, env: Vec<(String, String)>) -> Self {
-        self.env = environment::unique(env);
+        self.common_mut().env = environment::unique(env);
         self
     }
 
     /// Standard input. Empty by default.
     #[must_use]
     pub fn stdin(mut self, stdin: Stdin) -> Self {
-        self.stdin = stdin;
+        self.common_mut().stdin = stdin;
         self
     }
 
     /// What becomes of standard output and error. Captured by default.
     #[must_use]
     pub fn output(mut self, output: Output) -> Self {
-        self.output = output;
+        self.common_mut().output = output;
         self
     }
 
@@ -193,21 +203,21 @@ impl Task {
     /// 64 different ones, each under another name; otherwise the task is not run.
     #[must_use]
     pub fn grant(mut self, grant: impl Into<Grant>) -> Self {
-        self.grants.push(grant.into());
+        self.common_mut().grants.push(grant.into());
         self
     }
 
     /// Higher goes first. 0 by default.
     #[must_use]
     pub fn priority(mut self, priority: i32) -> Self {
-        self.priority = priority;
+        self.common_mut().priority = priority;
         self
     }
 
     /// How often it is tried again when an attempt fails in any way but being cancelled. 0 by default.
     #[must_use]
     pub fn retries(mut self, retries: u32) -> Self {
-        self.retry.retries = retries;
+        self.common_mut().retry.retries = retries;
         self
     }
 
@@ -215,7 +225,7 @@ impl Task {
     /// lists every default.
     #[must_use]
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
-        self.retry = policy;
+        self.common_mut().retry = policy;
         self
     }
 
@@ -231,7 +241,7 @@ impl Task {
     /// time. Not so by default.
     #[must_use]
     pub fn deterministic(mut self, seed: u64) -> Self {
-        self.deterministic = Some(seed);
+        self.common_mut().deterministic = Some(seed);
         self
     }
 
@@ -244,9 +254,9 @@ impl Task {
     pub fn check(&self) -> Result<(), TaskError> {
         let fits = || -> Result<(), Misfit> {
             self.grants()?;
-            directory::check(&self.dirs)?;
-            net::check(&self.nets)?;
-            environment::check(&self.env)?;
+            directory::check(&self.common.dirs)?;
+            net::check(&self.common.nets)?;
+            environment::check(&self.common.env)?;
             Ok(())
         };
         Ok(fits()?)
@@ -264,14 +274,14 @@ impl Task {
 
     /// As a pool's initializer, which must be an SDK task.
     pub(super) fn as_initializer(&self) -> Option<Initializer> {
-        let Entry::Task { export, .. } = self.target.entry() else { return None };
+        let Entry::Task { export, .. } = self.common.target.entry() else { return None };
         let args = self.input().ok()?.to_vec();
         Some(Initializer { export: export.clone(), args })
     }
 
     /// Everything that it may use, by name: what was granted, and what is among its arguments.
     pub(super) fn grants(&self) -> Result<Vec<Grant>, GrantError> {
-        sync::merge(self.grants.iter().chain(self.args.grants()))
+        sync::merge(self.common.grants.iter().chain(self.args.grants()))
     }
 
     /// What it may use, for those that run with it as their initializer.
@@ -282,9 +292,9 @@ impl Task {
     /// The bytes the guest gets; the reason if they do not fit the target or the limit.
     fn input(&self) -> Result<Bytes, String> {
         self.check().map_err(|error| error.to_string())?;
-        let Some(encoding) = self.target.args_encoding() else { return Ok(Bytes::new()) };
+        let Some(encoding) = self.common.target.args_encoding() else { return Ok(Bytes::new()) };
         let input = self.args.encode(encoding).map_err(|error| error.to_string())?;
-        let (length, limit) = (input.len() as u64, self.limits.argument_bytes);
+        let (length, limit) = (input.len() as u64, self.common.limits.argument_bytes);
         if length > limit {
             return Err(format!("the arguments have {length} bytes, more than the limit of {limit}"));
         }
@@ -292,29 +302,30 @@ impl Task {
     }
 
     pub(super) fn may_be_retried(&self) -> bool {
-        self.retry.retries > 0
+        self.common.retry.retries > 0
     }
 
     pub(super) fn shape(&self, start_method: StartMethod, initializer: Option<Initializer>) -> CallShape {
+        let common = &*self.common;
         CallShape {
-            module: Arc::clone(self.target.module().source()),
-            artifact: Arc::clone(self.target.module().artifact()),
-            kind: self.target.module().info().kind,
-            entry: self.target.entry().clone(),
+            module: Arc::clone(common.target.module().source()),
+            artifact: Arc::clone(common.target.module().artifact()),
+            kind: common.target.module().info().kind,
+            entry: common.target.entry().clone(),
             initializer,
-            limits: self.limits.clone(),
-            policy: self.policy.clone(),
-            dirs: self.dirs.clone(),
-            nets: self.nets.clone(),
+            limits: common.limits.clone(),
+            policy: common.policy.clone(),
+            dirs: common.dirs.clone(),
+            nets: common.nets.clone(),
             start_method,
             nested_start_method: start_method,
-            argv: self.argv.clone(),
-            env: self.env.clone(),
-            stdin: self.stdin.clone(),
+            argv: common.argv.clone(),
+            env: common.env.clone(),
+            stdin: common.stdin.clone(),
             // Grants that do not fit together have refused the call, which then has no use for its shape.
             grants: self.grants().unwrap_or_default(),
-            priority: self.priority,
-            deterministic: self.deterministic,
+            priority: common.priority,
+            deterministic: common.deterministic,
         }
     }
 
@@ -338,9 +349,9 @@ impl Task {
             attempt: 1,
             queued_at: SystemTime::now(),
             input,
-            output: self.output.clone(),
+            output: self.common.output.clone(),
             reply: Some(reply),
-            retry: self.retry,
+            retry: self.common.retry,
             deaths: 0,
             was_shaken: false,
             depth: 0,
@@ -355,18 +366,26 @@ impl Task {
 
     /// Whether two tasks may share an instance in a chunk: they differ in arguments and name only.
     pub(super) fn may_share_instance(&self, other: &Self) -> bool {
+        let (one, two) = (&*self.common, &*other.common);
+        !matches!(one.target.entry(), Entry::Command | Entry::Invoke { .. })
+            && matches!((&one.stdin, &two.stdin), (Stdin::Empty, Stdin::Empty))
+            && (Arc::ptr_eq(&self.common, &other.common) || one.is_like(two))
+            && self.grants() == other.grants()
+    }
+}
+
+impl Common {
+    /// Whether tasks with the one and the other run alike, but for their standard input and what is granted to them.
+    fn is_like(&self, other: &Self) -> bool {
         Arc::ptr_eq(self.target.module().source(), other.target.module().source())
             && self.target.entry() == other.target.entry()
-            && !matches!(self.target.entry(), Entry::Command | Entry::Invoke { .. })
             && self.limits == other.limits
             && self.policy == other.policy
             && self.dirs == other.dirs
             && self.nets == other.nets
             && self.priority == other.priority
             && self.deterministic == other.deterministic
-            && matches!((&self.stdin, &other.stdin), (Stdin::Empty, Stdin::Empty))
             && self.argv == other.argv
             && self.env == other.env
-            && self.grants() == other.grants()
     }
 }

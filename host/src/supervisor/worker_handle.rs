@@ -258,7 +258,7 @@ pub(super) struct Measured {
 
 impl Ended {
     /// The call with the record that its caller gets.
-    pub(super) fn judge(self, pid: Option<u32>, layers: &[Layer], measured: Measured) -> (Call, Record) {
+    pub(super) fn judge(self, pid: Option<u32>, layers: Arc<[Layer]>, measured: Measured) -> (Call, Record) {
         let Self { worker, call, shape, said, intent, facts, wall_time, deadlock, is_doomed, .. } = self;
         let cpu_time = measured.cpu_time.saturating_sub(facts.cpu_before);
         let outcome = or_deadlock(verdict(said, intent, measured.evidence), deadlock);
@@ -267,7 +267,7 @@ impl Ended {
         let record = Record {
             task: call.task,
             tag: call.tag,
-            name: call.name.to_string(),
+            name: Arc::clone(&call.name),
             attempt: call.attempt,
             outcome,
             pid,
@@ -277,7 +277,7 @@ impl Ended {
             wall_time,
             cpu_time,
             peak_memory_bytes: measured.peak_memory_bytes,
-            layers: layers.to_vec(),
+            layers,
             stdout: facts.stdout.freeze(),
             stderr: facts.stderr.freeze(),
             progress: facts.progress,

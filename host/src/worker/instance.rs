@@ -197,19 +197,46 @@ impl Live {
         self.call_export(store, Call::Json { name: INIT_EXPORT, input: b"[]" }).await
     }
 
-    /// Calls what `entry` names.
-    pub(crate) async fn call(
+    /// Looks up what `entry` names, for all calls of an assignment.
+    pub(crate) fn callee<'a>(&self, store: &mut Store<HostState>, entry: &'a Entry) -> Callee<'a> {
+        match entry {
+            Entry::Command => Callee::Command,
+            Entry::Task { export, result } => self.task(store, export, *result),
+            Entry::Export { name } => Callee::Export(name),
+            Entry::Invoke { expression } => Callee::Invoke(expression),
+        }
+    }
+
+    /// A function of the shape that `#[task]` emits.
+    fn task<'a>(&self, store: &mut Store<HostState>, export: &str, encoding: Encoding) -> Callee<'a> {
+        let Self::Component(instance) = self else {
+            return Callee::Missing(format!("a core module has no tasks, so no task `{export}`"));
+        };
+        let Some(function) = instance.get_func(&mut *store, export) else {
+            return Callee::Missing(format!("the module has no task `{export}`"));
+        };
+        match function.typed(&*store) {
+            Ok(function) => Callee::Task { function, encoding },
+            Err(error) => {
+                Callee::Missing(format!("export `{export}` is no task: {}", trap::describe(&error)))
+            }
+        }
+    }
+
+    /// Calls it.
+    pub(crate) async fn call<'a>(
         &self,
         store: &mut Store<HostState>,
-        entry: &Entry,
-        input: &[u8],
+        callee: &Callee<'a>,
+        input: &'a [u8],
     ) -> wasmtime::Result<Ended> {
-        match (self, entry) {
-            (Self::Component(instance), Entry::Command) => run_component_command(store, *instance).await,
-            (Self::Core(instance), Entry::Command) => run_core_command(store, *instance).await,
-            (_, Entry::Task { export, result }) => self.call_task(store, export, *result, input).await,
-            (_, Entry::Export { name }) => self.call_export(store, Call::Json { name, input }).await,
-            (_, Entry::Invoke { expression }) => self.call_export(store, Call::Expression(expression)).await,
+        match (self, callee) {
+            (_, Callee::Task { function, encoding }) => call_task(store, function, *encoding, input).await,
+            (Self::Component(instance), Callee::Command) => run_component_command(store, *instance).await,
+            (Self::Core(instance), Callee::Command) => run_core_command(store, *instance).await,
+            (_, Callee::Export(name)) => self.call_export(store, Call::Json { name, input }).await,
+            (_, Callee::Invoke(expression)) => self.call_export(store, Call::Expression(expression)).await,
+            (_, Callee::Missing(detail)) => Ok(Ended::not_found(detail)),
         }
     }
 
@@ -221,7 +248,7 @@ impl Live {
         }
     }
 
-    /// Calls a function of the shape that `#[task]` emits.
+    /// Looks up a function of the shape that `#[task]` emits, and calls it.
     pub(crate) async fn call_task(
         &self,
         store: &mut Store<HostState>,
@@ -229,35 +256,49 @@ impl Live {
         encoding: Encoding,
         input: &[u8],
     ) -> wasmtime::Result<Ended> {
-        let Self::Component(instance) = self else {
-            return Ok(Ended::not_found(format!("a core module has no tasks, so no task `{export}`")));
-        };
-        let Some(function) = instance.get_func(&mut *store, export) else {
-            return Ok(Ended::not_found(format!("the module has no task `{export}`")));
-        };
-        let task = match function.typed::<(Argument<'_>,), TaskReturned>(&*store) {
-            Ok(task) => task,
-            Err(error) => {
-                let cause = trap::describe(&error);
-                return Ok(Ended::not_found(format!("export `{export}` is no task: {cause}")));
-            }
-        };
-        let (returned,) = task.call_async(&mut *store, (Argument(input),)).await?;
-        Ok(match returned {
-            Ok(Returned::Stored { stored: Ok((body, file)), .. }) => Ended::Stored { encoding, body, file },
-            Ok(Returned::Stored { length, stored: Err(error) }) => Ended::not_stored(length, &error),
-            Ok(Returned::TooLarge { length }) => {
-                Ended::too_large(length, store.data().limiter.limits().result_bytes)
-            }
-            Err(TaskError::Failed(text) | TaskError::InvalidArguments(text) | TaskError::Other(text)) => {
-                Ended::Failed(text)
-            }
-        })
+        let callee = self.task(store, export, encoding);
+        self.call(store, &callee, input).await
     }
 }
 
-/// What a function of the shape that `#[task]` emits returns.
+/// What is called, as it was looked up.
+pub(crate) enum Callee<'a> {
+    /// `wasi:cli/run`, or `_start`.
+    Command,
+    Task {
+        function: TaskFunction<'a>,
+        encoding: Encoding,
+    },
+    Export(&'a str),
+    Invoke(&'a str),
+    /// There is no such task: why.
+    Missing(String),
+}
+
+/// A function of the shape that `#[task]` emits.
+type TaskFunction<'a> = component::TypedFunc<(Argument<'a>,), TaskReturned>;
+
+/// What it returns.
 type TaskReturned = (Result<Returned, TaskError>,);
+
+async fn call_task<'a>(
+    store: &mut Store<HostState>,
+    function: &TaskFunction<'a>,
+    encoding: Encoding,
+    input: &'a [u8],
+) -> wasmtime::Result<Ended> {
+    let (returned,) = function.call_async(&mut *store, (Argument(input),)).await?;
+    Ok(match returned {
+        Ok(Returned::Stored { stored: Ok((body, file)), .. }) => Ended::Stored { encoding, body, file },
+        Ok(Returned::Stored { length, stored: Err(error) }) => Ended::not_stored(length, &error),
+        Ok(Returned::TooLarge { length }) => {
+            Ended::too_large(length, store.data().limiter.limits().result_bytes)
+        }
+        Err(TaskError::Failed(text) | TaskError::InvalidArguments(text) | TaskError::Other(text)) => {
+            Ended::Failed(text)
+        }
+    })
+}
 
 /// Whether an export has that shape.
 fn is_task(store: &mut Store<HostState>, instance: component::Instance, export: &str) -> bool {

@@ -24,7 +24,7 @@ use crate::outcome::{Encoding, LimitKind, StartFailure};
 use crate::protocol::worker::{Body, Claim, FromWorker, Initializer, Start, ToWorker};
 use crate::sync::Token;
 use crate::worker::imports::{Grants, HostConfig, HostState, Outside, Shared};
-use crate::worker::instance::{self, Ended, Live, Loaded};
+use crate::worker::instance::{self, Callee, Ended, Live, Loaded};
 use crate::worker::limiter::Limiter;
 use crate::worker::link::Link;
 use crate::worker::ready::Ready;
@@ -205,12 +205,13 @@ impl Assignment {
                 return self.end_if_last();
             }
         };
+        let callee = live.callee(&mut store, &self.start.entry);
         let mut rest = &*self.inputs;
         for length in &self.start.inputs.lengths {
             let length = usize::try_from(*length).expect("the sum is the length of a slice");
             let (input, others) = rest.split_at(length);
             rest = others;
-            let (claim, body) = self.call(&live, &mut store, input).await;
+            let (claim, body) = self.call(&live, &callee, &mut store, input).await;
             let goes_on = matches!(claim, Claim::Returned { .. } | Claim::Failed { .. });
             let is_last = self.is_at_last_call();
             self.is_fit.set(goes_on && is_last);
@@ -275,10 +276,16 @@ impl Assignment {
         Ok(live)
     }
 
-    async fn call(&self, live: &Live, store: &mut Store<HostState>, input: &[u8]) -> (Claim, Option<File>) {
+    async fn call<'a>(
+        &self,
+        live: &Live,
+        callee: &Callee<'a>,
+        store: &mut Store<HostState>,
+        input: &'a [u8],
+    ) -> (Claim, Option<File>) {
         self.allow_fuel(store);
         store.data_mut().limiter.forget_denied();
-        match live.call(store, &self.start.entry, input).await {
+        match live.call(store, callee, input).await {
             Ok(Ended::Returned { encoding, bytes }) => {
                 returned(encoding, bytes, self.start.limits.result_bytes)
             }

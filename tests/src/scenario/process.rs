@@ -20,7 +20,7 @@ pub fn life(_: &[String]) {
             Process::new(call(&module, "add", (1, 2))).supervisor(&supervisor).start().expect("it starts");
         assert_eq!(first.name(), "Process-1");
         let record = first.join().await;
-        assert_eq!((first.exitcode(), first.is_alive(), record.name.as_str()), (Some(0), false, "Process-1"));
+        assert_eq!((first.exitcode(), first.is_alive(), &*record.name), (Some(0), false, "Process-1"));
         assert!(first.join_timeout(Duration::ZERO).await.is_some(), "a second join gives the same");
 
         let named = process("who_am_i").name("counter").start().expect("it starts");

@@ -13,7 +13,7 @@ fn digest(is_told: bool) -> Digest {
 }
 
 fn ended(record: Record) -> Ended {
-    Ended { seq: record.task, name: record.name.clone(), ending: Ending::Ran(Box::new(record)) }
+    Ended { seq: record.task, name: record.name.to_string(), ending: Ending::Ran(Box::new(record)) }
 }
 
 fn failed(task: u64, reason: &str) -> Record {

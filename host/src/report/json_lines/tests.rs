@@ -14,7 +14,7 @@ fn ended(outcome: Outcome) -> Ended {
     let record = Record {
         task: 9,
         tag: Some(2),
-        name: "square#2".to_owned(),
+        name: "square#2".into(),
         attempt: 1,
         outcome,
         pid: Some(4711),
@@ -24,14 +24,14 @@ fn ended(outcome: Outcome) -> Ended {
         wall_time: Duration::from_micros(1500),
         cpu_time: Duration::from_nanos(250_400),
         peak_memory_bytes: Some(4096),
-        layers: vec![Layer::Seccomp],
+        layers: [Layer::Seccomp].into(),
         stdout: Bytes::from_static(b"out\n"),
         stderr: Bytes::from_static(b"\xff"),
         progress: None,
         leaks: Vec::new(),
         chaos: false,
     };
-    Ended { seq: 2, name: "square#2".to_owned(), ending: Ending::Ran(Box::new(record)) }
+    Ended { seq: 2, name: "square#2".into(), ending: Ending::Ran(Box::new(record)) }
 }
 
 fn succeeded(encoding: Encoding, bytes: &'static [u8]) -> Outcome {

@@ -74,7 +74,7 @@ pub fn record(
     Record {
         task,
         tag: Some(task),
-        name: name.to_owned(),
+        name: name.into(),
         attempt,
         outcome,
         pid: Some(100),
@@ -84,7 +84,7 @@ pub fn record(
         wall_time: Duration::from_millis(wall_ms),
         cpu_time: Duration::from_millis(wall_ms / 2),
         peak_memory_bytes: Some(task << 20),
-        layers: vec![Layer::Seccomp],
+        layers: [Layer::Seccomp].into(),
         stdout: Bytes::from_static(b"out <1>\n"),
         stderr: Bytes::new(),
         progress: None,

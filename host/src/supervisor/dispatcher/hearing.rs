@@ -11,7 +11,6 @@ use std::time::Instant;
 
 use super::{Dispatcher, WORKER_SOCKET, token};
 use crate::limits::{HEARING_TIME, LANE_CALLS_MIN};
-use crate::module_info::Want;
 use crate::supervisor::call::{Call, CallShape};
 use crate::supervisor::event::{PoolId, WorkerId};
 use crate::supervisor::line::Line;
@@ -23,7 +22,7 @@ impl Dispatcher {
     pub(super) fn may_be_put_off(&self, pool: PoolId, shape: &CallShape) -> bool {
         let is_timed = shape.limits.timeout.is_some() || shape.limits.cpu_time.is_some();
         let is_shaken = self.pools.get(&pool).is_none_or(|pool| pool.settings.chaos.is_some());
-        let asks = !shape.grants.is_empty() || shape.artifact.info.may_want(Want::Tasks);
+        let asks = !shape.grants.is_empty() || shape.artifact.may_submit;
         !(is_timed || is_shaken || asks)
     }
 

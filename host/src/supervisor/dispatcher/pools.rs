@@ -2,8 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::collections::HashMap;
-
+use rustc_hash::FxHashMap;
 use tokio::sync::oneshot;
 
 use super::{Dispatcher, Place};
@@ -11,6 +10,7 @@ use crate::outcome::{CancelledBy, Outcome};
 use crate::supervisor::call::{Assignment, Call, Reply};
 use crate::supervisor::event::{PoolId, Stop, WorkerId};
 use crate::supervisor::fork_client::{ServerId, StartRequest};
+use crate::supervisor::output::Output;
 use crate::supervisor::pool::PoolSettings;
 use crate::supervisor::scheduler::{Action, Rank, Scheduler};
 use crate::supervisor::worker_handle::{Stage, WorkerHandle};
@@ -20,7 +20,7 @@ use crate::supervisor::worker_handle::{Stage, WorkerHandle};
 pub(super) struct Pool {
     pub(super) settings: PoolSettings,
     pub(super) scheduler: Scheduler,
-    pub(super) waiting: HashMap<(ServerId, Rank), Assignment>,
+    pub(super) waiting: FxHashMap<(ServerId, Rank), Assignment>,
     /// Calls that wait or run.
     pub(super) outstanding: usize,
     closed: bool,
@@ -60,7 +60,7 @@ impl Pool {
 impl Dispatcher {
     pub(super) fn open_pool(&mut self, pool: PoolId, settings: PoolSettings) {
         let scheduler = Scheduler::new(settings.staffing());
-        let (waiting, joiners) = (HashMap::new(), Vec::new());
+        let (waiting, joiners) = (FxHashMap::default(), Vec::new());
         let entry = Pool { settings, scheduler, waiting, outstanding: 0, closed: self.ending, joiners };
         self.pools.insert(pool, entry);
     }
@@ -143,6 +143,13 @@ impl Dispatcher {
                     observer.ended(record.clone(), None);
                 }
                 self.nested_ended(parent, call.task, record);
+            }
+            Some(Reply::Stream { index, records })
+                if call.observer.is_none() && !matches!(call.output, Output::Stream(_)) =>
+            {
+                if records.put((index, record)) {
+                    self.to_ring.push(records);
+                }
             }
             reply => {
                 call.reply = reply;

@@ -24,29 +24,34 @@ pub(super) struct Resting {
 }
 
 impl Dispatcher {
-    /// Claim and evidence are complete: the call ends, or is tried again.
+    /// Claim and evidence are complete: the call ends, or is tried again. True when it waits in the queue again.
     pub(super) fn judge(
         &mut self,
         pool: PoolId,
         ended: Ended,
         pid: Option<u32>,
-        layers: &[Layer],
+        layers: Arc<[Layer]>,
         measured: Measured,
-    ) {
+    ) -> bool {
         let (shape, asked) = (Arc::clone(&ended.shape), ended.asked);
         let (mut call, record) = ended.judge(pid, layers, measured);
         tracing::debug!(task = &*call.name, pid, outcome = record.outcome.label(), "task ended");
         // Who was asked to stop is not started again.
         if self.ending || asked {
-            return self.finish_call(pool, call, record);
+            self.finish_call(pool, call, record);
+            return false;
         }
         call.deaths += u32::from(is_death(&record.outcome));
         let seed = self.seed ^ call.task;
         match call.retry.next(&record.outcome, call.attempt, call.deaths, seed) {
             Next::Nothing => self.finish_call(pool, call, record),
-            Next::Retry(after) => self.try_again(pool, shape, call, record, after),
+            Next::Retry(after) => {
+                self.try_again(pool, shape, call, record, after);
+                return after.is_zero();
+            }
             Next::Quarantine => self.quarantine(pool, call, record),
         }
+        false
     }
 
     fn try_again(

@@ -13,6 +13,7 @@ use super::{Dispatcher, Place};
 use crate::limits::{ACKNOWLEDGEMENT_TIME_MAX, EXIT_TIME_MAX, INTERRUPT_TIME_MAX};
 use crate::os::child::{ExitStatus, Usage};
 use crate::outcome::{CancelledBy, NotRun, Outcome};
+use crate::policy::Layer;
 use crate::protocol::frame;
 use crate::protocol::worker::{Claim, ToWorker};
 use crate::supervisor::call::{Assignment, Call, CallShape, Reply};
@@ -252,7 +253,7 @@ impl Dispatcher {
             Stage::Ending(ended) => {
                 if let Some(mut ended) = ended {
                     ended.facts.leaks.extend(leaks);
-                    self.judge(pool, *ended, pid, &entry.layers, measured);
+                    self.judge(pool, *ended, pid, entry.layers, measured);
                 }
             }
             Stage::Running(running) => {
@@ -261,7 +262,7 @@ impl Dispatcher {
                 }
                 let status = if running.is_silenced { ExitStatus::Signaled(libc::SIGKILL) } else { status };
                 let measured = Measured { evidence: Evidence::Ended(status), ..measured };
-                if self.died_running(pool, *running, pid, &entry.layers, measured) {
+                if self.died_running(pool, *running, pid, entry.layers, measured) {
                     self.worker_never_began(worker, server, status);
                 }
             }
@@ -275,7 +276,7 @@ impl Dispatcher {
         pool: PoolId,
         running: Running,
         pid: Option<u32>,
-        layers: &[crate::policy::Layer],
+        layers: Arc<[Layer]>,
         measured: Measured,
     ) -> bool {
         let Running {
@@ -395,11 +396,15 @@ impl Dispatcher {
             }
             let leaks = holding.map(|holding| self.departed(holding)).unwrap_or_default();
             self.end_nested(nested);
+            let mut is_tried_again = false;
             if let Some(mut ended) = ended {
                 ended.facts.leaks.extend(leaks);
-                self.judge(pool, ended, pid, &layers, measured);
+                is_tried_again = self.judge(pool, ended, pid, layers, measured);
             }
-            self.pump(pool);
+            // In the middle of a chunk nothing else is to be decided.
+            if !more || is_tried_again {
+                self.pump(pool);
+            }
         } else {
             self.end_nested(nested);
             self.end_worker(worker, ended, may_go_on);

@@ -2,16 +2,16 @@
 
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use futures_util::Stream;
-use tokio::sync::mpsc;
 
 use super::Pool;
 use super::lent::Look;
+use super::mailbox::Mailbox;
 use crate::outcome::{CancelledBy, Record};
 use crate::supervisor::call::{Assignment, Call, Input, Reply};
 use crate::supervisor::event::{Command, Stop};
@@ -42,10 +42,10 @@ pub struct Records<S> {
     next_output: u64,
     /// Records that came before their turn.
     early: BTreeMap<u64, Record>,
-    sender: mpsc::UnboundedSender<(u64, Record)>,
-    receiver: mpsc::UnboundedReceiver<(u64, Record)>,
-    /// Task numbers of what was submitted and has not come back.
-    outstanding: BTreeMap<u64, u64>,
+    mailbox: Arc<Mailbox<(u64, Record)>>,
+    /// What was taken out of it, the last one first.
+    arrived: Vec<(u64, Record)>,
+    outstanding: Outstanding,
     /// How many tasks of the pool wait for something.
     lent: Look,
 }
@@ -53,7 +53,6 @@ pub struct Records<S> {
 impl Pool {
     /// Runs every task of a stream; the records come as a stream, lazily.
     pub fn records<S: Stream<Item = Task>>(&self, tasks: S, order: Order) -> Records<S> {
-        let (sender, receiver) = mpsc::unbounded_channel();
         Records {
             pool: self.clone(),
             tasks: Some(Box::pin(tasks)),
@@ -62,9 +61,9 @@ impl Pool {
             next_input: 0,
             next_output: 0,
             early: BTreeMap::new(),
-            sender,
-            receiver,
-            outstanding: BTreeMap::new(),
+            mailbox: Arc::new(Mailbox::new()),
+            arrived: Vec::new(),
+            outstanding: Outstanding::default(),
             lent: self.0.lent.look(),
         }
     }
@@ -72,7 +71,7 @@ impl Pool {
 
 impl<S: Stream<Item = Task>> Records<S> {
     fn ahead(&self) -> usize {
-        self.outstanding.len() + self.early.len() + self.chunk.len()
+        self.outstanding.count + self.early.len() + self.chunk.len()
     }
 
     /// Takes tasks from the stream and submits them, as far as the pool can use them.
@@ -106,7 +105,7 @@ impl<S: Stream<Item = Task>> Records<S> {
             self.tasks = None;
         }
         // A part of a chunk waits to be filled while others run.
-        if self.tasks.is_none() || self.outstanding.is_empty() {
+        if self.tasks.is_none() || self.outstanding.count == 0 {
             self.submit_chunk();
         }
     }
@@ -118,8 +117,8 @@ impl<S: Stream<Item = Task>> Records<S> {
         let mut bytes = 0;
         for (index, task) in self.chunk.drain(..) {
             let id = self.pool.0.supervisor.new_id();
-            let reply = Reply::Stream { index, records: self.sender.clone() };
-            self.outstanding.insert(index, id);
+            let reply = Reply::Stream { index, records: Arc::clone(&self.mailbox) };
+            self.outstanding.add(index, id);
             let Some(call) = task.call(id, reply, self.pool.0.observer.as_ref()) else { continue };
             bytes += call.input.len();
             if bytes > Input::INLINE_BYTES_MAX && !calls.is_empty() {
@@ -134,12 +133,26 @@ impl<S: Stream<Item = Task>> Records<S> {
         }
     }
 
-    fn next_early(&mut self) -> Option<(u64, Record)> {
-        let due = self.order == Order::Completion
-            || self.early.first_key_value().is_some_and(|(index, _)| *index == self.next_output);
-        let record = due.then(|| self.early.pop_first()).flatten();
-        self.next_output += u64::from(record.is_some());
-        record
+    /// The record that is due, of those that have come.
+    fn next_due(&mut self, waker: &Waker) -> Option<(u64, Record)> {
+        let in_any_order = self.order == Order::Completion;
+        let is_next = |index: u64| in_any_order || index == self.next_output;
+        if self.early.first_key_value().is_some_and(|(index, _)| is_next(*index)) {
+            return self.early.pop_first();
+        }
+        loop {
+            while let Some((index, record)) = self.arrived.pop() {
+                self.outstanding.remove(index);
+                if is_next(index) {
+                    return Some((index, record));
+                }
+                self.early.insert(index, record);
+            }
+            if !self.mailbox.take(&mut self.arrived, waker) {
+                return None;
+            }
+            self.arrived.reverse();
+        }
     }
 }
 
@@ -148,28 +161,54 @@ impl<S: Stream<Item = Task>> Stream for Records<S> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<(u64, Record)>> {
         let this = self.get_mut();
-        loop {
-            this.fill(cx);
-            if let Some(record) = this.next_early() {
-                return Poll::Ready(Some(record));
+        this.fill(cx);
+        match this.next_due(cx.waker()) {
+            Some(due) => {
+                this.next_output += 1;
+                Poll::Ready(Some(due))
             }
-            if this.tasks.is_none() && this.outstanding.is_empty() {
-                return Poll::Ready(None);
-            }
-            match this.receiver.poll_recv(cx) {
-                Poll::Ready(Some((index, record))) => {
-                    this.outstanding.remove(&index);
-                    this.early.insert(index, record);
-                }
-                Poll::Ready(None) | Poll::Pending => return Poll::Pending,
-            }
+            None if this.tasks.is_none() && this.outstanding.count == 0 => Poll::Ready(None),
+            None => Poll::Pending,
+        }
+    }
+}
+
+/// What was submitted and has not come back: the numbers of tasks by their indices, which grow.
+#[derive(Debug, Default)]
+struct Outstanding {
+    /// The index of the first one.
+    first: u64,
+    /// `None` for those that have come back.
+    tasks: VecDeque<Option<u64>>,
+    count: usize,
+}
+
+impl Outstanding {
+    /// Adds the one after the last.
+    fn add(&mut self, index: u64, task: u64) {
+        if self.tasks.is_empty() {
+            self.first = index;
+        }
+        self.tasks.push_back(Some(task));
+        self.count += 1;
+    }
+
+    fn remove(&mut self, index: u64) {
+        let at = usize::try_from(index.wrapping_sub(self.first)).unwrap_or(usize::MAX);
+        if self.tasks.get_mut(at).and_then(Option::take).is_some() {
+            self.count -= 1;
+        }
+        while let Some(None) = self.tasks.front() {
+            self.tasks.pop_front();
+            self.first += 1;
         }
     }
 }
 
 impl<S> Drop for Records<S> {
     fn drop(&mut self) {
-        for task in self.outstanding.values() {
+        self.mailbox.close();
+        for task in self.outstanding.tasks.iter().flatten() {
             let (task, how, by) = (*task, Stop::Interrupt, CancelledBy::Caller);
             self.pool.0.supervisor.command(Command::Stop { task, how, by });
         }

@@ -46,7 +46,7 @@ fn value_of<R: DeserializeOwned>(record: Record) -> Result<R, TaskFailed> {
     match &record.outcome {
         Outcome::Succeeded(value) => value
             .to()
-            .map_err(|error| TaskFailed::Type { name: record.name.clone(), reason: error.to_string() }),
+            .map_err(|error| TaskFailed::Type { name: record.name.to_string(), reason: error.to_string() }),
         _ => Err(TaskFailed::Ended(Box::new(record))),
     }
 }

@@ -53,14 +53,14 @@ impl Task {
     /// Why it would not be run: its arguments, directories, environment or shared objects do not fit.
     pub fn describe(&self) -> Result<TaskDescription, String> {
         let args = self.input()?;
-        let (entry, function) = match self.target.entry() {
+        let (entry, function) = match self.common.target.entry() {
             Entry::Command => ("command", ""),
             Entry::Task { export, .. } => ("task", export.as_str()),
             Entry::Export { name } => ("export", name.as_str()),
             Entry::Invoke { expression } => ("invoke", expression.as_str()),
         };
         let (mut dirs, mut files) = (Vec::new(), Vec::new());
-        for rule in self.dirs.iter().map(|dir| dir.rule()) {
+        for rule in self.common.dirs.iter().map(|dir| dir.rule()) {
             match &rule.file {
                 None => dirs.push((rule.host.clone(), rule.guest.clone(), rule.access)),
                 Some(file) => {
@@ -69,7 +69,7 @@ impl Task {
                 }
             }
         }
-        let nets = self.nets.iter().map(|net| {
+        let nets = self.common.nets.iter().map(|net| {
             let rule = net.rule();
             let address = rule.addresses.as_ref().and_then(|addresses| addresses.first());
             let host = rule.name.clone().or_else(|| address.map(ToString::to_string));
@@ -79,20 +79,20 @@ impl Task {
         let objects =
             objects.iter().map(|grant| (grant.name().to_owned(), format!("{:?}", grant.object.spec())));
         Ok(TaskDescription {
-            module: self.target.module().name().to_owned(),
-            module_digest: self.target.module().digest(),
+            module: self.common.target.module().name().to_owned(),
+            module_digest: self.common.target.module().digest(),
             entry,
             function: function.to_owned(),
-            args: (self.target.args_encoding().unwrap_or(Encoding::Json), args),
-            argv: self.argv.clone(),
-            env: self.env.clone(),
+            args: (self.common.target.args_encoding().unwrap_or(Encoding::Json), args),
+            argv: self.common.argv.clone(),
+            env: self.common.env.clone(),
             dirs,
             files,
             nets: nets.collect(),
             objects: objects.collect(),
-            limits: self.limits.clone(),
-            deterministic: self.deterministic,
-            sandbox: self.policy.sandbox,
+            limits: self.common.limits.clone(),
+            deterministic: self.common.deterministic,
+            sandbox: self.common.policy.sandbox,
         })
     }
 }

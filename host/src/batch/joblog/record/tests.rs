@@ -85,7 +85,7 @@ fn the_other_format_has_the_columns_of_gnu_parallel() {
     let record = Record {
         task: 1,
         tag: Some(3),
-        name: "square#3".to_owned(),
+        name: "square#3".into(),
         attempt: 1,
         outcome: Outcome::Succeeded(TaskValue::new(Encoding::Json, "16".into())),
         pid: Some(7),
@@ -95,7 +95,7 @@ fn the_other_format_has_the_columns_of_gnu_parallel() {
         wall_time: Duration::from_millis(250),
         cpu_time: Duration::ZERO,
         peak_memory_bytes: None,
-        layers: Vec::new(),
+        layers: [].into(),
         stdout: bytes::Bytes::new(),
         stderr: bytes::Bytes::new(),
         progress: None,

@@ -169,7 +169,7 @@ impl Daemons {
             let record = handle.await;
             let has_ended_by_itself = !matches!(record.outcome, Outcome::Cancelled(_));
             let outcome = record.outcome.clone();
-            let ended = Ended { seq, name: record.name.clone(), ending: Ending::Ran(Box::new(record)) };
+            let ended = Ended { seq, name: record.name.to_string(), ending: Ending::Ran(Box::new(record)) };
             if has_ended_by_itself {
                 tally.count(&outcome);
                 if let Some(reported) = reported {

@@ -1,0 +1,100 @@
+//! Records on their way from the dispatcher to a stream of them.
+//!
+//! They are put in one by one and taken out all at once, and whoever waits is woken when there is something in it again:
+//! thousands of short calls wake it a few times.
+
+#![forbid(unsafe_code)]
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use futures_util::task::AtomicWaker;
+
+/// What is put in by one side and taken out by the other: a record with the index of its task.
+#[derive(Debug)]
+pub(in crate::supervisor) struct Mailbox<T> {
+    /// `None` once nobody wants any.
+    letters: Mutex<Option<Vec<T>>>,
+    waker: AtomicWaker,
+}
+
+impl<T> Mailbox<T> {
+    pub(super) fn new() -> Self {
+        Self { letters: Mutex::new(Some(Vec::new())), waker: AtomicWaker::new() }
+    }
+
+    fn letters(&self) -> MutexGuard<'_, Option<Vec<T>>> {
+        self.letters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts one in. True when it is the first one: then [`ring`](Self::ring) is to be called, at once or after some more.
+    #[must_use]
+    pub(in crate::supervisor) fn put(&self, letter: T) -> bool {
+        let mut letters = self.letters();
+        let Some(letters) = &mut *letters else { return false };
+        letters.push(letter);
+        letters.len() == 1
+    }
+
+    /// Wakes whoever waits.
+    pub(in crate::supervisor) fn ring(&self) {
+        self.waker.wake();
+    }
+
+    /// Takes everything out, in the order in which it came, and leaves `empty` in its place. False when there was nothing:
+    /// then `waker` will be woken.
+    pub(super) fn take(&self, empty: &mut Vec<T>, waker: &Waker) -> bool {
+        // Before it is looked: what comes after the look wakes.
+        self.waker.register(waker);
+        if let Some(letters) = &mut *self.letters() {
+            std::mem::swap(letters, empty);
+        }
+        !empty.is_empty()
+    }
+
+    /// Whatever is in it, and comes later, goes.
+    pub(super) fn close(&self) {
+        let letters = self.letters().take();
+        drop(letters);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn taken(mailbox: &Mailbox<u64>, waker: &Waker) -> Vec<u64> {
+        let mut letters = Vec::new();
+        mailbox.take(&mut letters, waker);
+        letters
+    }
+
+    #[test]
+    fn what_is_put_in_comes_out_in_order_and_wakes_once() {
+        let (mailbox, woken) = (Mailbox::new(), Arc::new(Woken::default()));
+        let waker = Waker::from(Arc::clone(&woken));
+        assert!(taken(&mailbox, &waker).is_empty());
+        let first: Vec<bool> = (0..3).map(|letter| mailbox.put(letter)).collect();
+        assert_eq!(first, [true, false, false]);
+        mailbox.ring();
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        assert_eq!(taken(&mailbox, &waker), [0, 1, 2]);
+        assert!(mailbox.put(3), "it was empty");
+        mailbox.close();
+        assert!(!mailbox.put(4), "nobody wants it");
+        assert!(taken(&mailbox, &waker).is_empty());
+    }
+}
