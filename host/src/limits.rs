@@ -110,6 +110,15 @@ pub const FRAME_BYTES_MAX: usize = 64 * 1024;
 pub const LANE_BYTES: u64 = 64 * KIB;
 /// Bytes of a frame that goes through it; larger ones go through the socket.
 pub const LANE_FRAME_BYTES_MAX: usize = 16 * 1024;
+/// Memories of one module that fit into what a worker keeps from one instance to the next. A module that takes more of this,
+/// or of what follows, gets new memory for each instance.
+pub const KEPT_MEMORIES: u32 = 8;
+/// Tables of one module there.
+pub const KEPT_TABLES: u32 = 16;
+/// Elements of one table there: more than a task may have whose workers keep memory, so that its own limit is what it meets.
+pub const KEPT_TABLE_ELEMENTS: usize = 1_000_001;
+/// Core instances of one module there.
+pub const KEPT_INSTANCES: u32 = 1000;
 /// Assignments that a worker that is used again has beside the one that runs.
 pub const AHEAD_MAX: usize = 4;
 /// Between two looks at what a worker says of the calls of a chunk.

@@ -42,6 +42,8 @@ pub(crate) struct Load {
     pub(crate) length: u64,
     /// Within which bounds to initialise the module, where there is something to run; `None`: each worker does it.
     pub(crate) init: Option<Init>,
+    /// Workers make one instance after the other, in memory that they keep.
+    pub(crate) keeps_memory: bool,
 }
 
 /// What a module is initialised with.

@@ -31,6 +31,8 @@ pub(super) struct ServerKey {
     pub(super) start_method: StartMethod,
     /// Within which bounds its module is initialised, where that is done once for all workers.
     pub(super) init: Option<Init>,
+    /// Its workers make one instance after the other, in memory that they keep.
+    pub(super) keeps_memory: bool,
     /// The pool whose cgroup its processes are in; `None`: they are in none, and serve every such pool.
     pub(super) enclosed: Option<PoolId>,
 }

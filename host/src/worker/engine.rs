@@ -7,8 +7,9 @@
 //! - One thread, so concurrency support is off (a host call costs half) and host calls are async on a
 //!   fiber: a sleeping guest does not need a second thread.
 //! - The epoch is always on: it is how a spinning guest is interrupted. Fuel is a second artifact.
-//! - No pooling allocator and so no pagemap scan, which reads the wrong process's pages after a raw
-//!   clone and would leave one task's memory to the next.
+//! - Workers with one task make their instance in memory of its own. Those that are used again make it in memory that they
+//!   keep (wasmtime's pooling allocator), without the pagemap scan, which reads the wrong process's pages after a raw clone and
+//!   would leave one task's memory to the next.
 
 use std::fs::File;
 use std::io;
@@ -23,10 +24,13 @@ use wasmtime::component::__internal::{
     CanonicalAbiInfo, InstanceType, InterfaceType, LiftContext, LowerContext,
 };
 use wasmtime::component::{Component, ComponentType, Lift, Lower, Resource};
-use wasmtime::{Config, CustomCodeMemory, Engine, Module, ValRaw, WasmBacktraceDetails};
+use wasmtime::{
+    Config, CustomCodeMemory, Enabled, Engine, InstanceAllocationStrategy, Module, PoolingAllocationConfig,
+    ValRaw, WasmBacktraceDetails,
+};
 
 use crate::feature::{Feature, Features};
-use crate::limits::BACKTRACE_FRAMES_MAX;
+use crate::limits::{BACKTRACE_FRAMES_MAX, KEPT_INSTANCES, KEPT_MEMORIES, KEPT_TABLE_ELEMENTS, KEPT_TABLES};
 use crate::os::huge_pages;
 use crate::os::memory_file::Mapping;
 use crate::protocol::fork_server::EngineSettings;
@@ -36,6 +40,11 @@ use crate::worker::stack::Stacks;
 
 /// Stack for host functions on top of the guest's own, on the fiber that both run on.
 const HOST_STACK_BYTES: usize = 1 << 20;
+
+/// Bytes of a table that are written over rather than given back.
+const KEPT_TABLE_BYTES: usize = 64 << 10;
+/// What a 32-bit memory can grow to.
+const MEMORY_BYTES_MAX: usize = 1 << 32;
 
 /// The engine of this process, for the signal handler.
 static ENGINE: OnceLock<Engine> = OnceLock::new();
@@ -50,6 +59,8 @@ pub(crate) enum Purpose {
     Compile,
     /// Running artifacts, without a compiler.
     Run,
+    /// The same for one instance after the other, in memory that is kept: it is reserved once, and emptied after each.
+    RunMany,
 }
 
 /// An engine for artifacts with these settings.
@@ -73,8 +84,39 @@ pub(crate) fn engine(settings: EngineSettings, purpose: Purpose) -> wasmtime::Re
     match purpose {
         Purpose::Compile => config.parallel_compilation(true),
         Purpose::Run => config.enable_compiler(false).with_host_stack(Arc::new(Stacks)),
+        Purpose::RunMany => config
+            .enable_compiler(false)
+            .allocation_strategy(InstanceAllocationStrategy::Pooling(kept_memory())),
     };
     Engine::new(&config)
+}
+
+/// Memory for one instance at a time. A module that it has no room for is not loaded into it.
+///
+/// What a task wrote is gone for the next one because the kernel takes the pages away. wasmtime could also write over them,
+/// by what the process's page map says was written, and must not: it would read the map of the process that this one was forked from.
+fn kept_memory() -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(1)
+        .total_core_instances(KEPT_INSTANCES)
+        .max_core_instances_per_component(KEPT_INSTANCES)
+        .total_memories(KEPT_MEMORIES)
+        .max_memories_per_component(KEPT_MEMORIES)
+        .max_memories_per_module(KEPT_MEMORIES)
+        .total_tables(KEPT_TABLES)
+        .max_tables_per_component(KEPT_TABLES)
+        .max_tables_per_module(KEPT_TABLES)
+        .table_elements(KEPT_TABLE_ELEMENTS)
+        .table_keep_resident(KEPT_TABLE_BYTES)
+        .total_gc_heaps(1)
+        // One is in use while the next one is made.
+        .total_stacks(2)
+        .max_memory_size(MEMORY_BYTES_MAX)
+        .linear_memory_keep_resident(0)
+        .max_unused_warm_slots(KEPT_MEMORIES)
+        .decommit_batch_size(1)
+        .pagemap_scan(Enabled::No);
+    pool
 }
 
 /// Says of every feature of the language whether it is on. wasmtime's own choice is not relied on: it turns

@@ -163,13 +163,18 @@ fn load(
     let outside = Outside { dirs, nets: request.nets.into() };
     fault::point("before-ready", |bytes| control.send_garbage(bytes));
     let artifact = SealedFile::seal(artifact).map_err(failed)?;
-    let code = artifact.map_private(request.offset, request.length).map_err(failed)?;
-    let engine = engine::engine(request.engine, Purpose::Run)
-        .map_err(|error| LoadError { kind: StartFailure::Worker, detail: trap::describe(&error) })?;
-    let loaded = Loaded::new(&engine, request.kind, code)?;
+    let load = |purpose| {
+        let engine = engine::engine(request.engine, purpose)
+            .map_err(|error| LoadError { kind: StartFailure::Worker, detail: trap::describe(&error) })?;
+        let code = artifact.map_private(request.offset, request.length).map_err(failed)?;
+        Loaded::new(&engine, request.kind, code)
+    };
+    let kept = request.keeps_memory.then(|| load(Purpose::RunMany));
+    // What does not fit into memory that is kept gets new memory for each instance.
+    let loaded = kept.and_then(Result::ok).map_or_else(|| load(Purpose::Run), Ok)?;
     // After the engine, whose own handlers these stand in front of.
     signals::fault_handlers_in_front().map_err(failed)?;
-    engine::make_interruptible(&engine);
+    engine::make_interruptible(loaded.engine());
     signals::on_interrupt(engine::interrupt).map_err(failed)?;
     if entered.layers.contains(&Layer::Seccomp) {
         sandbox::freeze_code().map_err(unwalled)?;

@@ -60,6 +60,12 @@ fn added(current: usize, desired: usize) -> u64 {
     desired.saturating_sub(current) as u64
 }
 
+/// Whether it is a maximum of the memory's or table's own that is met, and not a limit of ours. One above the limit is never met: it
+/// may be that of the memory which a worker keeps.
+fn is_over_its_own(desired: usize, maximum: Option<usize>, limit: u64) -> bool {
+    maximum.is_some_and(|maximum| desired > maximum && maximum as u64 <= limit)
+}
+
 impl wasmtime::ResourceLimiter for Limiter {
     fn memory_growing(
         &mut self,
@@ -67,13 +73,12 @@ impl wasmtime::ResourceLimiter for Limiter {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        if maximum.is_some_and(|maximum| desired > maximum) {
-            // The memory's own maximum, not a limit of ours.
-            return Ok(false);
-        }
         let growth = added(current, desired);
         let sum = self.memory_bytes.saturating_add(growth);
         let limit = self.limits.memory_bytes;
+        if is_over_its_own(desired, maximum, limit) {
+            return Ok(false);
+        }
         if sum > limit {
             return self.deny(
                 LimitKind::Memory,
@@ -96,12 +101,12 @@ impl wasmtime::ResourceLimiter for Limiter {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        if maximum.is_some_and(|maximum| desired > maximum) {
-            return Ok(false);
-        }
         let growth = added(current, desired);
         let sum = self.table_elements.saturating_add(growth);
         let limit = self.limits.table_elements;
+        if is_over_its_own(desired, maximum, limit) {
+            return Ok(false);
+        }
         if sum > limit {
             return self.deny(
                 LimitKind::Table,

@@ -72,6 +72,8 @@ impl Ready {
         let message = ToWorker::Start(Box::new(start()));
         let mut last = None;
         for is_trial in [true, false] {
+            // Memory that is kept has room for one.
+            drop(last.take());
             ends.ours.send(&frame::encode(&message).ok()?, &[]).ok()?;
             let (ToWorker::Start(start), descriptors) = link.receive() else { return None };
             let limits = start.limits;

@@ -26,6 +26,12 @@ fn a_reused_worker_gives_every_task_a_fresh_instance() {
     scenario("reuse", &["1000"]).run().expect(0);
 }
 
+/// It keeps the memory of its instances where there is room for them, and neither what was written there nor how far it grew.
+#[test]
+fn memory_that_is_kept_is_as_new() {
+    scenario("kept", &[]).run().expect(0);
+}
+
 /// Initializers run before each task; their failures are told as theirs.
 #[test]
 fn an_initializer_runs_in_each_fresh_instance() {

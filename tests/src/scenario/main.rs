@@ -20,6 +20,7 @@ mod grants;
 mod host_death;
 mod hostile;
 mod huge_code;
+mod kept;
 mod lazy;
 mod locks;
 mod neighbours;
@@ -124,6 +125,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("every-type", types::every_type),
     ("shared-counter", locks::shared_counter),
     ("ahead", ahead::all),
+    ("kept", kept::all),
     ("soak", soak::kills),
     ("nested", waiting::nested),
     ("places", waiting::places),

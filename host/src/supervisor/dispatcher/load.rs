@@ -34,6 +34,7 @@ impl Dispatcher {
             offset: artifact.header.code_offset(),
             length: artifact.header.code_bytes,
             init: server.key.init,
+            keeps_memory: server.key.keeps_memory,
         });
         let bytes = frame::encode(&load).map_err(std::io::Error::other)?;
         let dirs = server.dirs.iter().map(AsFd::as_fd);

@@ -10,7 +10,8 @@ use std::time::Instant;
 use super::groups::without_group;
 use super::init::init_of;
 use super::{Dispatcher, WORKER_END, token};
-use crate::limits::FORKS_ASKED_MAX;
+use crate::feature::Feature;
+use crate::limits::{FORKS_ASKED_MAX, KEPT_INSTANCES, KEPT_TABLE_ELEMENTS};
 use crate::os::child::Child;
 use crate::os::socket::PacketSocket;
 use crate::outcome::{Outcome, StartFailed, StartFailure};
@@ -44,6 +45,7 @@ impl Dispatcher {
             nets: shape.nets.iter().map(|net| net.rule().clone()).collect(),
             start_method: shape.start_method,
             init: init_of(shape),
+            keeps_memory: self.keeps_memory(pool, shape),
             enclosed: (!matches!(group, Ok(None))).then_some(pool),
         };
         if let Some(server) = self.server_ids.get(&key) {
@@ -70,6 +72,16 @@ impl Dispatcher {
         self.servers.insert(id, server);
         self.server_ids.insert(key, id);
         id
+    }
+
+    /// Whether workers of this pool make one instance after the other in memory that they keep. Where a limit of the task
+    /// is above what fits there, it is the limit that counts.
+    fn keeps_memory(&self, pool: PoolId, shape: &CallShape) -> bool {
+        let is_reused = self.pools.get(&pool).is_some_and(|pool| pool.settings.max_tasks_per_worker > 1);
+        let fits = shape.limits.table_elements < KEPT_TABLE_ELEMENTS as u64
+            && shape.limits.instances <= KEPT_INSTANCES
+            && !shape.module.features.contains(Feature::Memory64);
+        is_reused && fits && init_of(shape).is_none()
     }
 
     /// Lets go of modules that nobody uses any more, once there are many.

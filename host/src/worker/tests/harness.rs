@@ -145,6 +145,7 @@ pub(super) fn load_message(artifact: &Artifact, engine: EngineSettings) -> ToFor
         offset: artifact.header.code_offset(),
         length: artifact.header.code_bytes,
         init: None,
+        keeps_memory: false,
     })
 }
 
