@@ -377,11 +377,11 @@ impl WorkerHandle {
         }
     }
 
-    /// The running call begins: whoever watches it is told.
-    pub(super) fn tell_started(&mut self) {
+    /// The running call begins, at this time if it is known: whoever watches it is told.
+    pub(super) fn tell_started(&mut self, at: Option<SystemTime>) {
         let pid = self.pid();
         let Some(running) = self.running() else { return };
-        let at = SystemTime::now() - running.facts.started.elapsed();
+        let at = at.unwrap_or_else(|| SystemTime::now() - running.facts.started.elapsed());
         running.facts.started_at = Some(at);
         let worker = running.worker;
         let Some(Some(call)) = running.calls.front() else { return };

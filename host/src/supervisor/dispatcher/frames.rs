@@ -253,7 +253,7 @@ impl Dispatcher {
         let (stop, asked) = (running.intent.is_some(), running.asked.is_some());
         let grace = asked.then_some(running.shape.limits.grace_period);
         let since = running.facts.started;
-        entry.tell_started();
+        entry.tell_started(None);
         self.begin_time(worker, since);
         if let Some(grace) = grace {
             self.timers.set_after(now, grace, Timer::Grace { worker, phase });

@@ -362,6 +362,8 @@ impl Dispatcher {
         let asked = running.asked.take().is_some();
         let deadlock = running.deadlock.take();
         let facts = std::mem::replace(&mut running.facts, Facts::new(ended_at, cpu_time));
+        // The next call of a chunk begins where this one ends.
+        let next_at = facts.started_at.map(|at| at + wall_time);
         let more = may_go_on && !running.calls.is_empty();
         let reusable = may_go_on && !running.last;
         running.index += 1;
@@ -388,7 +390,7 @@ impl Dispatcher {
         if more || reusable {
             let measured = Measured { evidence: Evidence::Alive, cpu_time, peak_memory_bytes: None };
             if more {
-                entry.tell_started();
+                entry.tell_started(next_at);
                 self.begin_time(worker, ended_at);
             } else {
                 entry.assignments += 1;

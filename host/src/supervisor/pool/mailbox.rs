@@ -41,15 +41,11 @@ impl<T> Mailbox<T> {
         self.waker.wake();
     }
 
-    /// Takes everything out, in the order in which it came, and leaves `empty` in its place. False when there was nothing:
-    /// then `waker` will be woken.
-    pub(super) fn take(&self, empty: &mut Vec<T>, waker: &Waker) -> bool {
+    /// Takes everything out, in the order in which it came. Where there was nothing, `waker` will be woken.
+    pub(super) fn take(&self, waker: &Waker) -> Vec<T> {
         // Before it is looked: what comes after the look wakes.
         self.waker.register(waker);
-        if let Some(letters) = &mut *self.letters() {
-            std::mem::swap(letters, empty);
-        }
-        !empty.is_empty()
+        self.letters().as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Whatever is in it, and comes later, goes.
@@ -76,25 +72,19 @@ mod tests {
         }
     }
 
-    fn taken(mailbox: &Mailbox<u64>, waker: &Waker) -> Vec<u64> {
-        let mut letters = Vec::new();
-        mailbox.take(&mut letters, waker);
-        letters
-    }
-
     #[test]
     fn what_is_put_in_comes_out_in_order_and_wakes_once() {
-        let (mailbox, woken) = (Mailbox::new(), Arc::new(Woken::default()));
+        let (mailbox, woken) = (Mailbox::<u64>::new(), Arc::new(Woken::default()));
         let waker = Waker::from(Arc::clone(&woken));
-        assert!(taken(&mailbox, &waker).is_empty());
+        assert!(mailbox.take(&waker).is_empty());
         let first: Vec<bool> = (0..3).map(|letter| mailbox.put(letter)).collect();
         assert_eq!(first, [true, false, false]);
         mailbox.ring();
         assert_eq!(woken.0.load(Ordering::Relaxed), 1);
-        assert_eq!(taken(&mailbox, &waker), [0, 1, 2]);
+        assert_eq!(mailbox.take(&waker), [0, 1, 2]);
         assert!(mailbox.put(3), "it was empty");
         mailbox.close();
         assert!(!mailbox.put(4), "nobody wants it");
-        assert!(taken(&mailbox, &waker).is_empty());
+        assert!(mailbox.take(&waker).is_empty());
     }
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::vec;
 
 use futures_util::Stream;
 
@@ -43,8 +44,8 @@ pub struct Records<S> {
     /// Records that came before their turn.
     early: BTreeMap<u64, Record>,
     mailbox: Arc<Mailbox<(u64, Record)>>,
-    /// What was taken out of it, the last one first.
-    arrived: Vec<(u64, Record)>,
+    /// What was taken out of it.
+    arrived: vec::IntoIter<(u64, Record)>,
     outstanding: Outstanding,
     /// How many tasks of the pool wait for something.
     lent: Look,
@@ -62,7 +63,7 @@ impl Pool {
             next_output: 0,
             early: BTreeMap::new(),
             mailbox: Arc::new(Mailbox::new()),
-            arrived: Vec::new(),
+            arrived: Vec::new().into_iter(),
             outstanding: Outstanding::default(),
             lent: self.0.lent.look(),
         }
@@ -141,17 +142,17 @@ impl<S: Stream<Item = Task>> Records<S> {
             return self.early.pop_first();
         }
         loop {
-            while let Some((index, record)) = self.arrived.pop() {
+            while let Some((index, record)) = self.arrived.next() {
                 self.outstanding.remove(index);
                 if is_next(index) {
                     return Some((index, record));
                 }
                 self.early.insert(index, record);
             }
-            if !self.mailbox.take(&mut self.arrived, waker) {
+            self.arrived = self.mailbox.take(waker).into_iter();
+            if self.arrived.len() == 0 {
                 return None;
             }
-            self.arrived.reverse();
         }
     }
 }
