@@ -37,7 +37,7 @@ pub fn all(_: &[String]) {
     let supervisor = support::supervisor();
     support::block_on(async {
         let few = MANY.replacen("(memory 1) (memory 1)", "", 1);
-        for (name, text, is_kept) in [("few", few.as_str(), true), ("many", MANY, false)] {
+        for (name, text, is_kept) in [("few_memories", few.as_str(), true), ("many_memories", MANY, false)] {
             let module = load(&supervisor, name, text).await;
             let swaps = (1..=100_i64).map(|number| call(&module, "swap", (number,))).collect();
             let (records, kilobytes) = run(&supervisor, swaps).await;
