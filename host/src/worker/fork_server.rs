@@ -26,7 +26,7 @@ use crate::protocol::fork_server::{FromForkServer, Load, Said, ToForkServer};
 use crate::worker::child::{stay_with_parent, take_descriptor};
 use crate::worker::control::Control;
 use crate::worker::engine::{self, Purpose};
-use crate::worker::imports::{GrantedDir, Outside};
+use crate::worker::imports::{GrantedDir, Outside, draw_first};
 use crate::worker::instance::{LoadError, Loaded};
 use crate::worker::link::{Aside, Link};
 use crate::worker::ready::{Ends, Ready};
@@ -181,7 +181,10 @@ fn load(
     }
     // Its signal stack and thread-local state are then there in every worker.
     wasmtime::Engine::tls_eager_initialize();
+    draw_first();
     panics::remember();
+    // What comes now is written to by every worker; what was made until here is not.
+    settle_heap();
     let runtime = outside.nets.is_empty().then(|| run::runtime(&outside));
     Ok((Prepared { loaded, outside, runtime, ready: None }, entered.layers))
 }

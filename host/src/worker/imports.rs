@@ -33,6 +33,7 @@ use std::sync::Arc;
 use wasmtime_wasi::{WasiCtxView, WasiView};
 
 pub(crate) use self::dirs::GrantedDir;
+pub(crate) use self::random::draw_first;
 pub(crate) use self::sync::{Grants, Shared};
 use crate::outcome::Panic;
 use crate::policy::NetRule;

@@ -18,6 +18,7 @@ use tokio::runtime::Builder;
 use wasmtime::{CallHook, Store};
 
 use crate::limits::{FRAME_BYTES_MAX, Limits};
+use crate::os::fork::settle_heap;
 use crate::os::signals;
 use crate::os::socket::PacketSocket;
 use crate::outcome::Encoding;
@@ -72,8 +73,9 @@ impl Ready {
         let message = ToWorker::Start(Box::new(start()));
         let mut last = None;
         for is_trial in [true, false] {
-            // Memory that is kept has room for one.
+            // Memory that is kept has room for one. What workers write to lies side by side.
             drop(last.take());
+            settle_heap();
             ends.ours.send(&frame::encode(&message).ok()?, &[]).ok()?;
             let (ToWorker::Start(start), descriptors) = link.receive() else { return None };
             let limits = start.limits;

@@ -142,7 +142,7 @@ impl<S: Stream<Item = Task>> Records<S> {
             return self.early.pop_first();
         }
         loop {
-            while let Some((index, record)) = self.arrived.next() {
+            for (index, record) in self.arrived.by_ref() {
                 self.outstanding.remove(index);
                 if is_next(index) {
                     return Some((index, record));

@@ -7,8 +7,18 @@
 #![forbid(unsafe_code)]
 
 use rand::rngs::{StdRng, SysRng};
-use rand::{SeedableRng as _, TryRng as _};
+use rand::{Rng as _, SeedableRng as _, TryRng as _};
 use wasmtime_wasi::WasiCtxBuilder;
+
+/// Draws a number that nobody gets. The first one costs more: the system call is looked for in the C library, and the
+/// generator asks the processor what it can do, which a hypervisor answers in some 30 us. And a builder seeds `rand`'s generator of the
+/// thread, of which [`seed`] leaves nothing in any context. The fork server does that once for all its workers.
+pub(crate) fn draw_first() {
+    drop(WasiCtxBuilder::new());
+    if let Ok(mut generator) = StdRng::try_from_rng(&mut SysRng) {
+        let _ = generator.next_u64();
+    }
+}
 
 /// The same numbers for the same seed, for a task that is to be deterministic.
 pub(super) fn seed_with(builder: &mut WasiCtxBuilder, seed: u64) {
