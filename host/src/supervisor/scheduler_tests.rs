@@ -140,6 +140,53 @@ fn a_pool_without_workers_ahead_keeps_no_idle_one() {
     assert_eq!(actions(&mut pool), [Action::Retire { worker: 10 }]);
 }
 
+#[test]
+fn what_is_next_is_given_ahead_once_every_place_is_taken() {
+    let mut pool = Scheduler::new(Staffing { workers: 2, spares: 2, reused: true, ahead: true });
+    for (server, number) in [(A, 1), (A, 2), (B, 3), (A, 4)] {
+        pool.enqueue(server, Rank::new(0, number));
+    }
+    actions(&mut pool);
+    pool.started(A, 10);
+    actions(&mut pool);
+    assert_eq!(pool.head_ahead(), None, "it may run");
+    pool.started(A, 11);
+    actions(&mut pool);
+    assert_eq!(
+        pool.head_ahead(),
+        Some((B, rank(3))),
+        "in the order of the queue, whichever server it is for"
+    );
+    assert!(pool.dequeue(B, rank(3)));
+    assert_eq!(pool.head_ahead(), Some((A, rank(4))));
+    assert!(pool.dequeue(A, rank(4)));
+    assert_eq!(pool.head_ahead(), None, "nothing waits");
+}
+
+#[test]
+fn a_place_is_idle_while_nothing_waits_and_a_worker_has_nothing_to_do() {
+    let reused = Staffing { workers: 2, spares: 2, reused: true, ahead: true };
+    for (staffing, is_idle) in [(reused, true), (Staffing { reused: false, ..reused }, false)] {
+        let mut pool = Scheduler::new(staffing);
+        pool.enqueue(A, rank(1));
+        actions(&mut pool);
+        assert!(!pool.has_idle_place(), "no worker is there");
+        pool.started(A, 10);
+        actions(&mut pool);
+        assert!(!pool.has_idle_place(), "it runs the only task");
+        pool.started(A, 11);
+        assert_eq!(pool.has_idle_place(), is_idle, "only who is used again can have something ahead");
+        pool.enqueue(A, rank(2));
+        assert!(!pool.has_idle_place(), "something waits");
+        actions(&mut pool);
+        assert!(!pool.has_idle_place(), "both run");
+        pool.released(A, Some(11));
+        assert_eq!(pool.has_idle_place(), is_idle);
+        pool.resize(1, 1);
+        assert!(!pool.has_idle_place(), "the only place is taken");
+    }
+}
+
 /// One thing that happens to a pool of the model below.
 #[derive(Clone, Debug)]
 enum Step {
