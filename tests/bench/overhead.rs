@@ -57,7 +57,7 @@ pub struct Overhead {
     pub map: Spread,
     /// `wasmtime run`, two at once.
     pub peer: Spread,
-    /// `wasmpool run`, two at once: a supervisor, a fork server and a worker for each.
+    /// `wasmpool run`, two at once: a supervisor and a worker for each.
     pub run: Spread,
 }
 

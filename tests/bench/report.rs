@@ -141,7 +141,7 @@ pub fn overhead(measured: &Overhead, rounds: usize) -> String {
     for (what, time) in [
         ("`wasmtime run --allow-precompiled`, two at once", measured.peer),
         ("`wasmpool map -j2`: all of them in one batch", measured.map),
-        ("`wasmpool run`, two at once: a program, a fork server and a worker for each", measured.run),
+        ("`wasmpool run`, two at once: a program and a worker for each", measured.run),
     ] {
         let ratio = time.median / measured.peer.median;
         writeln!(text, "| {what} | {} | {ratio:.2} |", shown_time(time)).expect("a string takes everything");

@@ -181,10 +181,12 @@ fn load(
     }
     // Its signal stack and thread-local state are then there in every worker.
     wasmtime::Engine::tls_eager_initialize();
-    draw_first();
     panics::remember();
-    // What comes now is written to by every worker; what was made until here is not.
-    settle_heap();
+    if key.is_some() {
+        draw_first();
+        // What comes now is written to by every worker; what was made until here is not.
+        settle_heap();
+    }
     let runtime = outside.nets.is_empty().then(|| run::runtime(&outside));
     Ok((Prepared { loaded, outside, runtime, ready: None }, entered.layers))
 }

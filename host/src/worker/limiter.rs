@@ -179,4 +179,15 @@ mod tests {
         assert!(!limiter.table_growing(0, 11, None).unwrap());
         assert_eq!(limiter.denied().unwrap().0, LimitKind::Table);
     }
+
+    #[test]
+    fn a_limit_below_a_memory_s_own_maximum_is_the_one_that_is_met() {
+        let mut limiter = limiter();
+        assert!(!limiter.memory_growing(0, 1002, Some(1001)).unwrap());
+        assert_eq!(limiter.denied().unwrap().0, LimitKind::Memory);
+        limiter.forget_denied();
+        assert!(limiter.table_growing(0, 10, Some(11)).unwrap());
+        assert!(!limiter.table_growing(10, 12, Some(11)).unwrap());
+        assert_eq!(limiter.denied().unwrap().0, LimitKind::Table);
+    }
 }

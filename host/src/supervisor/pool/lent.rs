@@ -56,12 +56,13 @@ impl Look {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use std::task::{Wake, Waker};
 
+    /// Counts how often it is woken.
     #[derive(Default)]
-    struct Woken(AtomicUsize);
+    pub(in super::super) struct Woken(pub(in super::super) AtomicUsize);
 
     impl Wake for Woken {
         fn wake(self: Arc<Self>) {

@@ -31,8 +31,8 @@ pub enum Order {
 /// The records of a stream of tasks, each with the index of its task.
 ///
 /// Tasks are taken from the stream only as far as the pool can use them: at most 2 chunks a worker (6 where workers are
-/// used again and a chunk has fewer than 8 tasks), and as many for each task that waits in a queue, a lock or the like, are ahead of the last record that was
-/// taken. Dropping it cancels what is left.
+/// used again and a chunk has fewer than 8 tasks), and as many for each task that waits in a queue, a lock or the like,
+/// are ahead of the last record that was taken. Dropping it cancels what is left.
 pub struct Records<S> {
     pool: Pool,
     tasks: Option<Pin<Box<S>>>,
