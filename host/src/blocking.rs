@@ -14,43 +14,17 @@
 
 #![forbid(unsafe_code)]
 
-use std::future::Future;
-use std::pin::pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
-
 use futures_util::{Stream, StreamExt, stream};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::outcome::{CancelledBy, Record};
+use crate::supervisor::parking::wait;
 use crate::supervisor::process::Scope;
 use crate::{
     ChildInfo, LoadError, Module, ModuleSource, Order, PoolBuilder, RunningProcess, Supervisor,
     SupervisorError, Target, Task, TaskFailed, TaskHandle,
 };
-
-/// Wakes a thread that waits for a future.
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-/// Waits for a future of this library on this thread.
-fn wait<F: Future>(future: F) -> F::Output {
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    let (mut future, mut context) = (pin!(future), Context::from_waker(&waker));
-    loop {
-        match future.as_mut().poll(&mut context) {
-            Poll::Ready(value) => return value,
-            Poll::Pending => std::thread::park(),
-        }
-    }
-}
 
 /// Loads a module with the global supervisor.
 ///

@@ -30,7 +30,7 @@ pub enum Outcome {
     /// The guest called `exit` with this code, as it asked for it.
     Exited(u32),
     /// The guest trapped.
-    Trapped(Trap),
+    Trapped(Box<Trap>),
     /// The guest met one of its limits.
     LimitExceeded(Limit),
     /// The worker was killed by this signal, and not by us.
@@ -58,7 +58,7 @@ pub struct Limit {
     /// The limit and what was asked for, in one line.
     pub detail: String,
     /// The trap that ended the guest after the limit denied it something.
-    pub trap: Option<Trap>,
+    pub trap: Option<Box<Trap>>,
 }
 
 macro_rules! limit_kinds {

@@ -19,6 +19,7 @@ mod line;
 mod module;
 mod observer;
 mod output;
+pub(crate) mod parking;
 pub(crate) mod pool;
 pub(crate) mod process;
 mod scheduler;

@@ -1,24 +1,23 @@
 //! Drives a pool over inputs: one loop that takes records, stop requests and room in the report.
 //!
 //! ```text
-//!  inputs --> Feed --tasks--> Pool::records --records--> drive --Ended--> reports
+//!  inputs --> Feed --tasks--> Pool::records --records--> drive --[Ended]--> reports
 //!               \--------------- bad inputs ---------------^
 //! ```
 //!
-//! The pool pulls tasks as far as it can use them, and nothing here holds more than one input back, so
+//! The pool pulls tasks as far as it can use them, and nothing here holds more than a piece of them back, so
 //! memory does not depend on the number of inputs. When the reader of the reports is slow, the loop
 //! waits for it, and with it everything behind.
 
 #![forbid(unsafe_code)]
 
-use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{FutureExt, Stream, StreamExt, stream};
 use tokio::sync::{mpsc, watch};
 
 use super::BadInput;
@@ -27,6 +26,10 @@ use super::tally::{Interruption, Tally};
 use crate::exit_code;
 use crate::outcome::{CancelledBy, NotRun, Outcome, Record};
 use crate::{Order, Pool, Task};
+
+/// Inputs that are reported together, if they are there together: as many, and with as many bytes of values and output.
+const REPORTED_MAX: usize = 64;
+const REPORTED_BYTES_MAX: usize = 64 * 1024;
 
 /// One input, or why there are no more.
 #[derive(Clone, Debug)]
@@ -62,7 +65,7 @@ pub struct Ended {
     /// Its number among the inputs, from 1.
     pub seq: u64,
     /// The task's name.
-    pub name: String,
+    pub name: Arc<str>,
     /// How it ended.
     pub ending: Ending,
 }
@@ -114,8 +117,8 @@ pub struct Drive {
     pub halt: Option<Halt>,
     /// What is asked of it while it runs.
     pub requests: mpsc::Receiver<Request>,
-    /// Where its inputs are reported. A closed channel ends the batch.
-    pub reports: mpsc::Sender<Ended>,
+    /// Where its inputs are reported, those together that are there together. A closed channel ends the batch.
+    pub reports: mpsc::Sender<Vec<Ended>>,
     /// How many inputs there are, where that is known.
     pub total: Option<u64>,
     /// Who is told of each input's end as soon as it is known, before it is reported.
@@ -163,9 +166,8 @@ impl Drive {
         let (stop, stopped) = watch::channel(false);
         // One bad input in the channel and one in the loop: the reading of inputs waits for their report.
         let (bad_inputs, bad) = mpsc::channel(1);
-        let seqs = Seqs::default();
-        let feed = Feed { inputs, stopped, bad_inputs, seqs: seqs.clone(), tasks: 0, seq: 0 };
-        let records = pool.records(feed.into_tasks(), order);
+        let feed = Feed { inputs, stopped, bad_inputs, tasks: 0, seq: 0 };
+        let records = pool.records(feed.into_tasks(), order).in_boxes();
         let state = Loop {
             pool,
             order,
@@ -173,30 +175,14 @@ impl Drive {
             total,
             watch,
             stop,
-            seqs,
             bad,
             held: None,
-            pending: VecDeque::new(),
+            pending: Vec::new(),
             reported: 0,
             ending: None,
             tally: Tally::default(),
         };
-        state.run(records.map(|(index, record)| (index, Box::new(record))), requests, reports).await
-    }
-}
-
-/// The numbers of the inputs whose tasks are out, by the tasks' index in the stream.
-#[derive(Clone, Debug, Default)]
-struct Seqs(Arc<Mutex<HashMap<u64, u64>>>);
-
-impl Seqs {
-    fn put(&self, index: u64, seq: u64) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(index, seq);
-    }
-
-    fn take(&self, index: u64) -> u64 {
-        let seq = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&index);
-        seq.expect("the index of every record was put here before its task")
+        state.run(records, requests, reports).await
     }
 }
 
@@ -205,7 +191,6 @@ struct Feed<I> {
     inputs: I,
     stopped: watch::Receiver<bool>,
     bad_inputs: mpsc::Sender<Aside>,
-    seqs: Seqs,
     /// Tasks that were handed on.
     tasks: u64,
     /// Inputs that were taken.
@@ -243,19 +228,18 @@ impl<I: Stream<Item = Input> + Send + Unpin + 'static> Feed<I> {
             let aside = match input {
                 Input::Task(task) => {
                     self.seq += 1;
-                    self.seqs.put(self.tasks, self.seq);
                     self.tasks += 1;
                     return Some(task.tag(self.seq));
                 }
                 Input::Bad { name, bad } => {
                     self.seq += 1;
-                    let ended = Ended { seq: self.seq, name, ending: Ending::Bad(bad) };
+                    let ended = Ended { seq: self.seq, name: name.into(), ending: Ending::Bad(bad) };
                     Aside::Ended { after_tasks: self.tasks, ended }
                 }
                 Input::NotRun { name, because } => {
                     self.seq += 1;
                     let ending = Ending::Ran(Box::new(not_run(&name, because)));
-                    let ended = Ended { seq: self.seq, name, ending };
+                    let ended = Ended { seq: self.seq, name: name.into(), ending };
                     Aside::Ended { after_tasks: self.tasks, ended }
                 }
                 Input::Kept { exit_code } => {
@@ -307,7 +291,7 @@ enum Happened<'a> {
     /// The pool ended, as it was asked to.
     PoolEnded,
     /// There is room for a report; `None` when nobody takes reports any more.
-    Room(Option<mpsc::Permit<'a, Ended>>),
+    Room(Option<mpsc::Permit<'a, Vec<Ended>>>),
     /// A task ended; `None` when all have.
     Record(Option<(u64, Box<Record>)>),
     /// Something came around the pool; `None` when nothing more will.
@@ -322,12 +306,11 @@ struct Loop<'a> {
     total: Option<u64>,
     watch: Watch,
     stop: watch::Sender<bool>,
-    seqs: Seqs,
     bad: mpsc::Receiver<Aside>,
     /// A bad input that waits for its turn.
     held: Option<(u64, Ended)>,
-    /// What is to be reported next: a record, and bad inputs before it.
-    pending: VecDeque<Ended>,
+    /// What is to be reported next: records that were there together, and bad inputs between them.
+    pending: Vec<Ended>,
     /// Tasks whose records were taken.
     reported: u64,
     /// The pool's end, when it was asked for.
@@ -340,7 +323,7 @@ impl Loop<'_> {
         mut self,
         mut records: impl Stream<Item = (u64, Box<Record>)> + Unpin,
         mut requests: mpsc::Receiver<Request>,
-        reports: mpsc::Sender<Ended>,
+        reports: mpsc::Sender<Vec<Ended>>,
     ) -> Tally {
         let (mut has_records, mut has_asides) = (true, true);
         loop {
@@ -361,16 +344,18 @@ impl Loop<'_> {
             match happened {
                 Happened::Asked(request) => self.on_request(request),
                 Happened::PoolEnded => self.ending = None,
-                Happened::Room(Some(room)) => {
-                    if let Some(ended) = self.pending.pop_front() {
-                        room.send(ended);
-                    }
-                }
+                Happened::Room(Some(room)) => room.send(std::mem::take(&mut self.pending)),
                 Happened::Room(None) => {
                     self.on_output_closed().await;
                     break;
                 }
-                Happened::Record(Some((index, record))) => self.on_record(index, record),
+                Happened::Record(Some((_, record))) => {
+                    let mut bytes = self.on_record(record);
+                    while self.pending.len() < REPORTED_MAX && bytes < REPORTED_BYTES_MAX {
+                        let Some(Some((_, record))) = records.next().now_or_never() else { break };
+                        bytes += self.on_record(record);
+                    }
+                }
                 Happened::Record(None) => has_records = false,
                 Happened::Aside(Some(aside)) => self.on_aside(aside),
                 Happened::Aside(None) => has_asides = false,
@@ -408,18 +393,26 @@ impl Loop<'_> {
         }
     }
 
-    fn on_record(&mut self, index: u64, record: Box<Record>) {
+    /// Takes a record in; the bytes that are kept with it.
+    fn on_record(&mut self, record: Box<Record>) -> usize {
         self.take_asides();
         self.reported += 1;
         self.tally.count(&record.outcome);
         self.tally.leak(record.leaks.len());
-        let (seq, name) = (self.seqs.take(index), record.name.to_string());
+        let seq = record.tag.expect("every task was given its number");
+        let name = Arc::clone(&record.name);
+        let value = match &record.outcome {
+            Outcome::Succeeded(value) => value.bytes().len(),
+            _ => 0,
+        };
+        let bytes = value + record.stdout.len() + record.stderr.len();
         self.report(Ended { seq, name, ending: Ending::Ran(record) });
+        bytes
     }
 
     fn report(&mut self, ended: Ended) {
         self.watch.tell(&ended);
-        self.pending.push_back(ended);
+        self.pending.push(ended);
         self.halt_if_due();
     }
 

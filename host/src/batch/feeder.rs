@@ -249,10 +249,10 @@ impl State {
         if let Ending::Ran(record) = &ended.ending
             && matches!(record.outcome, Outcome::Cancelled(CancelledBy::Batch | CancelledBy::Caller))
         {
-            self.cut_off.push(ended.name.clone());
+            self.cut_off.push(ended.name.to_string());
         }
         if !is_success {
-            self.failed[entry].get_or_insert_with(|| ended.name.clone());
+            self.failed[entry].get_or_insert_with(|| ended.name.to_string());
         }
         self.schedule.ended(entry, is_success);
         if let Some(waker) = self.waker.take() {

@@ -267,7 +267,7 @@ impl JobLog {
     /// The record of an end; without the value and the output when they are larger than a record may be.
     fn end_line(&self, seq: u64, record: &Record, entry: Option<&Entry>, retry: Option<Duration>) -> Vec<u8> {
         let of = |record: Record, with_output| {
-            let ended = Ended { seq, name: record.name.to_string(), ending: Ending::Ran(Box::new(record)) };
+            let ended = Ended { seq, name: Arc::clone(&record.name), ending: Ending::Ran(Box::new(record)) };
             end_line(&(self.render)(&ended, with_output), entry, retry)
         };
         let whole_bytes = match &record.outcome {

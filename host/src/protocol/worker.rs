@@ -221,7 +221,7 @@ pub(crate) enum Claim {
     /// It called `exit`.
     Exited { code: u32 },
     /// It trapped. `denied` names a limit that denied it something before.
-    Trapped { trap: Trap, denied: Option<(LimitKind, String)> },
+    Trapped { trap: Box<Trap>, denied: Option<(LimitKind, String)> },
     /// It met a limit that ends it at once: fuel, a too large result.
     LimitExceeded { kind: LimitKind, detail: String },
     /// The epoch ended it, because the supervisor asked for it.

@@ -178,7 +178,7 @@ mod tests {
             ran(Outcome::Succeeded(value(Encoding::Raw, b"raw")), b"", b""),
             Ended {
                 seq: 4,
-                name: "t#4".to_owned(),
+                name: "t#4".into(),
                 ending: Ending::Bad(BadInput { place: "f:4".to_owned(), reason: "not JSON".to_owned() }),
             },
         ];
@@ -200,14 +200,15 @@ mod tests {
 
     #[test]
     fn a_trap_says_what_it_was_and_a_halted_task_nothing() {
-        let trap = Trap {
+        let trap = Box::new(Trap {
             kind: TrapKind::StackOverflow,
             message: String::new(),
             backtrace: Vec::new(),
             panic: None,
             before_task: None,
-        };
-        let first = Trap { before_task: Some("the module's initialisation".to_owned()), ..trap.clone() };
+        });
+        let mut first = trap.clone();
+        first.before_task = Some("the module's initialisation".to_owned());
         let said = written(&[ran(Outcome::Trapped(first), b"", b"")], TO_FILES).1;
         assert_eq!(said, "t#1: the module's initialisation failed: trapped: stack overflow\n");
         let inputs =

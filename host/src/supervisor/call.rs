@@ -60,7 +60,7 @@ pub(super) enum Reply {
     /// To a handle that somebody may hold.
     Handle(Arc<HandleState>),
     /// To a stream of records, with the call's index.
-    Stream { index: u64, records: Arc<Mailbox<(u64, Record)>> },
+    Stream { index: u64, records: Arc<Mailbox<(u64, Box<Record>)>> },
     /// To the task that submitted it, in this worker.
     Nested { parent: WorkerId },
 }
@@ -139,7 +139,7 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    pub(super) fn give(self, record: Record) {
+    pub(super) fn give(self, record: Box<Record>) {
         if let Output::Stream(sink) = &self.output {
             sink.end(self.task, &self.name);
         }
@@ -164,10 +164,30 @@ pub(super) struct Assignment {
 }
 
 impl Call {
-    /// The call as it runs: its place among what waits is free.
-    pub(super) fn without_room(mut self) -> Self {
-        self.room = None;
-        self
+    /// True when its caller has the record already.
+    pub(super) fn is_answered(&self) -> bool {
+        self.reply.is_none()
+    }
+
+    /// The call, of which only its number stays behind, answered.
+    pub(super) fn take(&mut self) -> Self {
+        let left = Self {
+            task: self.task,
+            tag: None,
+            name: Arc::clone(&self.name),
+            attempt: self.attempt,
+            queued_at: self.queued_at,
+            input: Input::Inline(Bytes::new()),
+            output: Output::Discard,
+            reply: None,
+            retry: self.retry,
+            deaths: 0,
+            was_shaken: false,
+            depth: self.depth,
+            room: None,
+            observer: None,
+        };
+        std::mem::replace(self, left)
     }
 
     /// The call as it is tried again.
@@ -178,12 +198,18 @@ impl Call {
         self
     }
 
-    /// Ends the call: its caller gets the record.
-    pub(super) fn finish(mut self, record: Record) {
+    /// Ends the call: its caller gets the record, by way of its observer, who is woken with the dispatcher's turn.
+    pub(super) fn finish(mut self, record: Box<Record>) {
         self.answer(record);
     }
 
-    fn answer(&mut self, record: Record) {
+    /// Ends the call on another thread than the dispatcher's.
+    pub(super) fn finish_here(mut self, record: Box<Record>) {
+        self.answer(record);
+        self.observer.iter().for_each(|observer| observer.wake());
+    }
+
+    fn answer(&mut self, record: Box<Record>) {
         let Some(reply) = self.reply.take() else { return };
         let output = std::mem::replace(&mut self.output, Output::Discard);
         let answer = Answer { task: self.task, name: Arc::clone(&self.name), output, reply };
@@ -194,8 +220,8 @@ impl Call {
     }
 
     /// The record of a call that never reached a worker.
-    pub(super) fn record_without_worker(&self, outcome: Outcome) -> Record {
-        Record {
+    pub(super) fn record_without_worker(&self, outcome: Outcome) -> Box<Record> {
+        Box::new(Record {
             task: self.task,
             tag: self.tag,
             name: Arc::clone(&self.name),
@@ -214,7 +240,7 @@ impl Call {
             progress: None,
             leaks: Vec::new(),
             chaos: false,
-        }
+        })
     }
 }
 
@@ -224,6 +250,7 @@ impl Drop for Call {
         if self.reply.is_some() {
             let record = self.record_without_worker(Outcome::Cancelled(CancelledBy::Shutdown));
             self.answer(record);
+            self.observer.iter().for_each(|observer| observer.wake());
         }
     }
 }

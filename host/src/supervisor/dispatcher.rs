@@ -20,6 +20,7 @@ mod init;
 mod load;
 mod nested;
 mod objects;
+mod places;
 mod pools;
 mod processes;
 mod results;
@@ -46,7 +47,6 @@ use crate::supervisor::event::{
 use crate::supervisor::fork_client::{Process, Server, ServerId, ServerKey};
 use crate::supervisor::inbox::Inbox;
 use crate::supervisor::pool::Mailbox;
-use crate::supervisor::scheduler::Rank;
 use crate::supervisor::timers::{Timer, Timers};
 use crate::supervisor::worker_handle::{Stage, WorkerHandle};
 
@@ -54,7 +54,9 @@ use artifacts::Artifacts;
 use deadlocks::Suspects;
 use huge_code::SharedCode;
 use objects::Unrecovered;
+use places::Places;
 use pools::Pool;
+use results::SmallValues;
 use retries::Resting;
 
 /// Poll tokens: what a descriptor is, in the lowest bits, and whose it is.
@@ -101,25 +103,6 @@ impl Settings {
     }
 }
 
-/// Where a task is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    Waiting {
-        pool: PoolId,
-        server: ServerId,
-        rank: Rank,
-    },
-    Running {
-        worker: WorkerId,
-    },
-    /// Given to a worker that has something else to do first.
-    Ahead {
-        worker: WorkerId,
-    },
-    /// Between two attempts.
-    Resting,
-}
-
 /// All state of one supervisor.
 #[derive(Debug)]
 pub(super) struct Dispatcher {
@@ -130,7 +113,7 @@ pub(super) struct Dispatcher {
     buffer: Vec<u8>,
     next_id: u64,
     pools: FxHashMap<PoolId, Pool>,
-    places: FxHashMap<u64, Place>,
+    places: Places,
     /// Calls that wait for their next attempt.
     resting: FxHashMap<u64, Resting>,
     /// What the waits between attempts are drawn from.
@@ -150,7 +133,8 @@ pub(super) struct Dispatcher {
     dozing: Vec<WorkerId>,
     look_at: Option<Instant>,
     /// Streams for which there are records; they are woken once what happened together was handled.
-    to_ring: Vec<Arc<Mailbox<(u64, Record)>>>,
+    to_ring: Vec<Arc<Mailbox<(u64, Box<Record>)>>>,
+    small_values: SmallValues,
     doctors: HashMap<ProcessId, DoctorReply>,
     /// What attempts that are over may still hold in shared memory.
     unrecovered: Vec<Unrecovered>,
@@ -175,7 +159,7 @@ impl Dispatcher {
             buffer: vec![0; FRAME_BYTES_MAX],
             next_id: 0,
             pools: FxHashMap::default(),
-            places: FxHashMap::default(),
+            places: Places::default(),
             resting: FxHashMap::default(),
             seed: seed(),
             artifacts: Artifacts::default(),
@@ -190,6 +174,7 @@ impl Dispatcher {
             dozing: Vec::new(),
             look_at: None,
             to_ring: Vec::new(),
+            small_values: SmallValues::default(),
             doctors: HashMap::new(),
             unrecovered: Vec::new(),
             recovery_at: None,
@@ -217,6 +202,7 @@ impl Dispatcher {
             }
             self.read_on();
             self.to_ring.drain(..).for_each(|records| records.ring());
+            self.inbox.bells.ring();
             self.sweep_timers();
         }
     }
@@ -232,7 +218,8 @@ impl Dispatcher {
 
     /// True when no task is left and no child can come any more.
     fn is_empty(&self) -> bool {
-        self.workers.is_empty() && self.places.is_empty() && self.spawning == 0 && self.unrecovered.is_empty()
+        let has_tasks = !self.places.is_empty() || !self.resting.is_empty();
+        self.workers.is_empty() && !has_tasks && self.spawning == 0 && self.unrecovered.is_empty()
     }
 
     fn handle_token(&mut self, token: u64) {
@@ -357,7 +344,7 @@ impl Dispatcher {
 
     fn children(&self) -> Vec<ChildInfo> {
         let running = self.workers.values().filter_map(|worker| match &worker.stage {
-            Stage::Running(running) => Some((worker, running.calls.iter().flatten().next()?)),
+            Stage::Running(running) => Some((worker, running.open_calls().next()?)),
             _ => None,
         });
         running
@@ -378,6 +365,7 @@ impl Drop for Dispatcher {
     /// However the loop ended: whoever still waits for a reply learns that there is none.
     fn drop(&mut self) {
         self.to_ring.drain(..).for_each(|records| records.ring());
+        self.inbox.bells.ring();
         self.inbox.close();
     }
 }

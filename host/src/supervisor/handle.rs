@@ -50,9 +50,9 @@ impl HandleState {
     }
 
     /// Gives the record to everybody who waits. Called once.
-    pub(super) fn finish(self: Arc<Self>, record: Record) {
+    pub(super) fn finish(self: Arc<Self>, record: Box<Record>) {
         let mut inner = self.inner();
-        inner.record = Some(Arc::new(record));
+        inner.record = Some(Arc::new(*record));
         let wakers = std::mem::take(&mut inner.wakers);
         let callbacks = std::mem::take(&mut inner.callbacks);
         drop(inner);

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::event::Event;
+use super::observer::Bells;
 use crate::os::poll::Waker;
 
 /// The dispatcher's inbox.
@@ -17,6 +18,8 @@ pub(super) struct Inbox {
     /// Numbers tasks and pools: for the library's callers and for tasks that submit tasks.
     next_task: AtomicU64,
     pub(super) waker: Waker,
+    /// Who is to be woken when what happened together was handled.
+    pub(super) bells: Bells,
 }
 
 impl Inbox {
@@ -25,6 +28,7 @@ impl Inbox {
             events: Mutex::new(Some(VecDeque::new())),
             next_task: AtomicU64::new(1),
             waker: Waker::new()?,
+            bells: Bells::default(),
         })
     }
 

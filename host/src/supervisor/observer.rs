@@ -11,7 +11,6 @@ use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -22,6 +21,8 @@ use crate::outcome::Record;
 use crate::supervisor::call::Answer;
 use crate::supervisor::event::{Command, Event, PoolId};
 use crate::supervisor::inbox::Inbox;
+use crate::supervisor::parking::wait;
+use crate::supervisor::pool::Mailbox;
 
 /// Something that happened to an attempt at a task.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,13 +91,32 @@ impl Unseen {
     }
 }
 
-enum Item {
+#[derive(Debug)]
+pub(super) enum Item {
     Event(AttemptEvent),
     Progress(Arc<Unseen>),
     /// The last record of a task, and who gets it then.
     Last(Box<Record>, Answer),
     /// Everything before this was seen.
     Seen(oneshot::Sender<()>),
+    /// Nothing more will come.
+    End,
+}
+
+/// The observers that have something to look at and were not woken yet.
+#[derive(Debug, Default)]
+pub(super) struct Bells(Mutex<Vec<Arc<Mailbox<Item>>>>);
+
+impl Bells {
+    fn add(&self, items: &Arc<Mailbox<Item>>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(items));
+    }
+
+    /// Wakes them.
+    pub(super) fn ring(&self) {
+        let items = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        items.iter().for_each(|items| items.ring());
+    }
 }
 
 /// How far the observer is behind.
@@ -107,27 +127,39 @@ struct Backlog {
     is_asked: AtomicBool,
 }
 
-/// The way to the observer of a pool. With the last clone its thread ends.
+/// The way to the observer of a pool. Dropping it ends the observer's thread.
+///
+/// The observer is woken by [`Bells::ring`], once for all that happened together.
 pub(super) struct Observer {
-    items: Sender<Item>,
+    items: Arc<Mailbox<Item>>,
+    inbox: Arc<Inbox>,
     backlog: Arc<Backlog>,
 }
 
 impl Observer {
     /// Starts the observer's thread.
     pub(super) fn start(pool: PoolId, inbox: Arc<Inbox>, on_attempt: OnAttempt) -> io::Result<Arc<Self>> {
-        let (items, received) = channel();
+        let items = Arc::new(Mailbox::new());
         let backlog = Arc::<Backlog>::default();
-        let watcher = Watcher { pool, inbox, on_attempt, backlog: Arc::clone(&backlog) };
+        let observer =
+            Self { items: Arc::clone(&items), inbox: Arc::clone(&inbox), backlog: Arc::clone(&backlog) };
+        let watcher = Watcher { pool, inbox, on_attempt, backlog };
         let thread = std::thread::Builder::new().name("wasmpool-observer".to_owned());
-        thread.spawn(move || watcher.watch(&received))?;
-        Ok(Arc::new(Self { items, backlog }))
+        thread.spawn(move || watcher.watch(&items))?;
+        Ok(Arc::new(observer))
     }
 
     fn push(&self, item: Item) {
         self.backlog.waiting.fetch_add(1, Ordering::SeqCst);
         // The thread lives as long as this end: it catches what a callback panics with.
-        drop(self.items.send(item));
+        if self.items.put(item) {
+            self.inbox.bells.add(&self.items);
+        }
+    }
+
+    /// Wakes the observer: for threads other than the dispatcher's, which rings the bells itself.
+    pub(super) fn wake(&self) {
+        self.items.ring();
     }
 
     pub(super) fn started(&self, event: AttemptEvent) {
@@ -141,19 +173,20 @@ impl Observer {
     }
 
     /// An attempt ended that is not the last one, or whose record somebody else delivers.
-    pub(super) fn ended(&self, record: Record, retry: Option<Duration>) {
-        self.push(Item::Event(AttemptEvent::Ended { record: Box::new(record), retry }));
+    pub(super) fn ended(&self, record: Box<Record>, retry: Option<Duration>) {
+        self.push(Item::Event(AttemptEvent::Ended { record, retry }));
     }
 
     /// A task ended: its record goes to the observer, then to its caller.
-    pub(super) fn last(&self, record: Record, answer: Answer) {
-        self.push(Item::Last(Box::new(record), answer));
+    pub(super) fn last(&self, record: Box<Record>, answer: Answer) {
+        self.push(Item::Last(record, answer));
     }
 
     /// Tells when everything until now was seen.
     pub(super) fn flush(&self) -> oneshot::Receiver<()> {
         let (seen, told) = oneshot::channel();
         self.push(Item::Seen(seen));
+        self.wake();
         told
     }
 
@@ -174,6 +207,13 @@ impl fmt::Debug for Observer {
     }
 }
 
+impl Drop for Observer {
+    fn drop(&mut self) {
+        self.push(Item::End);
+        self.wake();
+    }
+}
+
 struct Watcher {
     pool: PoolId,
     inbox: Arc<Inbox>,
@@ -182,30 +222,35 @@ struct Watcher {
 }
 
 impl Watcher {
-    fn watch(&self, items: &Receiver<Item>) {
-        for item in items {
-            match item {
-                Item::Event(event) => self.show(&event),
-                Item::Progress(unseen) => {
-                    if let Some(event) = unseen.take() {
-                        self.show(&event);
-                    }
-                }
-                Item::Last(record, answer) => {
-                    let event = AttemptEvent::Ended { record, retry: None };
+    fn watch(&self, items: &Mailbox<Item>) {
+        while wait(items.arrived()).into_iter().all(|item| self.look(item)) {}
+    }
+
+    /// Looks at one; false when it is the last.
+    fn look(&self, item: Item) -> bool {
+        match item {
+            Item::Event(event) => self.show(&event),
+            Item::Progress(unseen) => {
+                if let Some(event) = unseen.take() {
                     self.show(&event);
-                    if let AttemptEvent::Ended { record, .. } = event {
-                        answer.give(*record);
-                    }
                 }
-                // Who asked may be gone.
-                Item::Seen(seen) => drop(seen.send(())),
             }
-            let left = self.backlog.waiting.fetch_sub(1, Ordering::SeqCst) - 1;
-            if left <= ATTEMPT_EVENTS_MAX / 2 && self.backlog.is_asked.swap(false, Ordering::SeqCst) {
-                self.inbox.post(Event::Command(Command::ObserverRoom { pool: self.pool }));
+            Item::Last(record, answer) => {
+                let event = AttemptEvent::Ended { record, retry: None };
+                self.show(&event);
+                if let AttemptEvent::Ended { record, .. } = event {
+                    answer.give(record);
+                }
             }
+            // Who asked may be gone.
+            Item::Seen(seen) => drop(seen.send(())),
+            Item::End => return false,
         }
+        let left = self.backlog.waiting.fetch_sub(1, Ordering::SeqCst) - 1;
+        if left <= ATTEMPT_EVENTS_MAX / 2 && self.backlog.is_asked.swap(false, Ordering::SeqCst) {
+            self.inbox.post(Event::Command(Command::ObserverRoom { pool: self.pool }));
+        }
+        true
     }
 
     fn show(&self, event: &AttemptEvent) {
@@ -217,6 +262,8 @@ impl Watcher {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::channel;
+
     use super::*;
 
     #[test]

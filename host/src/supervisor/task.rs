@@ -360,7 +360,7 @@ impl Task {
         };
         let Some(reason) = refused else { return Some(call) };
         let record = call.record_without_worker(Outcome::NotRun(NotRun::Argument(reason)));
-        call.finish(record);
+        call.finish_here(record);
         None
     }
 

@@ -86,13 +86,15 @@ pub(super) fn cpu_time_detail(used: Duration, limit: Duration) -> String {
 fn of_intent(intent: Intent, said: Option<Said>) -> Outcome {
     let limit = |kind, detail| {
         let trap = match said {
-            Some(Said::Else(Claim::Interrupted { backtrace })) if !backtrace.is_empty() => Some(Trap {
-                kind: TrapKind::Other,
-                message: "interrupted".to_owned(),
-                backtrace,
-                panic: None,
-                before_task: None,
-            }),
+            Some(Said::Else(Claim::Interrupted { backtrace })) if !backtrace.is_empty() => {
+                Some(Box::new(Trap {
+                    kind: TrapKind::Other,
+                    message: "interrupted".to_owned(),
+                    backtrace,
+                    panic: None,
+                    before_task: None,
+                }))
+            }
             _ => None,
         };
         Outcome::LimitExceeded(Limit { kind, detail, trap })
@@ -182,7 +184,7 @@ mod tests {
             });
             let (message, backtrace) = (String::new(), Vec::new());
             let trap = Trap { kind: TrapKind::Unreachable, message, backtrace, panic, before_task: None };
-            or_deadlock(Outcome::Trapped(trap), cycle()).exit_code()
+            or_deadlock(Outcome::Trapped(Box::new(trap)), cycle()).exit_code()
         };
         assert_eq!(trap(None), 233);
         assert_eq!(trap(Some("called `unwrap` on Deadlock(\"`a` waits for itself\")")), 233);
@@ -211,13 +213,13 @@ mod tests {
 
     #[test]
     fn a_trap_after_a_denied_growth_is_the_limit() {
-        let trap = Trap {
+        let trap = Box::new(Trap {
             kind: TrapKind::Unreachable,
             message: String::new(),
             backtrace: Vec::new(),
             panic: None,
             before_task: None,
-        };
+        });
         let plain = Claim::Trapped { trap: trap.clone(), denied: None };
         let denied = Claim::Trapped { trap, denied: Some((LimitKind::Memory, String::new())) };
         assert_eq!(code(Some(Said::Else(plain)), None, Evidence::Alive), 200);

@@ -113,8 +113,8 @@ pub(super) struct Running {
     /// Task number of the first call, which names the assignment on the wire.
     pub(super) first_task: u64,
     pub(super) rank: Rank,
-    /// The running call and those after it. An entry is `None` when its caller was answered already.
-    pub(super) calls: VecDeque<Option<Call>>,
+    /// The running call and those after it. Those whose callers were answered already keep their places.
+    pub(super) calls: VecDeque<Call>,
     /// Index of the running call.
     pub(super) index: u32,
     /// The worker's last assignment.
@@ -153,7 +153,7 @@ impl Running {
             shape,
             first_task: calls.first().map_or(0, |call| call.task),
             rank,
-            calls: calls.into_iter().map(Some).collect(),
+            calls: calls.into(),
             index: 0,
             last,
             acknowledged: false,
@@ -167,6 +167,16 @@ impl Running {
             is_doomed: false,
             is_silenced: false,
         }
+    }
+
+    /// The running call, if its caller waits for it.
+    pub(super) fn call(&self) -> Option<&Call> {
+        self.calls.front().filter(|call| !call.is_answered())
+    }
+
+    /// The running call and those after it whose callers wait for them.
+    pub(super) fn open_calls(&self) -> impl Iterator<Item = &Call> {
+        self.calls.iter().filter(|call| !call.is_answered())
     }
 }
 
@@ -258,13 +268,18 @@ pub(super) struct Measured {
 
 impl Ended {
     /// The call with the record that its caller gets.
-    pub(super) fn judge(self, pid: Option<u32>, layers: Arc<[Layer]>, measured: Measured) -> (Call, Record) {
+    pub(super) fn judge(
+        self,
+        pid: Option<u32>,
+        layers: Arc<[Layer]>,
+        measured: Measured,
+    ) -> (Call, Box<Record>) {
         let Self { worker, call, shape, said, intent, facts, wall_time, deadlock, is_doomed, .. } = self;
         let cpu_time = measured.cpu_time.saturating_sub(facts.cpu_before);
         let outcome = or_deadlock(verdict(said, intent, measured.evidence), deadlock);
         let outcome = or_cpu_time(outcome, cpu_time, shape.limits.cpu_time);
         let chaos = is_doomed && outcome == Outcome::Killed(libc::SIGKILL);
-        let record = Record {
+        let record = Box::new(Record {
             task: call.task,
             tag: call.tag,
             name: Arc::clone(&call.name),
@@ -283,7 +298,7 @@ impl Ended {
             progress: facts.progress,
             leaks: facts.leaks,
             chaos,
-        };
+        });
         (call, record)
     }
 }
@@ -384,7 +399,7 @@ impl WorkerHandle {
         let at = at.unwrap_or_else(|| SystemTime::now() - running.facts.started.elapsed());
         running.facts.started_at = Some(at);
         let worker = running.worker;
-        let Some(Some(call)) = running.calls.front() else { return };
+        let Some(call) = running.call() else { return };
         if let Some(observer) = &call.observer {
             let (task, tag, name, attempt) = (call.task, call.tag, Arc::clone(&call.name), call.attempt);
             observer.started(AttemptEvent::Started { task, tag, name, attempt, pid, worker, at });

@@ -118,7 +118,7 @@ fn trapped(kind: TrapKind, text: String, error: &Error, limiter: &Limiter, panic
         ..panic
     });
     let trap = Trap { kind, message: message(text), backtrace: backtrace(error), panic, before_task: None };
-    Claim::Trapped { trap, denied: limiter.denied().cloned() }
+    Claim::Trapped { trap: Box::new(trap), denied: limiter.denied().cloned() }
 }
 
 /// The WebAssembly frames that an error carries, innermost first.

@@ -23,8 +23,8 @@ use crate::joblog;
 use crate::results::Results;
 use crate::writer::Writer;
 
-/// Records that may wait for the thread that writes them.
-const WAITING_REPORTS_MAX: usize = 16;
+/// Pieces that may wait for the thread that writes them: one, while another is written.
+const WAITING_REPORTS_MAX: usize = 1;
 /// Requests that may wait for the batch: two of a person, two for a failure and two for a job log that cannot go on.
 const REQUESTS_MAX: usize = 6;
 
@@ -48,7 +48,7 @@ pub struct Course<'a> {
 
 /// The ends of the channels that the driving loop has.
 pub struct Ends {
-    pub reports: mpsc::Sender<Ended>,
+    pub reports: mpsc::Sender<Vec<Ended>>,
     pub requests: mpsc::Receiver<Request>,
 }
 
@@ -116,7 +116,7 @@ impl Course<'_> {
     }
 
     /// Writes records on a thread of its own: standard output may block for ever.
-    fn start_writer(&self, records: mpsc::Receiver<Ended>) -> oneshot::Receiver<io::Result<()>> {
+    fn start_writer(&self, records: mpsc::Receiver<Vec<Ended>>) -> oneshot::Receiver<io::Result<()>> {
         let (report, written) = oneshot::channel();
         let writer = Writer {
             console: Arc::clone(self.console),

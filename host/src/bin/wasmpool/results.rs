@@ -86,7 +86,7 @@ mod tests {
 
     fn ended(seq: u64) -> Ended {
         let bad = BadInput { place: "input 1".to_owned(), reason: "not UTF-8".to_owned() };
-        Ended { seq, name: format!("tool#{seq}"), ending: Ending::Bad(bad) }
+        Ended { seq, name: format!("tool#{seq}").into(), ending: Ending::Bad(bad) }
     }
 
     #[test]

@@ -54,20 +54,13 @@ impl Writer {
     /// # Errors
     ///
     /// When standard output cannot be written; nothing is received after that.
-    pub fn write_all(&self, mut records: mpsc::Receiver<Ended>) -> io::Result<()> {
+    pub fn write_all(&self, mut records: mpsc::Receiver<Vec<Ended>>) -> io::Result<()> {
         while let Some(first) = records.blocking_recv() {
             let mut written = Written::default();
             let until = self.console.is_drawn_over().then(|| Instant::now() + Self::GATHER_TIME);
             let mut next = Some(first);
-            while let Some(ended) = next {
-                self.digest.lock().unwrap_or_else(PoisonError::into_inner).add(&ended);
-                // What the job log does not hold is not shown: the next run would do it again.
-                if self.is_logged(&ended) {
-                    self.write(&ended, &mut written);
-                    if let Some(Err(error)) = self.results.as_ref().map(|results| results.keep(&ended)) {
-                        self.console.error(&error);
-                    }
-                }
+            while let Some(piece) = next {
+                piece.iter().for_each(|ended| self.add(ended, &mut written));
                 let has_room = written.stdout.len() + written.stderr.len() < Self::PIECE_BYTES;
                 next = if has_room { self.next_of_piece(&mut records, until) } else { None };
             }
@@ -76,10 +69,25 @@ impl Writer {
         Ok(())
     }
 
+    fn add(&self, ended: &Ended, written: &mut Written) {
+        self.digest.lock().unwrap_or_else(PoisonError::into_inner).add(ended);
+        // What the job log does not hold is not shown: the next run would do it again.
+        if self.is_logged(ended) {
+            self.write(ended, written);
+            if let Some(Err(error)) = self.results.as_ref().map(|results| results.keep(ended)) {
+                self.console.error(&error);
+            }
+        }
+    }
+
     /// What is there, or comes until then.
-    fn next_of_piece(&self, records: &mut mpsc::Receiver<Ended>, until: Option<Instant>) -> Option<Ended> {
+    fn next_of_piece(
+        &self,
+        records: &mut mpsc::Receiver<Vec<Ended>>,
+        until: Option<Instant>,
+    ) -> Option<Vec<Ended>> {
         match (records.try_recv(), until) {
-            (Ok(ended), _) => Some(ended),
+            (Ok(piece), _) => Some(piece),
             (Err(TryRecvError::Empty), Some(until)) => {
                 let next = async { tokio::time::timeout_at(until, records.recv()).await };
                 self.runtime.block_on(next).ok().flatten()

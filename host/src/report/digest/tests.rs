@@ -13,7 +13,7 @@ fn digest(is_told: bool) -> Digest {
 }
 
 fn ended(record: Record) -> Ended {
-    Ended { seq: record.task, name: record.name.to_string(), ending: Ending::Ran(Box::new(record)) }
+    Ended { seq: record.task, name: record.name.clone(), ending: Ending::Ran(Box::new(record)) }
 }
 
 fn failed(task: u64, reason: &str) -> Record {
@@ -37,7 +37,7 @@ fn each_section_says_what_there_is() {
     near.peak_memory_bytes = Some(900 << 20);
     digest.add(&ended(near));
     let bad = BadInput { place: "in:6".to_owned(), reason: "not JSON".to_owned() };
-    digest.add(&Ended { seq: 6, name: "t#6".to_owned(), ending: Ending::Bad(bad) });
+    digest.add(&Ended { seq: 6, name: "t#6".into(), ending: Ending::Bad(bad) });
     assert_eq!(
         digest.text(0),
         "\

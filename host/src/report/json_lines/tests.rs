@@ -101,13 +101,13 @@ fn a_command_has_its_output_and_no_value() {
 
 #[test]
 fn a_trap_is_named_with_its_place_also_behind_a_limit() {
-    let trap = Trap {
+    let trap = Box::new(Trap {
         kind: TrapKind::Unreachable,
         message: "wasm trap: unreachable".to_owned(),
         backtrace: vec![WasmFrame { function: "square".to_owned(), module_offset: Some(77) }],
         panic: Some(Panic { message: "odd".to_owned(), file: "src/lib.rs".to_owned(), line: 3, column: 5 }),
         before_task: None,
-    };
+    });
     let trapped = fields(Outcome::Trapped(trap.clone()), false);
     assert_eq!(trapped["exit_code"], 200);
     assert_eq!(trapped["trap"]["kind"], "unreachable");
@@ -120,7 +120,7 @@ fn a_trap_is_named_with_its_place_also_behind_a_limit() {
 #[test]
 fn an_input_that_never_became_a_task_has_a_line_too() {
     let bad = BadInput { place: "in.jsonl:3".to_owned(), reason: "not JSON".to_owned() };
-    let ended = Ended { seq: 3, name: "square#3".to_owned(), ending: Ending::Bad(bad) };
+    let ended = Ended { seq: 3, name: "square#3".into(), ending: Ending::Bad(bad) };
     let fields: Value = serde_json::from_slice(&line(&ended, true)).unwrap();
     assert_eq!(fields["outcome"], "not_run");
     assert_eq!(fields["exit_code"], 246);

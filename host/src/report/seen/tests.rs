@@ -129,27 +129,27 @@ pub fn usual() -> Run {
     run.start(3, 2, 842);
     run.finish(record(3, "resize(c.png)", 2, (842, 3), Outcome::Exited(3)), None);
     run.start(4, 1, 850);
-    let trap = Trap {
+    let trap = Box::new(Trap {
         kind: TrapKind::Unreachable,
         message: String::new(),
         backtrace: Vec::new(),
         panic: None,
         before_task: None,
-    };
+    });
     run.finish(record(4, "pack", 1, (850, 1), Outcome::Trapped(trap)), None);
     run.start(5, 1, 900);
     let limit = Limit { kind: LimitKind::Time, detail: "100 ms".to_owned(), trap: None };
     run.finish(record(5, "pack#2", 1, (900, 100), Outcome::LimitExceeded(limit)), None);
     let bad = BadInput { place: "in.jsonl:3".to_owned(), reason: "not JSON".to_owned() };
     run.end.tally.count_bad_input();
-    run.happened.push(Happened::Unrun(Ended { seq: 6, name: "pack#3".to_owned(), ending: Ending::Bad(bad) }));
+    run.happened.push(Happened::Unrun(Ended { seq: 6, name: "pack#3".into(), ending: Ending::Bad(bad) }));
     let outcome = Outcome::NotRun(NotRun::DependencyFailed("pack".to_owned()));
     run.end.tally.count(&outcome);
     let mut unrun = record(7, "pack#4", 0, (0, 0), outcome);
     (unrun.started_at, unrun.pid, unrun.worker, unrun.peak_memory_bytes, unrun.stdout) =
         (None, None, None, None, Bytes::new());
     let ending = Ending::Ran(Box::new(unrun));
-    run.happened.push(Happened::Unrun(Ended { seq: 7, name: "pack#4".to_owned(), ending }));
+    run.happened.push(Happened::Unrun(Ended { seq: 7, name: "pack#4".into(), ending }));
     run
 }
 

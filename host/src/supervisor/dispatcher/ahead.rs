@@ -9,9 +9,10 @@
 
 use std::time::Instant;
 
+use super::Dispatcher;
+use super::places::Place;
 use super::pools::Pool;
 use super::start::{How, start_packet};
-use super::{Dispatcher, Place};
 use crate::limits::{ACKNOWLEDGEMENT_TIME_MAX, AHEAD_MAX};
 use crate::outcome::{CancelledBy, Outcome};
 use crate::supervisor::call::{Assignment, Call, Input, Reply};
@@ -103,9 +104,7 @@ impl Dispatcher {
         };
         // What there is no room for is taken back like what was sent.
         let is_sent = line.try_send(&packet.bytes, &[]).unwrap_or(false);
-        for call in &assignment.calls {
-            self.places.insert(call.task, Place::Ahead { worker });
-        }
+        self.places.shift(rank, Place::Ahead { worker });
         let running = Running::new(worker, rank, assignment, last, Instant::now());
         let running = Box::new(Running { is_put_off: true, number: Some(number), ..running });
         entry.ahead.push_back(Ahead { number, running, holding: packet.holding });
@@ -125,9 +124,9 @@ impl Dispatcher {
         };
         let pid = entry.pid();
         running.facts.started = since;
-        for call in running.calls.iter_mut().flatten() {
+        self.places.shift(running.rank, Place::Running { worker });
+        for call in &mut running.calls {
             call.room = None;
-            self.places.insert(call.task, Place::Running { worker });
             if let (Some(Reply::Handle(handle)), Some(pid)) = (&call.reply, pid) {
                 handle.set_pid(pid);
             }
@@ -221,7 +220,7 @@ impl Dispatcher {
 
     fn cancel_ahead(&mut self, pool: PoolId, ahead: Ahead, by: CancelledBy) {
         self.departed(ahead.holding);
-        for call in ahead.running.calls.into_iter().flatten() {
+        for call in ahead.running.calls.into_iter().filter(|call| !call.is_answered()) {
             let record = call.record_without_worker(Outcome::Cancelled(by));
             self.finish_call(pool, call, record);
         }
@@ -239,14 +238,14 @@ impl Dispatcher {
     /// Stops a task that was given ahead: it is taken back, or has begun meanwhile.
     pub(super) fn stop_ahead(&mut self, worker: WorkerId, task: u64, how: Stop, by: CancelledBy) {
         self.take_back(worker);
-        if self.places.get(&task) != Some(&Place::Ahead { worker }) {
+        if !self.is_at(task, Place::Ahead { worker }) {
             return self.stop_task(task, how, by);
         }
         // A worker of ours says that an assignment is over before it takes the next one.
         let Some(entry) = self.workers.get_mut(&worker) else { return };
         let is_meant = |call: &Call| call.task == task;
         for ahead in &mut entry.ahead {
-            if ahead.running.calls.iter().flatten().any(is_meant) {
+            if ahead.running.open_calls().any(is_meant) {
                 ahead.running.asked = Some(by);
             }
         }

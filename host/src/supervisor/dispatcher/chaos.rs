@@ -18,7 +18,7 @@ impl Dispatcher {
     fn kill_of(&mut self, worker: WorkerId) -> Option<Kill> {
         let entry = self.workers.get_mut(&worker)?;
         let chaos = self.pools.get(&entry.pool)?.settings.chaos?;
-        let call = entry.running()?.calls.front()?.as_ref()?;
+        let call = entry.running()?.call()?;
         kill(chaos, call)
     }
 

@@ -13,7 +13,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Dispatcher, Place};
+use super::Dispatcher;
+use super::places::Place;
 use crate::limits::DEADLOCK_LOOK_TIME;
 use crate::protocol::frame;
 use crate::protocol::worker::{ToWorker, WaitOn};
@@ -180,13 +181,12 @@ impl Dispatcher {
         waiting: Waiting,
     ) -> Option<Needs> {
         match waiting.on {
-            WaitOn::Task { task } => match self.places.get(&task)? {
+            // One that is between two attempts goes on by itself.
+            WaitOn::Task { task } => match self.places.get(task)?.1 {
                 Place::Running { worker } | Place::Ahead { worker } => {
-                    Some(Needs::AnyOf(vec![*actors.node_of_worker.get(worker)?]))
+                    Some(Needs::AnyOf(vec![*actors.node_of_worker.get(&worker)?]))
                 }
-                // It goes on by itself.
-                Place::Resting => None,
-                Place::Waiting { pool, .. } => Some(Needs::AnyOf(vec![*actors.node_of_pool.get(pool)?])),
+                Place::Waiting { pool, .. } => Some(Needs::AnyOf(vec![*actors.node_of_pool.get(&pool)?])),
             },
             WaitOn::Object { grant, what } => {
                 let holding = entry.holding.as_ref()?;
@@ -260,8 +260,8 @@ impl Dispatcher {
     fn describe_wait(&self, worker: WorkerId) -> String {
         let Some(entry) = self.workers.get(&worker) else { return String::new() };
         let Stage::Running(running) = &entry.stage else { return String::new() };
-        let name = running.calls.front().and_then(|call| call.as_ref()).map_or("?", |call| &*call.name);
-        let task = running.calls.front().and_then(|call| call.as_ref()).map_or(0, |call| call.task);
+        let name = running.call().map_or("?", |call| &*call.name);
+        let task = running.call().map_or(0, |call| call.task);
         let on = match entry.waiting.map(|waiting| waiting.on) {
             Some(WaitOn::Task { task }) => format!("the end of task {task}, which it submitted"),
             Some(WaitOn::Object { grant, what }) => {

@@ -166,7 +166,7 @@ impl Dispatcher {
             // It is being ended: what its reader has no room for is dropped.
             return true;
         }
-        let Some(Some(call)) = running.calls.front() else { return true };
+        let Some(call) = running.call() else { return true };
         let Output::Stream(sink) = &call.output else { return true };
         let inbox = Arc::clone(&self.inbox);
         if sink.has_room_or(move || inbox.post(Event::Command(Command::OutputRoom))) {
@@ -282,7 +282,13 @@ impl Dispatcher {
         check_claim(&claim)?;
         match claim {
             Claim::Returned { encoding, body } => {
-                let value = take_value(encoding, body, descriptors, running.shape.limits.result_bytes)?;
+                let value = take_value(
+                    encoding,
+                    body,
+                    descriptors,
+                    running.shape.limits.result_bytes,
+                    &mut self.small_values,
+                )?;
                 check_json(&value)?;
                 self.call_said(worker, Said::Value(value), took, true);
             }
@@ -294,7 +300,7 @@ impl Dispatcher {
 
     fn wrote(&mut self, worker: WorkerId, stream: Stream, bytes: Vec<u8>) {
         let Some(running) = self.workers.get_mut(&worker).and_then(|entry| entry.running()) else { return };
-        let Some(Some(call)) = running.calls.front() else { return };
+        let Some(call) = running.calls.front().filter(|call| !call.is_answered()) else { return };
         let limits = &running.shape.limits;
         let limit = match &call.output {
             Output::Discard => return,
@@ -339,7 +345,7 @@ impl Dispatcher {
     fn logged(&mut self, worker: WorkerId, level: LogLevel, target: &str, message: &str) {
         let Some(entry) = self.workers.get_mut(&worker) else { return };
         let pid = entry.pid();
-        let Some(Some(call)) = entry.running().and_then(|running| running.calls.front()) else { return };
+        let Some(call) = entry.running().and_then(|running| running.call()) else { return };
         let task = &*call.name;
         // A span for each task, with the guest's own target as a field: tracing's are static.
         let _span = tracing::info_span!(target: "wasmpool::guest", "task", task, attempt = call.attempt, id = call.task, pid).entered();
@@ -355,12 +361,12 @@ impl Dispatcher {
     fn progressed(&mut self, worker: WorkerId, done: u64, total: Option<u64>) {
         let Some(running) = self.workers.get_mut(&worker).and_then(|entry| entry.running()) else { return };
         running.facts.progress = Some((done, total));
-        if let Some(Some(call)) = running.calls.front()
+        if let Some(call) = running.call()
             && let Some(Reply::Handle(handle)) = &call.reply
         {
             handle.set_progress(done, total);
         }
-        if let Some(Some(call)) = running.calls.front()
+        if let Some(call) = running.calls.front().filter(|call| !call.is_answered())
             && let Some(observer) = &call.observer
         {
             let unseen = running.facts.unseen.get_or_insert_with(|| Unseen::new(call.task, call.tag));
@@ -424,13 +430,19 @@ mod tests {
             let frame = WasmFrame { function: String::new(), module_offset: None };
             let panic = Panic { message: text(panic), file: String::new(), line: 1, column: 1 };
             let (kind, message) = (TrapKind::Unreachable, text(message));
-            Trap { kind, message, backtrace: vec![frame; frames], panic: Some(panic), before_task: None }
+            Box::new(Trap {
+                kind,
+                message,
+                backtrace: vec![frame; frames],
+                panic: Some(panic),
+                before_task: None,
+            })
         };
         let trapped = |message, frames, panic, denied| Claim::Trapped {
             trap: trap(message, frames, panic),
             denied: Some((LimitKind::Memory, text(denied))),
         };
-        let interrupted = |frames| Claim::Interrupted { backtrace: trap(0, frames, 0).backtrace };
+        let interrupted = |frames| Claim::Interrupted { backtrace: trap(0, frames, 0).backtrace.clone() };
         let (most, frames) = (MESSAGE_BYTES_MAX, BACKTRACE_FRAMES_MAX);
         for claim in
             [Claim::Failed { message: text(most) }, trapped(most, frames, most, most), interrupted(frames)]

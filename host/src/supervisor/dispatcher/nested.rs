@@ -55,7 +55,7 @@ impl Dispatcher {
         }
         let (shape, stopping) =
             (Arc::clone(&running.shape), running.intent.is_some() || running.asked.is_some());
-        let Some(Some(parent)) = running.calls.front() else {
+        let Some(parent) = running.call() else {
             return Ok(Err("its caller is gone".to_owned()));
         };
         let (depth, observer) = (parent.depth + 1, parent.observer.clone());
@@ -125,7 +125,7 @@ impl Dispatcher {
             Some(Nested::Outstanding { join, .. }) => *join = Some(request),
             Some(Nested::Ended(_)) => {
                 if let Some(Nested::Ended(record)) = entry.nested.remove(&task) {
-                    self.joined(worker, task, request, *record);
+                    self.joined(worker, task, request, record);
                 }
             }
             Some(Nested::Late { .. }) | None => {
@@ -142,7 +142,7 @@ impl Dispatcher {
     }
 
     /// A nested task ended: whoever submitted it is told, now or when it asks.
-    pub(super) fn nested_ended(&mut self, parent: WorkerId, task: u64, record: Record) {
+    pub(super) fn nested_ended(&mut self, parent: WorkerId, task: u64, record: Box<Record>) {
         let Some(entry) = self.workers.get_mut(&parent) else { return };
         match entry.nested.remove(&task) {
             Some(Nested::Outstanding { join: Some(request), .. }) => {
@@ -151,7 +151,7 @@ impl Dispatcher {
             Some(Nested::Outstanding { join: None, .. }) => {
                 let held = bytes_held(&entry.nested);
                 let limit = entry.running().map_or(0, |running| running.shape.limits.result_bytes);
-                let record = Box::new(within(record, held, limit));
+                let record = within(record, held, limit);
                 entry.nested.insert(task, Nested::Ended(record));
             }
             // Its submitter is over, and something else runs in that worker.
@@ -173,17 +173,17 @@ impl Dispatcher {
             }
         }
         for (worker, task, join, record) in late {
-            self.joined(worker, task, join, *record);
+            self.joined(worker, task, join, record);
         }
     }
 
     /// Tells how a submitted task ended; later, if there is no room for it now.
-    fn joined(&mut self, worker: WorkerId, task: u64, request: u64, record: Record) {
+    fn joined(&mut self, worker: WorkerId, task: u64, request: u64, record: Box<Record>) {
         if self.tell_joined(worker, request, &record) {
             return;
         }
         if let Some(entry) = self.workers.get_mut(&worker) {
-            entry.nested.insert(task, Nested::Late { join: request, record: Box::new(record) });
+            entry.nested.insert(task, Nested::Late { join: request, record });
             // One deadline for all of them: each would set as many again.
             if !std::mem::replace(&mut self.answers_late, true) {
                 self.timers.set(Instant::now() + LATE_REPLY_TIME, Timer::LateReplies);
@@ -261,7 +261,7 @@ fn bytes_held(nested: &BTreeMap<u64, Nested>) -> u64 {
 
 /// The record, without its value if that is more than may be kept until it is asked for, and without the backtrace, which
 /// whoever asks is not told.
-fn within(mut record: Record, held: u64, limit: u64) -> Record {
+fn within(mut record: Box<Record>, held: u64, limit: u64) -> Box<Record> {
     if let Outcome::Trapped(trap) | Outcome::LimitExceeded(Limit { trap: Some(trap), .. }) =
         &mut record.outcome
     {

@@ -5,8 +5,9 @@
 use rustc_hash::FxHashMap;
 use tokio::sync::oneshot;
 
-use super::{Dispatcher, Place};
-use crate::outcome::{CancelledBy, Outcome};
+use super::Dispatcher;
+use super::places::Place;
+use crate::outcome::{CancelledBy, Outcome, Record};
 use crate::supervisor::call::{Assignment, Call, Reply};
 use crate::supervisor::event::{PoolId, Stop, WorkerId};
 use crate::supervisor::fork_client::{ServerId, StartRequest};
@@ -85,9 +86,8 @@ impl Dispatcher {
     /// Puts an assignment at this place of the queue.
     pub(super) fn enqueue(&mut self, pool: PoolId, rank: Rank, assignment: Assignment) {
         let server = self.server_for(pool, &assignment.shape);
-        for call in &assignment.calls {
-            self.places.insert(call.task, Place::Waiting { pool, server, rank });
-        }
+        let tasks = assignment.calls.iter().map(|call| call.task);
+        self.places.put(rank, Place::Waiting { pool, server }, tasks);
         if let Some(entry) = self.pools.get_mut(&pool) {
             entry.scheduler.enqueue(server, rank);
             entry.waiting.insert((server, rank), assignment);
@@ -135,8 +135,8 @@ impl Dispatcher {
     }
 
     /// A call ended: its caller gets the record, unless there is another try.
-    pub(super) fn finish_call(&mut self, pool: PoolId, mut call: Call, record: crate::outcome::Record) {
-        self.places.remove(&call.task);
+    pub(super) fn finish_call(&mut self, pool: PoolId, mut call: Call, record: Box<Record>) {
+        self.places.remove(call.task);
         match call.reply.take() {
             Some(Reply::Nested { parent }) => {
                 if let Some(observer) = &call.observer {
@@ -217,14 +217,19 @@ impl Dispatcher {
     }
 
     pub(super) fn stop_task(&mut self, task: u64, how: Stop, by: CancelledBy) {
-        match self.places.get(&task).copied() {
-            Some(Place::Waiting { pool, server, rank }) => self.cancel_waiting(pool, server, rank, task, by),
-            Some(Place::Running { worker }) => self.stop_running(worker, task, how, by),
-            Some(Place::Ahead { worker }) => self.stop_ahead(worker, task, how, by),
-            Some(Place::Resting) => self.cancel_resting(task, by),
-            // It has ended.
-            None => {}
+        match self.places.get(task) {
+            Some((rank, Place::Waiting { pool, server })) => {
+                self.cancel_waiting(pool, server, rank, task, by)
+            }
+            Some((_, Place::Running { worker })) => self.stop_running(worker, task, how, by),
+            Some((_, Place::Ahead { worker })) => self.stop_ahead(worker, task, how, by),
+            // It waits for its next attempt, or has ended.
+            None => self.cancel_resting(task, by),
         }
+    }
+
+    pub(super) fn is_at(&self, task: u64, place: Place) -> bool {
+        self.places.get(task).is_some_and(|(_, at)| at == place)
     }
 
     fn cancel_waiting(&mut self, pool: PoolId, server: ServerId, rank: Rank, task: u64, by: CancelledBy) {
@@ -268,7 +273,7 @@ impl Dispatcher {
         self.drop_waiting(pool, by);
         let of_pool = self.workers.iter().filter(|(_, worker)| worker.pool == pool);
         let running = of_pool.filter_map(|(id, worker)| match &worker.stage {
-            Stage::Running(running) => Some((*id, running.calls.iter().flatten().map(|call| call.task))),
+            Stage::Running(running) => Some((*id, running.open_calls().map(|call| call.task))),
             _ => None,
         });
         let running: Vec<_> = running.flat_map(|(id, tasks)| tasks.map(move |task| (id, task))).collect();

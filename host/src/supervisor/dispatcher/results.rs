@@ -5,12 +5,33 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::os::memory_file::SealedFile;
 use crate::outcome::{Encoding, TaskValue};
 use crate::protocol::worker::Body;
 use crate::shared_bytes::SharedBytes;
+
+/// Values that are small enough lie side by side in blocks: whoever gives one back does so without a word to the allocator,
+/// which is another thread's. One that is kept keeps its block.
+#[derive(Debug, Default)]
+pub(super) struct SmallValues(BytesMut);
+
+impl SmallValues {
+    const VALUE_BYTES_MAX: usize = 64;
+    const BLOCK_BYTES: usize = 4096;
+
+    fn keep(&mut self, bytes: Vec<u8>) -> Bytes {
+        if bytes.len() > Self::VALUE_BYTES_MAX {
+            return bytes.into();
+        }
+        if self.0.capacity() < bytes.len() {
+            self.0 = BytesMut::with_capacity(Self::BLOCK_BYTES);
+        }
+        self.0.extend_from_slice(&bytes);
+        self.0.split().freeze()
+    }
+}
 
 /// A result: checked against the limit, and sealed if it lies in a memory file.
 pub(super) fn take_value(
@@ -18,10 +39,11 @@ pub(super) fn take_value(
     body: Body,
     descriptors: Vec<OwnedFd>,
     limit: u64,
+    small: &mut SmallValues,
 ) -> Result<TaskValue, String> {
     let too_large = |length: u64| format!("its result of {length} bytes is over the limit of {limit}");
     match body {
-        Body::Inline(bytes) if bytes.len() as u64 <= limit => Ok(TaskValue::new(encoding, bytes.into())),
+        Body::Inline(bytes) if bytes.len() as u64 <= limit => Ok(TaskValue::new(encoding, small.keep(bytes))),
         Body::Inline(bytes) => Err(too_large(bytes.len() as u64)),
         Body::Memory { length } => {
             let fd = descriptors.into_iter().next().ok_or("its result came without its memory file")?;
@@ -74,7 +96,9 @@ mod tests {
         file.write_all_at(b"[1]", 0).unwrap();
         let fd = || file.as_fd().try_clone_to_owned().unwrap();
         for encoding in [Encoding::Json, Encoding::Raw] {
-            let take = |body, descriptors, limit| take_value(encoding, body, descriptors, limit);
+            let take = |body, descriptors, limit| {
+                take_value(encoding, body, descriptors, limit, &mut SmallValues::default())
+            };
             let value = take(Body::Memory { length: 3 }, vec![fd()], 10).unwrap();
             assert_eq!((value.encoding(), &value.bytes()[..]), (encoding, &b"[1]"[..]));
             assert_eq!(*value.shared().unwrap(), *b"[1]");
@@ -90,7 +114,9 @@ mod tests {
     fn a_result_that_can_still_be_written_is_refused() {
         let file = Filling::new("test", 3).unwrap();
         let fd = file.as_fd().try_clone_to_owned().unwrap();
-        let refused = take_value(Encoding::Raw, Body::Memory { length: 3 }, vec![fd], 10).unwrap_err();
+        let refused =
+            take_value(Encoding::Raw, Body::Memory { length: 3 }, vec![fd], 10, &mut SmallValues::default());
+        let refused = refused.unwrap_err();
         assert!(refused.contains("cannot be sealed"), "{refused}");
     }
 
@@ -99,13 +125,30 @@ mod tests {
         let take = || {
             let file = create("test").unwrap();
             file.write_all_at(b"abc", 0).unwrap();
-            take_value(Encoding::Raw, Body::Memory { length: 3 }, vec![file.into()], 3).unwrap()
+            let (body, small) = (Body::Memory { length: 3 }, &mut SmallValues::default());
+            take_value(Encoding::Raw, body, vec![file.into()], 3, small).unwrap()
         };
         let values: Vec<_> = (0..=2 * SHARED_RESULTS_MAX).map(|_| take()).collect();
         assert!(values.iter().filter(|value| value.kept().is_some()).count() <= SHARED_RESULTS_MAX);
         assert!(values.iter().all(|value| value.bytes() == "abc" && *value.shared().unwrap() == *b"abc"));
         drop(values);
         assert!(take().kept().is_some(), "there is room again");
+    }
+
+    #[test]
+    fn small_values_share_blocks_and_large_ones_have_their_own() {
+        let mut small = SmallValues::default();
+        let values: Vec<Bytes> = (0..=255).map(|n: u8| small.keep(vec![n; usize::from(n)])).collect();
+        for (n, value) in (0..=255).zip(&values) {
+            assert_eq!(*value, vec![n; usize::from(n)]);
+        }
+        let lies_behind = |n: usize| std::ptr::eq(values[n].as_ptr_range().end, values[n + 1].as_ptr());
+        assert!(lies_behind(10) && lies_behind(11) && !lies_behind(100));
+        // 2 KiB of them are in the first block, and what is too large for the rest begins another one.
+        assert_eq!(small.0.capacity() + (0..=64).sum::<usize>(), SmallValues::BLOCK_BYTES);
+        let after: Vec<Bytes> = (0..40).map(|_| small.keep(vec![7; 64])).collect();
+        assert!(after.iter().all(|value| *value == [7; 64][..]));
+        assert!(small.0.capacity() > SmallValues::BLOCK_BYTES - 40 * 64);
     }
 
     #[test]

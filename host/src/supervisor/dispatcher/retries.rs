@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Dispatcher, Place};
+use super::Dispatcher;
 use crate::outcome::{CancelledBy, NotRun, Outcome, Record};
 use crate::policy::Layer;
 use crate::retry::{Next, is_death};
@@ -59,7 +59,7 @@ impl Dispatcher {
         pool: PoolId,
         shape: Arc<CallShape>,
         call: Call,
-        record: Record,
+        record: Box<Record>,
         after: Duration,
     ) {
         tracing::info!(task = &*call.name, attempt = call.attempt, outcome = %record.outcome, ?after, "another attempt");
@@ -71,13 +71,13 @@ impl Dispatcher {
             return self.enqueue_again(Resting { pool, shape, call });
         }
         let task = call.task;
-        self.places.insert(task, Place::Resting);
+        self.places.leave(task);
         self.resting.insert(task, Resting { pool, shape, call });
         self.timers.set_after(Instant::now(), after, Timer::Retry { task });
     }
 
     /// Its last attempt stays what it was; that there is no other one is the task's outcome.
-    fn quarantine(&mut self, pool: PoolId, call: Call, record: Record) {
+    fn quarantine(&mut self, pool: PoolId, call: Call, record: Box<Record>) {
         let deaths = format!("{} deaths of its workers, the last one: {}", call.deaths, record.outcome);
         tracing::warn!(task = &*call.name, "quarantined after {deaths}");
         if let Some(observer) = &call.observer {

@@ -7,9 +7,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::Dispatcher;
 use super::groups::explain_death;
+use super::places::Place;
 use super::start::{How, start_packet};
-use super::{Dispatcher, Place};
 use crate::limits::{ACKNOWLEDGEMENT_TIME_MAX, EXIT_TIME_MAX, INTERRUPT_TIME_MAX};
 use crate::os::child::{ExitStatus, Usage};
 use crate::outcome::{CancelledBy, NotRun, Outcome};
@@ -52,13 +53,13 @@ impl Dispatcher {
         }
         let Some(entry) = self.workers.get_mut(&worker) else { return };
         let now = Instant::now();
-        for call in &calls {
-            self.places.insert(call.task, Place::Running { worker });
+        self.places.shift(rank, Place::Running { worker });
+        for call in &mut calls {
+            call.room = None;
             if let (Some(Reply::Handle(handle)), Some(pid)) = (&call.reply, entry.pid()) {
                 handle.set_pid(pid);
             }
         }
-        let calls: Vec<Call> = calls.into_iter().map(Call::without_room).collect();
         let running = Running::new(worker, rank, Assignment { shape, calls }, last, now);
         let running = Running { is_put_off, ..running };
         entry.holding = Some(packet.holding);
@@ -112,15 +113,14 @@ impl Dispatcher {
 
     pub(super) fn stop_running(&mut self, worker: WorkerId, task: u64, how: Stop, by: CancelledBy) {
         self.take_back(worker);
-        if self.places.get(&task) != Some(&Place::Running { worker }) {
+        if !self.is_at(task, Place::Running { worker }) {
             return self.stop_task(task, how, by);
         }
         self.hear(worker);
         let Some(entry) = self.workers.get_mut(&worker) else { return };
         let (pool, phase) = (entry.pool, entry.phase);
         let Some(running) = entry.running() else { return };
-        let current =
-            running.calls.front().is_some_and(|call| call.as_ref().is_some_and(|call| call.task == task));
+        let current = running.call().is_some_and(|call| call.task == task);
         if !current {
             return self.stop_later_call(pool, worker, task, by);
         }
@@ -154,10 +154,9 @@ impl Dispatcher {
     fn stop_later_call(&mut self, pool: PoolId, worker: WorkerId, task: u64, by: CancelledBy) {
         let running = self.workers.get_mut(&worker).and_then(|entry| entry.running());
         let calls = running.map(|running| &mut running.calls);
-        let slot = calls.and_then(|calls| {
-            calls.iter_mut().find(|call| call.as_ref().is_some_and(|call| call.task == task))
-        });
-        if let Some(call) = slot.and_then(Option::take) {
+        let slot =
+            calls.and_then(|calls| calls.iter_mut().find(|call| call.task == task && !call.is_answered()));
+        if let Some(call) = slot.map(Call::take) {
             let record = call.record_without_worker(Outcome::Cancelled(by));
             self.finish_call(pool, call, record);
         }
@@ -295,11 +294,11 @@ impl Dispatcher {
         let intent = intent.or_else(|| asked.filter(|_| !acknowledged).map(Intent::Cancelled));
         if !acknowledged && intent.is_none() {
             // It never ran: nobody is to blame, and it runs somewhere else.
-            let was_shaken = calls.iter().flatten().any(|call| call.was_shaken);
+            let was_shaken = calls.iter().any(|call| call.was_shaken);
             self.again(pool, rank, shape, calls);
             return !was_shaken;
         }
-        if let Some(call) = calls.pop_front().flatten() {
+        if let Some(call) = calls.pop_front().filter(|call| !call.is_answered()) {
             let wall_time = facts.started.elapsed();
             let shape = Arc::clone(&shape);
             let asked = asked.is_some();
@@ -322,14 +321,8 @@ impl Dispatcher {
     }
 
     /// Calls that were not begun go back to their place in the queue.
-    pub(super) fn again(
-        &mut self,
-        pool: PoolId,
-        rank: Rank,
-        shape: Arc<CallShape>,
-        calls: VecDeque<Option<Call>>,
-    ) {
-        let calls: Vec<Call> = calls.into_iter().flatten().collect();
+    pub(super) fn again(&mut self, pool: PoolId, rank: Rank, shape: Arc<CallShape>, calls: VecDeque<Call>) {
+        let calls: Vec<Call> = calls.into_iter().filter(|call| !call.is_answered()).collect();
         if !calls.is_empty() {
             self.enqueue(pool, rank, Assignment { shape, calls });
         }
@@ -351,13 +344,13 @@ impl Dispatcher {
         let has_more = entry.line.as_ref().is_some_and(Line::has_more);
         let Some(running) = entry.running() else { return };
         // A call that was answered already is not begun: nobody could stop it any more. Unless it has ended as well.
-        let answered = matches!(running.calls.get(1), Some(None)) && !has_more;
+        let answered = running.calls.get(1).is_some_and(Call::is_answered) && !has_more;
         let is_stopped = answered || running.intent.is_some();
         // Who has gone on by itself does not end for what is over.
         let may_go_on = goes_on && (!is_stopped || self.has_moved_on(worker));
         let Some(entry) = self.workers.get_mut(&worker) else { return };
         let Some(running) = entry.running() else { return };
-        let call = running.calls.pop_front().flatten();
+        let call = running.calls.pop_front().filter(|call| !call.is_answered());
         let intent = running.intent.take();
         let asked = running.asked.take().is_some();
         let deadlock = running.deadlock.take();

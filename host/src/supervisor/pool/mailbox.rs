@@ -1,16 +1,17 @@
-//! Records on their way from the dispatcher to a stream of them.
+//! What is on its way from the dispatcher to others: records to a stream of them, attempts to who watches them.
 //!
 //! They are put in one by one and taken out all at once, and whoever waits is woken when there is something in it again:
 //! thousands of short calls wake it a few times.
 
 #![forbid(unsafe_code)]
 
+use std::future::poll_fn;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
+use std::task::{Poll, Waker};
 
 use futures_util::task::AtomicWaker;
 
-/// What is put in by one side and taken out by the other: a record with the index of its task.
+/// What is put in by one side and taken out by the other, such as records with the indices of their tasks.
 #[derive(Debug)]
 pub(in crate::supervisor) struct Mailbox<T> {
     /// `None` once nobody wants any.
@@ -19,7 +20,7 @@ pub(in crate::supervisor) struct Mailbox<T> {
 }
 
 impl<T> Mailbox<T> {
-    pub(super) fn new() -> Self {
+    pub(in crate::supervisor) fn new() -> Self {
         Self { letters: Mutex::new(Some(Vec::new())), waker: AtomicWaker::new() }
     }
 
@@ -42,10 +43,18 @@ impl<T> Mailbox<T> {
     }
 
     /// Takes everything out, in the order in which it came. Where there was nothing, `waker` will be woken.
-    pub(super) fn take(&self, waker: &Waker) -> Vec<T> {
+    pub(in crate::supervisor) fn take(&self, waker: &Waker) -> Vec<T> {
         // Before it is looked: what comes after the look wakes.
         self.waker.register(waker);
         self.letters().as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Waits until there is something, and takes everything out.
+    pub(in crate::supervisor) fn arrived(&self) -> impl Future<Output = Vec<T>> {
+        poll_fn(|context| match self.take(context.waker()) {
+            letters if letters.is_empty() => Poll::Pending,
+            letters => Poll::Ready(letters),
+        })
     }
 
     /// Whatever is in it, and comes later, goes.

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::vec;
 
-use futures_util::Stream;
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, stream};
 
 use super::Pool;
 use super::lent::Look;
@@ -42,10 +43,10 @@ pub struct Records<S> {
     next_input: u64,
     next_output: u64,
     /// Records that came before their turn.
-    early: BTreeMap<u64, Record>,
-    mailbox: Arc<Mailbox<(u64, Record)>>,
+    early: BTreeMap<u64, Box<Record>>,
+    mailbox: Arc<Mailbox<(u64, Box<Record>)>>,
     /// What was taken out of it.
-    arrived: vec::IntoIter<(u64, Record)>,
+    arrived: vec::IntoIter<(u64, Box<Record>)>,
     outstanding: Outstanding,
     /// How many tasks of the pool wait for something.
     lent: Look,
@@ -71,6 +72,23 @@ impl Pool {
 }
 
 impl<S: Stream<Item = Task>> Records<S> {
+    /// The same stream, with the records where they are.
+    pub(crate) fn in_boxes(mut self) -> impl Stream<Item = (u64, Box<Record>)> {
+        stream::poll_fn(move |cx| self.poll_record(cx))
+    }
+
+    pub(super) fn poll_record(&mut self, cx: &mut Context<'_>) -> Poll<Option<(u64, Box<Record>)>> {
+        self.fill(cx);
+        match self.next_due(cx.waker()) {
+            Some(due) => {
+                self.next_output += 1;
+                Poll::Ready(Some(due))
+            }
+            None if self.tasks.is_none() && self.outstanding.count == 0 => Poll::Ready(None),
+            None => Poll::Pending,
+        }
+    }
+
     fn ahead(&self) -> usize {
         self.outstanding.count + self.early.len() + self.chunk.len()
     }
@@ -123,19 +141,21 @@ impl<S: Stream<Item = Task>> Records<S> {
             let Some(call) = task.call(id, reply, self.pool.0.observer.as_ref()) else { continue };
             bytes += call.input.len();
             if bytes > Input::INLINE_BYTES_MAX && !calls.is_empty() {
-                let calls = std::mem::take(&mut calls);
+                let mut calls = std::mem::take(&mut calls);
+                pack(&mut calls);
                 self.pool.dispatch(Assignment { shape: Arc::clone(&shape), calls });
                 bytes = call.input.len();
             }
             calls.push(call);
         }
         if !calls.is_empty() {
+            pack(&mut calls);
             self.pool.dispatch(Assignment { shape, calls });
         }
     }
 
     /// The record that is due, of those that have come.
-    fn next_due(&mut self, waker: &Waker) -> Option<(u64, Record)> {
+    fn next_due(&mut self, waker: &Waker) -> Option<(u64, Box<Record>)> {
         let in_any_order = self.order == Order::Completion;
         let is_next = |index: u64| in_any_order || index == self.next_output;
         if self.early.first_key_value().is_some_and(|(index, _)| is_next(*index)) {
@@ -161,15 +181,26 @@ impl<S: Stream<Item = Task>> Stream for Records<S> {
     type Item = (u64, Record);
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<(u64, Record)>> {
-        let this = self.get_mut();
-        this.fill(cx);
-        match this.next_due(cx.waker()) {
-            Some(due) => {
-                this.next_output += 1;
-                Poll::Ready(Some(due))
-            }
-            None if this.tasks.is_none() && this.outstanding.count == 0 => Poll::Ready(None),
-            None => Poll::Pending,
+        self.get_mut().poll_record(cx).map(|due| due.map(|(index, record)| (index, *record)))
+    }
+}
+
+/// Puts the small arguments of a chunk side by side: the dispatcher gives back one piece of memory instead of many, each
+/// of which would be another thread's.
+fn pack(calls: &mut [Call]) {
+    const BYTES_MAX: usize = 256;
+    fn small(call: &Call) -> Option<&Bytes> {
+        match &call.input {
+            Input::Inline(bytes) if bytes.len() <= BYTES_MAX => Some(bytes),
+            _ => None,
+        }
+    }
+    let mut packed = BytesMut::new();
+    calls.iter().filter_map(small).for_each(|bytes| packed.extend_from_slice(bytes));
+    let mut packed = packed.freeze();
+    for call in calls {
+        if let Some(length) = small(call).map(Bytes::len) {
+            call.input = Input::Inline(packed.split_to(length));
         }
     }
 }

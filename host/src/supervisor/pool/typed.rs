@@ -42,12 +42,12 @@ pub enum TaskFailed {
 }
 
 /// The value in a record.
-fn value_of<R: DeserializeOwned>(record: Record) -> Result<R, TaskFailed> {
+fn value_of<R: DeserializeOwned>(record: Box<Record>) -> Result<R, TaskFailed> {
     match &record.outcome {
         Outcome::Succeeded(value) => value
             .to()
             .map_err(|error| TaskFailed::Type { name: record.name.to_string(), reason: error.to_string() }),
-        _ => Err(TaskFailed::Ended(Box::new(record))),
+        _ => Err(TaskFailed::Ended(record)),
     }
 }
 
@@ -67,7 +67,7 @@ impl<R: DeserializeOwned> Stream for Values<R> {
     type Item = Result<R, TaskFailed>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.records.poll_next_unpin(cx).map(|next| next.map(|(_, record)| value_of(record)))
+        self.records.poll_record(cx).map(|next| next.map(|(_, record)| value_of(record)))
     }
 }
 
@@ -100,7 +100,7 @@ impl Pool {
         target: &Target,
         args: A,
     ) -> Result<R, TaskFailed> {
-        value_of(self.apply_async(target, args).await?.await)
+        value_of(Box::new(self.apply_async(target, args).await?.await))
     }
 
     /// Submits a call of the target with a tuple of arguments.

@@ -160,7 +160,12 @@ impl Daemons {
     }
 
     /// Ends them all with the batch: each has its grace period. Those that failed by themselves count as failed.
-    pub async fn finish(&self, tally: &mut Tally, reports: mpsc::Sender<Ended>, reported: Option<&Reports>) {
+    pub async fn finish(
+        &self,
+        tally: &mut Tally,
+        reports: mpsc::Sender<Vec<Ended>>,
+        reported: Option<&Reports>,
+    ) {
         self.is_over.store(true, std::sync::atomic::Ordering::Release);
         self.pool.terminate(CancelledBy::Batch).await;
         let started = std::mem::take(&mut *self.started());
@@ -169,7 +174,7 @@ impl Daemons {
             let record = handle.await;
             let has_ended_by_itself = !matches!(record.outcome, Outcome::Cancelled(_));
             let outcome = record.outcome.clone();
-            let ended = Ended { seq, name: record.name.to_string(), ending: Ending::Ran(Box::new(record)) };
+            let ended = Ended { seq, name: Arc::clone(&record.name), ending: Ending::Ran(Box::new(record)) };
             if has_ended_by_itself {
                 tally.count(&outcome);
                 if let Some(reported) = reported {
@@ -177,7 +182,7 @@ impl Daemons {
                 }
             }
             // A reader that is gone wants no more.
-            if reports.send(ended).await.is_err() {
+            if reports.send(vec![ended]).await.is_err() {
                 return;
             }
         }
