@@ -7,7 +7,7 @@
 
 #![forbid(unsafe_code)]
 
-use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
 
@@ -33,10 +33,15 @@ pub struct Arguments<'a> {
 impl<'a> Arguments<'a> {
     /// Finds the argument for each of the task's parameters.
     pub fn read(input: &'a [u8], task: &'static str, params: &'static [Param]) -> Result<Self, TaskError> {
-        let slots = params.iter().map(|_| None).collect();
-        let mut arguments = Self { task, params, slots };
-        let sent = Sent::read(input).map_err(|problem| arguments.wrong(&problem))?;
-        arguments.place(sent)?;
+        let mut arguments = Self { task, params, slots: vec![None; params.len()] };
+        // The short form is read as it is placed.
+        if input.trim_ascii_start().starts_with(b"[") {
+            let given = positions(input, &mut arguments.slots).map_err(|problem| arguments.wrong(&problem))?;
+            arguments.check_count(given)?;
+        } else {
+            let sent = Sent::read(input).map_err(|problem| arguments.wrong(&problem))?;
+            arguments.place(sent)?;
+        }
         Ok(arguments)
     }
 
@@ -86,11 +91,16 @@ impl<'a> Arguments<'a> {
         self.wrong(&format!("`{name}` must be {shown}, but is {}: {reason}{place}", shortened(json)))
     }
 
-    fn place(&mut self, sent: Sent<'a>) -> Result<(), TaskError> {
-        if sent.args.len() > self.params.len() {
-            let (given, taken) = (sent.args.len(), self.params.len());
+    fn check_count(&self, given: usize) -> Result<(), TaskError> {
+        let taken = self.params.len();
+        if given > taken {
             return Err(self.wrong(&format!("too many arguments: {given} given, at most {taken} taken")));
         }
+        Ok(())
+    }
+
+    fn place(&mut self, sent: Sent<'a>) -> Result<(), TaskError> {
+        self.check_count(sent.args.len())?;
         for (slot, json) in self.slots.iter_mut().zip(&sent.args) {
             *slot = Some(json);
         }
@@ -124,7 +134,40 @@ fn shortened(json: &str) -> String {
     }
 }
 
-/// What a caller sent, still unread JSON.
+fn not_json(error: serde_json::Error) -> String {
+    format!("the arguments are not JSON: {error}")
+}
+
+/// Puts the elements of a JSON array into the slots, as far as there are any; how many there are.
+fn positions<'a>(input: &'a [u8], slots: &mut [Option<&'a RawValue>]) -> Result<usize, String> {
+    let mut deserializer = serde_json::Deserializer::from_slice(input);
+    let given = deserializer.deserialize_seq(Positions(slots)).map_err(not_json)?;
+    deserializer.end().map_err(not_json)?;
+    Ok(given)
+}
+
+struct Positions<'s, 'a>(&'s mut [Option<&'a RawValue>]);
+
+impl<'de> Visitor<'de> for Positions<'_, 'de> {
+    type Value = usize;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<usize, A::Error> {
+        let mut given = 0;
+        while let Some(json) = sequence.next_element()? {
+            if let Some(slot) = self.0.get_mut(given) {
+                *slot = Some(json);
+            }
+            given += 1;
+        }
+        Ok(given)
+    }
+}
+
+/// What a caller sent in the long form, still unread JSON.
 #[derive(Default)]
 struct Sent<'a> {
     args: Vec<&'a RawValue>,
@@ -133,19 +176,12 @@ struct Sent<'a> {
 
 impl<'a> Sent<'a> {
     fn read(input: &'a [u8]) -> Result<Self, String> {
-        let not_json = |error: serde_json::Error| format!("the arguments are not JSON: {error}");
         let whole: &RawValue = serde_json::from_slice(input).map_err(not_json)?;
-        match whole.get().as_bytes().first() {
-            Some(b'[') => {
-                let args = serde_json::from_str(whole.get()).map_err(not_json)?;
-                Ok(Self { args, kwargs: Vec::new() })
-            }
-            Some(b'{') => Self::read_object(whole),
-            _ => Err(format!(
-                "the arguments must be an array or an object with `args` and `kwargs`, but are {}",
-                shortened(whole.get())
-            )),
+        if whole.get().starts_with('{') {
+            return Self::read_object(whole);
         }
+        let shown = shortened(whole.get());
+        Err(format!("the arguments must be an array or an object with `args` and `kwargs`, but are {shown}"))
     }
 
     fn read_object(whole: &'a RawValue) -> Result<Self, String> {
