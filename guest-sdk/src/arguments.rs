@@ -36,7 +36,8 @@ impl<'a> Arguments<'a> {
         let mut arguments = Self { task, params, slots: vec![None; params.len()] };
         // The short form is read as it is placed.
         if input.trim_ascii_start().starts_with(b"[") {
-            let given = positions(input, &mut arguments.slots).map_err(|problem| arguments.wrong(&problem))?;
+            let given =
+                positions(input, &mut arguments.slots).map_err(|problem| arguments.wrong(&problem))?;
             arguments.check_count(given)?;
         } else {
             let sent = Sent::read(input).map_err(|problem| arguments.wrong(&problem))?;

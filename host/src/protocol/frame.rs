@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -36,12 +37,34 @@ pub(crate) enum FrameError {
     Trailing(usize),
 }
 
+/// A frame that is being written. What postcard brings for vectors goes through them byte by byte.
+struct Growing(Vec<u8>);
+
+impl Flavor for Growing {
+    type Output = Vec<u8>;
+
+    fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(data);
+        Ok(())
+    }
+
+    fn try_push(&mut self, data: u8) -> postcard::Result<()> {
+        self.0.push(data);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<Vec<u8>> {
+        Ok(self.0)
+    }
+}
+
 /// The bytes of one frame.
 pub(crate) fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, FrameError> {
     let mut bytes = Vec::with_capacity(256);
     bytes.extend_from_slice(&MAGIC);
     bytes.extend_from_slice(&[VERSION, 0, 0, 0, 0, 0]);
-    let mut bytes = postcard::to_extend(message, bytes).map_err(FrameError::Payload)?;
+    let written = postcard::serialize_with_flavor(message, Growing(bytes));
+    let mut bytes = written.map_err(FrameError::Payload)?;
     if bytes.len() > FRAME_BYTES_MAX {
         return Err(FrameError::Large(bytes.len()));
     }

@@ -9,6 +9,7 @@ mod typed;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -331,7 +332,8 @@ impl Pool {
     fn submit_with(&self, task: &Task, room: OwnedSemaphorePermit) -> TaskHandle {
         let (state, id) = (HandleState::new(), self.0.supervisor.new_id());
         let handle = TaskHandle::new(id, task.shared_name(), Arc::clone(&state), self.0.supervisor.clone());
-        if let Some(mut call) = task.call(id, Reply::Handle(state), self.0.observer.as_ref()) {
+        let (now, reply) = (SystemTime::now(), Reply::Handle(state));
+        if let Some(mut call) = task.call(id, now, reply, self.0.observer.as_ref()) {
             call.room = Some(room);
             self.dispatch(Assignment { shape: Arc::new(self.shape(task)), calls: vec![call] });
         }

@@ -6,7 +6,7 @@ use std::future::{Future, IntoFuture};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::outcome::{CancelledBy, Outcome, Record};
 use crate::supervisor::call::{Assignment, Reply};
@@ -90,7 +90,7 @@ impl Process {
         let task = self.task.name(name);
         let (state, id) = (HandleState::new(), supervisor.new_id());
         let handle = TaskHandle::new(id, task.shared_name(), Arc::clone(&state), supervisor.clone());
-        if let Some(call) = task.call(id, Reply::Handle(state), None) {
+        if let Some(call) = task.call(id, SystemTime::now(), Reply::Handle(state), None) {
             let mut shape = task.shape(self.start_method, None);
             if self.is_alone && !task.may_be_retried() && !task.module().info().has_init() {
                 shape.start_method = StartMethod::Spawn;

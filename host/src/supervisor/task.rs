@@ -330,7 +330,13 @@ impl Task {
     }
 
     /// The call; `None` when it is refused, and then its caller has the record already.
-    pub(super) fn call(&self, task: u64, reply: Reply, observer: Option<&Arc<Observer>>) -> Option<Call> {
+    pub(super) fn call(
+        &self,
+        task: u64,
+        queued_at: SystemTime,
+        reply: Reply,
+        observer: Option<&Arc<Observer>>,
+    ) -> Option<Call> {
         let input = self.input().and_then(|bytes| {
             match self.args.as_shared() {
                 Some(shared) => Ok(Input::shared(shared)),
@@ -347,7 +353,7 @@ impl Task {
             tag: self.tag,
             name: Arc::clone(&self.name),
             attempt: 1,
-            queued_at: SystemTime::now(),
+            queued_at,
             input,
             output: self.common.output.clone(),
             reply: Some(reply),
@@ -364,13 +370,18 @@ impl Task {
         None
     }
 
+    fn has_grants_of(&self, other: &Self) -> bool {
+        let has_none = |task: &Self| task.common.grants.is_empty() && task.args.grants().is_empty();
+        has_none(self) && has_none(other) || self.grants() == other.grants()
+    }
+
     /// Whether two tasks may share an instance in a chunk: they differ in arguments and name only.
     pub(super) fn may_share_instance(&self, other: &Self) -> bool {
         let (one, two) = (&*self.common, &*other.common);
         !matches!(one.target.entry(), Entry::Command | Entry::Invoke { .. })
             && matches!((&one.stdin, &two.stdin), (Stdin::Empty, Stdin::Empty))
             && (Arc::ptr_eq(&self.common, &other.common) || one.is_like(two))
-            && self.grants() == other.grants()
+            && self.has_grants_of(other)
     }
 }
 

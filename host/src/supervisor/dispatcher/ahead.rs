@@ -21,8 +21,20 @@ use crate::supervisor::fork_client::ServerId;
 use crate::supervisor::line::Line;
 use crate::supervisor::scheduler::Rank;
 use crate::supervisor::timers::Timer;
-use crate::supervisor::worker_handle::{Ahead, Running, Stage};
+use crate::supervisor::worker_handle::{Ahead, Running, Stage, WorkerHandle};
 use crate::task::Stdin;
+
+/// Whether it may have one more ahead.
+fn may_take(entry: &WorkerHandle, tasks_max: usize) -> bool {
+    let Stage::Running(running) = &entry.stage else { return false };
+    let is_free = running.is_put_off
+        && !running.is_long
+        && !running.last
+        && running.intent.is_none()
+        && running.asked.is_none();
+    let has_room = entry.ahead.len() < AHEAD_MAX && entry.assignments + entry.ahead.len() + 1 < tasks_max;
+    is_free && has_room && entry.line.as_ref().is_some_and(Line::has_lane)
+}
 
 impl Dispatcher {
     /// Gives what waits in the pool to workers that are busy, as far as they can be given something ahead.
@@ -62,21 +74,22 @@ impl Dispatcher {
     }
 
     /// The worker that has the least ahead, of those that may have more.
-    fn taker(&self, pool: PoolId, server: ServerId) -> Option<WorkerId> {
-        let tasks_max = self.pools.get(&pool)?.settings.max_tasks_per_worker;
-        let takers = self.workers.iter().filter(|(_, entry)| {
-            let Stage::Running(running) = &entry.stage else { return false };
-            let is_free = running.is_put_off
-                && !running.is_long
-                && !running.last
-                && running.intent.is_none()
-                && running.asked.is_none();
-            let is_ours = entry.pool == pool && entry.server == server;
-            let has_room =
-                entry.ahead.len() < AHEAD_MAX && entry.assignments + entry.ahead.len() + 1 < tasks_max;
-            is_ours && is_free && has_room && entry.line.as_ref().is_some_and(Line::has_lane)
-        });
-        takers.min_by_key(|(id, entry)| (entry.ahead.len(), **id)).map(|(id, _)| *id)
+    fn taker(&mut self, pool: PoolId, server: ServerId) -> Option<WorkerId> {
+        let (entry, workers) = (self.pools.get_mut(&pool)?, &self.workers);
+        let tasks_max = entry.settings.max_tasks_per_worker;
+        entry.takers.retain(|id| workers.get(id).is_some_and(|entry| may_take(entry, tasks_max)));
+        let takers = entry.takers.iter().filter_map(|id| Some((*id, workers.get(id)?)));
+        let takers = takers.filter(|(_, entry)| entry.server == server);
+        takers.min_by_key(|(id, entry)| (entry.ahead.len(), *id)).map(|(id, _)| id)
+    }
+
+    /// The worker has begun something, or has less ahead: it is looked at when there is something to give.
+    pub(super) fn may_be_taker(&mut self, pool: PoolId, worker: WorkerId) {
+        if let Some(entry) = self.pools.get_mut(&pool)
+            && entry.settings.max_tasks_per_worker > 1
+        {
+            entry.takers.insert(worker);
+        }
     }
 
     fn assign_ahead(&mut self, worker: WorkerId, rank: Rank, assignment: Assignment) {
@@ -137,6 +150,7 @@ impl Dispatcher {
         let now = Instant::now();
         self.timers.set(now + ACKNOWLEDGEMENT_TIME_MAX, Timer::WorkerAnswer { worker, phase });
         self.hear_when(worker, true, now);
+        self.may_be_taker(pool, worker);
     }
 
     /// What the worker runs takes long: whatever it has ahead runs somewhere else.
@@ -179,6 +193,7 @@ impl Dispatcher {
         for ahead in back {
             self.enqueue_ahead(pool, ahead);
         }
+        self.may_be_taker(pool, worker);
         is_any || is_idle
     }
 

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use tokio::sync::oneshot;
 
 use super::Dispatcher;
@@ -22,6 +22,8 @@ pub(super) struct Pool {
     pub(super) settings: PoolSettings,
     pub(super) scheduler: Scheduler,
     pub(super) waiting: FxHashMap<(ServerId, Rank), Assignment>,
+    /// Workers that may have room for something ahead; no other one has.
+    pub(super) takers: FxHashSet<WorkerId>,
     /// Calls that wait or run.
     pub(super) outstanding: usize,
     closed: bool,
@@ -61,8 +63,9 @@ impl Pool {
 impl Dispatcher {
     pub(super) fn open_pool(&mut self, pool: PoolId, settings: PoolSettings) {
         let scheduler = Scheduler::new(settings.staffing());
-        let (waiting, joiners) = (FxHashMap::default(), Vec::new());
-        let entry = Pool { settings, scheduler, waiting, outstanding: 0, closed: self.ending, joiners };
+        let (waiting, takers, joiners) = (FxHashMap::default(), FxHashSet::default(), Vec::new());
+        let entry =
+            Pool { settings, scheduler, waiting, takers, outstanding: 0, closed: self.ending, joiners };
         self.pools.insert(pool, entry);
     }
 

@@ -82,6 +82,7 @@ impl Dispatcher {
         }
         self.timers.set(now + ACKNOWLEDGEMENT_TIME_MAX, Timer::WorkerAnswer { worker, phase });
         self.hear_when(worker, is_put_off, now);
+        self.may_be_taker(pool, worker);
     }
 
     /// The calls can never be sent.

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::SystemTime;
 use std::vec;
 
 use bytes::{Bytes, BytesMut};
@@ -133,12 +134,13 @@ impl<S: Stream<Item = Task>> Records<S> {
         let Some((_, first)) = self.chunk.first() else { return };
         let shape = Arc::new(self.pool.shape(first));
         let mut calls: Vec<Call> = Vec::with_capacity(self.chunk.len());
+        let queued_at = SystemTime::now();
         let mut bytes = 0;
         for (index, task) in self.chunk.drain(..) {
             let id = self.pool.0.supervisor.new_id();
             let reply = Reply::Stream { index, records: Arc::clone(&self.mailbox) };
             self.outstanding.add(index, id);
-            let Some(call) = task.call(id, reply, self.pool.0.observer.as_ref()) else { continue };
+            let Some(call) = task.call(id, queued_at, reply, self.pool.0.observer.as_ref()) else { continue };
             bytes += call.input.len();
             if bytes > Input::INLINE_BYTES_MAX && !calls.is_empty() {
                 let mut calls = std::mem::take(&mut calls);
