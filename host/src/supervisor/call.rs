@@ -22,7 +22,7 @@ use crate::supervisor::event::{ModuleSourceBytes, WorkerId};
 use crate::supervisor::handle::HandleState;
 use crate::supervisor::observer::Observer;
 use crate::supervisor::output::Output;
-use crate::supervisor::pool::{Mailbox, StartMethod};
+use crate::supervisor::pool::{RecordMail, StartMethod};
 use crate::sync::Grant;
 use crate::task::Stdin;
 
@@ -60,7 +60,7 @@ pub(super) enum Reply {
     /// To a handle that somebody may hold.
     Handle(Arc<HandleState>),
     /// To a stream of records, with the call's index.
-    Stream { index: u64, records: Arc<Mailbox<(u64, Box<Record>)>> },
+    Stream { index: u64, records: Arc<RecordMail> },
     /// To the task that submitted it, in this worker.
     Nested { parent: WorkerId },
 }

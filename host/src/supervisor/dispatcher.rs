@@ -38,7 +38,7 @@ use rustc_hash::FxHashMap;
 
 use crate::limits::{FORK_SERVERS_MAX, FORKS_PER_SERVER_MAX, FRAME_BYTES_MAX};
 use crate::os::poll::Poller;
-use crate::outcome::{CancelledBy, Record};
+use crate::outcome::CancelledBy;
 use crate::policy::SandboxMode;
 use crate::supervisor::artifact_store::ArtifactStore;
 use crate::supervisor::event::{
@@ -46,7 +46,7 @@ use crate::supervisor::event::{
 };
 use crate::supervisor::fork_client::{Process, Server, ServerId, ServerKey};
 use crate::supervisor::inbox::Inbox;
-use crate::supervisor::pool::Mailbox;
+use crate::supervisor::pool::RecordMail;
 use crate::supervisor::timers::{Timer, Timers};
 use crate::supervisor::worker_handle::{Stage, WorkerHandle};
 
@@ -133,7 +133,7 @@ pub(super) struct Dispatcher {
     dozing: Vec<WorkerId>,
     look_at: Option<Instant>,
     /// Streams for which there are records; they are woken once what happened together was handled.
-    to_ring: Vec<Arc<Mailbox<(u64, Box<Record>)>>>,
+    to_ring: Vec<Arc<RecordMail>>,
     small_values: SmallValues,
     doctors: HashMap<ProcessId, DoctorReply>,
     /// What attempts that are over may still hold in shared memory.

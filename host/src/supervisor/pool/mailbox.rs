@@ -11,13 +11,18 @@ use std::task::{Poll, Waker};
 
 use futures_util::task::AtomicWaker;
 
-/// What is put in by one side and taken out by the other, such as records with the indices of their tasks.
+use crate::outcome::Record;
+
+/// What is put in by one side and taken out by the other.
 #[derive(Debug)]
 pub(in crate::supervisor) struct Mailbox<T> {
     /// `None` once nobody wants any.
     letters: Mutex<Option<Vec<T>>>,
     waker: AtomicWaker,
 }
+
+/// Records of a stream, each with the index of its task.
+pub(in crate::supervisor) type RecordMail = Mailbox<(u64, Box<Record>)>;
 
 impl<T> Mailbox<T> {
     pub(in crate::supervisor) fn new() -> Self {

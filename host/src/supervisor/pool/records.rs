@@ -14,7 +14,7 @@ use futures_util::{Stream, stream};
 
 use super::Pool;
 use super::lent::Look;
-use super::mailbox::Mailbox;
+use super::mailbox::{Mailbox, RecordMail};
 use crate::outcome::{CancelledBy, Record};
 use crate::supervisor::call::{Assignment, Call, Input, Reply};
 use crate::supervisor::event::{Command, Stop};
@@ -45,7 +45,7 @@ pub struct Records<S> {
     next_output: u64,
     /// Records that came before their turn.
     early: BTreeMap<u64, Box<Record>>,
-    mailbox: Arc<Mailbox<(u64, Box<Record>)>>,
+    mailbox: Arc<RecordMail>,
     /// What was taken out of it.
     arrived: vec::IntoIter<(u64, Box<Record>)>,
     outstanding: Outstanding,
