@@ -31,7 +31,7 @@ pub struct Batch {
     #[arg(long, conflicts_with_all = ["dry_run", "joblog"], help_heading = help::BATCH)]
     pub watch: bool,
     /// Give up with the Nth failure and let running tasks finish: --halt soon,fail=N
-    #[arg(long, value_name = "N", conflicts_with = "halt", help_heading = help::BATCH)]
+    #[arg(long, value_name = "N", conflicts_with = "halt", value_parser = values::count::<NonZeroU64>, help_heading = help::BATCH)]
     pub max_fail: Option<NonZeroU64>,
     /// What the memory limits of running tasks add up to at most [default: 80 % of what there is]
     #[arg(long, value_name = "SIZE", value_parser = values::size, help_heading = help::BATCH)]

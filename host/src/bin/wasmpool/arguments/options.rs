@@ -117,13 +117,13 @@ pub struct CompileOptions {
 #[command(next_help_heading = help::BATCH)]
 pub struct BatchOptions {
     /// Tasks that run at the same time [default: the CPUs this program may use]
-    #[arg(short = 'j', long, value_name = "N")]
+    #[arg(short = 'j', long, value_name = "N", value_parser = values::count::<NonZeroUsize>)]
     pub workers: Option<NonZeroUsize>,
     /// Tasks that one worker process runs, each in a fresh instance [default: 1]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = values::count::<NonZeroUsize>)]
     pub max_tasks_per_worker: Option<NonZeroUsize>,
     /// Inputs that share one worker and one instance [default: 1]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = values::count::<NonZeroUsize>)]
     pub chunksize: Option<NonZeroUsize>,
     /// Memory of all worker processes together; the kernel ends the largest beyond it. Takes a cgroup
     /// [default: 80 % of what there is, where a cgroup can be made]
@@ -143,7 +143,7 @@ pub struct BatchOptions {
     #[arg(long, value_name = "TIME", value_parser = values::time_or_none)]
     pub retry_delay: Option<Duration>,
     /// Give a task up, with code 235, when it would be tried again and has killed N workers [default: 2]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = values::count::<NonZeroU32>)]
     pub quarantine_after: Option<NonZeroU32>,
     /// A test aid: kill this share of all attempts by SIGKILL, at random moments, to see what becomes of a batch; the same
     /// SEED [default: 0] kills the same attempts, and --retry-on crash tries them again. Daemons are left alone

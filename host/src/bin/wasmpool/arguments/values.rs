@@ -6,6 +6,7 @@ use std::ffi::OsString;
 #[cfg(feature = "metrics")]
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::str::FromStr;
 
 pub use wasmpool::batch::units::{size, time, time_or_none};
 
@@ -24,6 +25,11 @@ pub fn listen(text: &str) -> Result<SocketAddr, String> {
     let of_port = port.parse().ok().map(|port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
     let wrong = "write a port of this machine, or ADDRESS:PORT, such as 9100, 0.0.0.0:9100 or [::1]:9100";
     of_port.or_else(|| text.parse().ok()).ok_or_else(|| wrong.to_owned())
+}
+
+/// A number of things of which there must be one at least.
+pub fn count<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| "write a whole number, at least 1".to_owned())
 }
 
 /// A number of CPUs, parts of one included.
@@ -103,6 +109,19 @@ mod tests {
         assert_eq!(size("2GB"), Ok(2_000_000_000));
         assert!(size("many").is_err());
         assert!(size("0").is_err());
+    }
+
+    #[test]
+    fn a_count_is_one_at_least() {
+        use std::num::NonZeroU32;
+        assert_eq!(count::<NonZeroU32>("3").map(NonZeroU32::get), Ok(3));
+        for wrong in ["0", "-1", "1.5", "", "many", "4294967296"] {
+            assert_eq!(
+                count::<NonZeroU32>(wrong).unwrap_err(),
+                "write a whole number, at least 1",
+                "{wrong}"
+            );
+        }
     }
 
     #[test]
