@@ -351,7 +351,10 @@ impl Loop<'_> {
                 }
                 Happened::Record(Some((_, record))) => {
                     let mut bytes = self.on_record(record);
-                    while self.pending.len() < REPORTED_MAX && bytes < REPORTED_BYTES_MAX {
+                    while self.pending.len() < REPORTED_MAX
+                        && bytes < REPORTED_BYTES_MAX
+                        && self.ending.is_none()
+                    {
                         let Some(Some((_, record))) = records.next().now_or_never() else { break };
                         bytes += self.on_record(record);
                     }

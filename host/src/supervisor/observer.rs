@@ -214,6 +214,15 @@ impl Drop for Observer {
     }
 }
 
+/// Whatever ends the observer's thread: nobody waits for it any more.
+struct Closes<'m>(&'m Mailbox<Item>);
+
+impl Drop for Closes<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 struct Watcher {
     pool: PoolId,
     inbox: Arc<Inbox>,
@@ -223,6 +232,7 @@ struct Watcher {
 
 impl Watcher {
     fn watch(&self, items: &Mailbox<Item>) {
+        let _closes = Closes(items);
         while wait(items.arrived()).into_iter().all(|item| self.look(item)) {}
     }
 
@@ -262,7 +272,9 @@ impl Watcher {
 
 #[cfg(test)]
 mod tests {
+    use std::future::Future;
     use std::sync::mpsc::channel;
+    use std::task::{Context, Wake, Waker};
 
     use super::*;
 
@@ -292,6 +304,28 @@ mod tests {
         let told = inbox.take();
         assert!(matches!(told.front(), Some(Event::Command(Command::ObserverRoom { pool: 5 }))), "{told:?}");
         assert_eq!(told.len(), 1);
+    }
+
+    #[test]
+    fn nobody_waits_for_an_observer_that_is_gone() {
+        /// Somebody whose waker panics, on the observer's thread.
+        struct Panics;
+        impl Wake for Panics {
+            fn wake(self: Arc<Self>) {
+                panic!("on purpose");
+            }
+        }
+        let (release, blocked) = channel::<()>();
+        let blocked = Mutex::new(blocked);
+        let on_attempt: OnAttempt = Arc::new(move |_| blocked.lock().unwrap().recv().unwrap());
+        let inbox = Arc::new(Inbox::new().unwrap());
+        let observer = Observer::start(1, Arc::clone(&inbox), on_attempt).unwrap();
+        observer.started(AttemptEvent::Progress { task: 1, tag: None, done: 1, total: None });
+        let mut seen = std::pin::pin!(observer.flush());
+        let waker = Waker::from(Arc::new(Panics));
+        assert!(seen.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        release.send(()).unwrap();
+        assert!(observer.flush().blocking_recv().is_err());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::pools::Pool;
 use super::start::{How, start_packet};
 use crate::limits::{ACKNOWLEDGEMENT_TIME_MAX, AHEAD_MAX};
 use crate::outcome::{CancelledBy, Outcome};
-use crate::supervisor::call::{Assignment, Call, Input, Reply};
+use crate::supervisor::call::{Assignment, Input, Reply};
 use crate::supervisor::event::{PoolId, Stop, WorkerId};
 use crate::supervisor::fork_client::ServerId;
 use crate::supervisor::line::Line;
@@ -89,6 +89,12 @@ impl Dispatcher {
             && entry.settings.max_tasks_per_worker > 1
         {
             entry.takers.insert(worker);
+        }
+    }
+
+    pub(super) fn no_taker_any_more(&mut self, pool: PoolId, worker: WorkerId) {
+        if let Some(entry) = self.pools.get_mut(&pool) {
+            entry.takers.remove(&worker);
         }
     }
 
@@ -258,12 +264,11 @@ impl Dispatcher {
         }
         // A worker of ours says that an assignment is over before it takes the next one.
         let Some(entry) = self.workers.get_mut(&worker) else { return };
-        let is_meant = |call: &Call| call.task == task;
-        for ahead in &mut entry.ahead {
-            if ahead.running.open_calls().any(is_meant) {
-                ahead.running.asked = Some(by);
-            }
+        let has_it = |ahead: &&mut Ahead| ahead.running.open_calls().any(|call| call.task == task);
+        // Others of its chunk go on, if it has ended.
+        if let Some(ahead) = entry.ahead.iter_mut().find(has_it) {
+            ahead.running.asked = Some(by);
+            entry.kill();
         }
-        entry.kill();
     }
 }

@@ -238,9 +238,11 @@ impl Dispatcher {
     fn cancel_waiting(&mut self, pool: PoolId, server: ServerId, rank: Rank, task: u64, by: CancelledBy) {
         let Some(entry) = self.pools.get_mut(&pool) else { return };
         let Some(assignment) = entry.waiting.get_mut(&(server, rank)) else { return };
+        // One that has ended is where others of its chunk are.
+        let Some(at) = assignment.calls.iter().position(|call| call.task == task) else { return };
         if assignment.calls.len() == 1 {
             self.end_waiting(pool, server, rank, &Outcome::Cancelled(by));
-        } else if let Some(at) = assignment.calls.iter().position(|call| call.task == task) {
+        } else {
             let call = assignment.calls.remove(at);
             let record = call.record_without_worker(Outcome::Cancelled(by));
             self.finish_call(pool, call, record);

@@ -82,7 +82,9 @@ impl Dispatcher {
         }
         self.timers.set(now + ACKNOWLEDGEMENT_TIME_MAX, Timer::WorkerAnswer { worker, phase });
         self.hear_when(worker, is_put_off, now);
-        self.may_be_taker(pool, worker);
+        if is_put_off {
+            self.may_be_taker(pool, worker);
+        }
     }
 
     /// The calls can never be sent.
@@ -239,6 +241,7 @@ impl Dispatcher {
             peak_memory_bytes: Some(usage.peak_memory_bytes).filter(|bytes| *bytes > 0),
         };
         let (pool, server) = (entry.pool, entry.server);
+        self.no_taker_any_more(pool, worker);
         self.origin_lost_one(entry.origin);
         let leaks = entry.holding.take().map(|holding| self.departed(holding)).unwrap_or_default();
         self.end_nested(std::mem::take(&mut entry.nested));

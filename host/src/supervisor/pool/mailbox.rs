@@ -63,7 +63,7 @@ impl<T> Mailbox<T> {
     }
 
     /// Whatever is in it, and comes later, goes.
-    pub(super) fn close(&self) {
+    pub(in crate::supervisor) fn close(&self) {
         let letters = self.letters().take();
         drop(letters);
     }
