@@ -47,8 +47,9 @@ fn main() -> ExitCode {
             runtime.block_on(sandbox::run_one(guest, walls));
             return ExitCode::SUCCESS;
         }
-        [forks::FORK, n, bytes] => {
-            forks::fork(n.parse().expect("a number"), bytes.parse().expect("a number"));
+        [forks::FORK, n, bytes, pages] => {
+            let number = |text: &str| text.parse().expect("a number");
+            forks::fork(n.parse().expect("a number"), number(bytes), number(pages));
             return ExitCode::SUCCESS;
         }
         [facts::HOLD] => {

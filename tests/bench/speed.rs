@@ -10,6 +10,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use wasmpool::{Args, Module, ModuleSource, Outcome, Pool, Process, SharedBytes, Supervisor, Target, Task};
 
+use crate::forks::Work;
 use crate::measure::Spread;
 use crate::{facts, forks, limits, ours, overhead, python};
 
@@ -54,6 +55,8 @@ pub struct Speed {
     pub facts: Vec<Fact>,
 }
 
+/// Page faults of a worker with a task of the SDK, from its fork to its end (`host/PROFILE.md`).
+const WORKER_PAGES: usize = 51;
 const WARM: &str = "a task, a process each, of a module that initialised 50 MB before, pool of 2";
 
 /// One side of a line: times one round.
@@ -212,7 +215,14 @@ impl Bench {
                     private_bytes / 1024
                 ),
                 Goal::Faster(1.0 / 3.0),
-                Box::new(move || forks::time(forks, private_bytes)),
+                Box::new(move || forks::time(forks, private_bytes, Work::Nothing)),
+            ),
+            (
+                format!(
+                    "the same, each getting a packet, writing to {WORKER_PAGES} pages and sending a packet"
+                ),
+                Goal::Shown,
+                Box::new(move || forks::time(forks, private_bytes, Work::Pages(WORKER_PAGES))),
             ),
         ];
         self.line("a task, a process each, pool of 2", || self.map(&pool, self.n(2000)), others)
