@@ -50,6 +50,8 @@ fn write_record(name: &str, record: &Record, terminals: Terminals, out: &mut Wri
         outcome if outcome.is_success() => whole(&record.stdout, terminals.stdout, &mut out.stdout),
         // What was cut off with the batch is a number in its summary.
         Outcome::Cancelled(CancelledBy::Batch | CancelledBy::Shutdown) => {}
+        // So is what was never begun, thousands of a chunk perhaps.
+        Outcome::Cancelled(_) if record.started_at.is_none() => {}
         _ => failure(name, &ending(record), &mut out.stderr),
     }
 }
@@ -214,6 +216,14 @@ mod tests {
         let inputs =
             [ran(Outcome::Trapped(trap), b"", b""), ran(Outcome::Cancelled(CancelledBy::Batch), b"", b"")];
         assert_eq!(written(&inputs, TO_FILES), (String::new(), "t#1: trapped: stack overflow\n".to_owned()));
+        let cancelled = |started_at| {
+            let mut ended = ran(Outcome::Cancelled(CancelledBy::Caller), b"", b"");
+            let Ending::Ran(record) = &mut ended.ending else { unreachable!("it ran") };
+            record.started_at = started_at;
+            written(&[ended], TO_FILES).1
+        };
+        assert_eq!(cancelled(Some(std::time::UNIX_EPOCH)), "t#1: cancelled\n");
+        assert_eq!(cancelled(None), "");
     }
 
     #[test]
