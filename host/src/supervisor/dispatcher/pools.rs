@@ -22,7 +22,7 @@ pub(super) struct Pool {
     pub(super) settings: PoolSettings,
     pub(super) scheduler: Scheduler,
     pub(super) waiting: FxHashMap<(ServerId, Rank), Assignment>,
-    /// Workers that may have room for something ahead; no other one has.
+    /// Workers that may have room for something ahead. One that is not among them comes back with its next assignment.
     pub(super) takers: FxHashSet<WorkerId>,
     /// Calls that wait or run.
     pub(super) outstanding: usize,
