@@ -82,6 +82,25 @@ unsafe extern "C" {
     );
 }
 
+/// What `inputs` returns: pointer and length of a `list<u32>`, then of a `list<u8>`.
+#[repr(C)]
+struct ReturnedInputs {
+    lengths: *mut u32,
+    count: usize,
+    bytes: *mut u8,
+    length: usize,
+}
+
+#[link(wasm_import_module = "wasmpool:task/chunk@0.1.0")]
+unsafe extern "C" {
+    #[link_name = "following"]
+    safe fn chunk_following() -> u32;
+    #[link_name = "inputs"]
+    fn chunk_inputs(returned: *mut ReturnedInputs);
+    #[link_name = "ended"]
+    fn chunk_ended(is_error: u32, first: usize, second: usize, third: usize);
+}
+
 #[link(wasm_import_module = "wasmpool:task/log@0.1.0")]
 unsafe extern "C" {
     #[link_name = "record"]
@@ -173,17 +192,17 @@ pub unsafe fn returned_text(import: unsafe extern "C" fn(*mut ReturnedText)) -> 
     unsafe { returned.into_string() }
 }
 
-/// The bytes that the host put at `pointer`.
+/// The list that the host put at `pointer`.
 ///
 /// # Safety
 ///
-/// `pointer` is what `cabi_realloc` returned for `length` bytes at alignment 1, and is used for nothing else.
-pub unsafe fn adopt(pointer: *mut u8, length: usize) -> Vec<u8> {
+/// `pointer` is what `cabi_realloc` returned for `length` values at their alignment, each of which the host has written,
+/// and is used for nothing else.
+pub unsafe fn adopt<T>(pointer: *mut T, length: usize) -> Vec<T> {
     if length == 0 {
         return Vec::new();
     }
-    // SAFETY: `cabi_realloc` below takes from the global allocator, with this size and the alignment of `u8`; the
-    // host has written all bytes.
+    // SAFETY: `cabi_realloc` below takes from the global allocator, with this size and this alignment.
     unsafe { Vec::from_raw_parts(pointer, length, length) }
 }
 
@@ -268,10 +287,41 @@ pub unsafe fn enter(
 ) -> *mut Returning {
     panics::install();
     logger::install();
+    let run = |input| {
+        let outcome = task(input);
+        output::flush();
+        Returning::new(outcome)
+    };
     // SAFETY: the host allocated an argument of an export with `cabi_realloc` and gave it away with the call.
-    let outcome = task(unsafe { adopt(pointer, length) });
-    output::flush();
-    Box::into_raw(Box::new(Returning::new(outcome)))
+    let mut returning = run(unsafe { adopt(pointer, length) });
+    // The tasks behind it, which the host would call one by one.
+    if chunk_following() > 0 {
+        while let Some((lengths, bytes)) = following_inputs() {
+            let mut rest = &*bytes;
+            for length in lengths {
+                let Some((input, others)) = rest.split_at_checked(length as usize) else { break };
+                rest = others;
+                let Returning { is_error, words: [first, second, third], .. } = returning;
+                // SAFETY: the words are those of an outcome whose bytes live until the host has read them.
+                unsafe { chunk_ended(is_error, first, second, third) };
+                drop(returning);
+                returning = run(input.to_vec());
+            }
+        }
+    }
+    Box::into_raw(Box::new(returning))
+}
+
+/// Arguments of tasks behind the one that runs: their lengths, and their bytes; `None` when there are no more.
+fn following_inputs() -> Option<(Vec<u32>, Vec<u8>)> {
+    let mut returned =
+        ReturnedInputs { lengths: std::ptr::null_mut(), count: 0, bytes: std::ptr::null_mut(), length: 0 };
+    // SAFETY: the import writes two lists to the place that it is given.
+    unsafe { chunk_inputs(&raw mut returned) };
+    let ReturnedInputs { lengths, count, bytes, length } = returned;
+    // SAFETY: both lists were allocated with `cabi_realloc` for this call and belong to nobody else.
+    let (lengths, bytes) = unsafe { (adopt(lengths, count), adopt(bytes, length)) };
+    if lengths.is_empty() { None } else { Some((lengths, bytes)) }
 }
 
 /// Frees what [`enter`] returned.

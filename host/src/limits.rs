@@ -125,6 +125,10 @@ pub const AHEAD_MAX: usize = 4;
 pub const LANE_LOOK_TIME: Duration = Duration::from_micros(100);
 /// Calls of one assignment from which on a worker that is not used again has one.
 pub const LANE_CALLS_MIN: usize = 8;
+/// Inputs of a chunk, and their bytes, that a guest is given at a time to go through by itself: they take memory of its own.
+pub const CHUNK_INPUTS_MAX: usize = 256;
+/// See [`CHUNK_INPUTS_MAX`]. A longer one comes alone.
+pub const CHUNK_INPUTS_BYTES_MAX: usize = 4096;
 /// Bytes of a payload that travels inside its frame.
 pub const INLINE_BYTES_MAX: usize = 48 * 1024;
 /// Large raw results in all of the program that keep their memory files, so that they can be passed on without a copy:

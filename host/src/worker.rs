@@ -4,6 +4,7 @@
 //! `unsafe` is allowed in `engine` alone.
 
 mod body;
+mod calls;
 mod child;
 mod compile;
 mod control;

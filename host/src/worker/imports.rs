@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod chunk;
 mod clock;
 mod cross_device;
 mod dirs;
@@ -38,6 +39,7 @@ pub(crate) use self::sync::{Grants, Shared};
 use crate::outcome::Panic;
 use crate::policy::NetRule;
 use crate::protocol::worker::LogLevel;
+use crate::worker::calls::Calls;
 use crate::worker::limiter::Limiter;
 use crate::worker::link::Link;
 
@@ -113,6 +115,8 @@ pub(crate) struct HostState {
     nets: Arc<[NetRule]>,
     panic: Option<Panic>,
     pub(crate) limiter: Limiter,
+    /// The calls of its assignment, once they run.
+    pub(crate) calls: Option<Arc<Calls>>,
 }
 
 impl fmt::Debug for HostState {
@@ -136,7 +140,7 @@ impl HostState {
         let stdin = stdin::Stdin::new(config.stdin.take());
         let wasi = wasi::Wasi::new(config.wasi(&stdin))?;
         let (task, shared, nets, limiter) = config.of_the_task();
-        Ok(Self { wasi, stdin, task, shared, nets, panic: None, limiter })
+        Ok(Self { wasi, stdin, task, shared, nets, panic: None, limiter, calls: None })
     }
 
     /// Gives an instance that was made before its task to the task: everything is the task's from here on, but the WASI
@@ -192,6 +196,7 @@ pub(crate) fn link_component(linker: &mut wasmtime::component::Linker<HostState>
     cross_device::link_component(linker)?;
     linker.allow_shadowing(false);
     task::link(linker)?;
+    chunk::link(linker)?;
     sync::link_component(linker)
 }
 

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io;
 
 use wasmtime::component::{self, Component};
-use wasmtime::{Engine, Module, Store};
+use wasmtime::{AsContextMut, Engine, Module, Store};
 
 use crate::module_info::{INIT_EXPORT, ModuleKind};
 use crate::os::memory_file::Mapping;
@@ -149,6 +149,22 @@ pub(crate) enum Ended {
 }
 
 impl Ended {
+    /// What a task returned.
+    pub(crate) fn of_task(
+        returned: Result<Returned, TaskError>,
+        encoding: Encoding,
+        bytes_max: u64,
+    ) -> Self {
+        match returned {
+            Ok(Returned::Stored { stored: Ok((body, file)), .. }) => Self::Stored { encoding, body, file },
+            Ok(Returned::Stored { length, stored: Err(error) }) => Self::not_stored(length, &error),
+            Ok(Returned::TooLarge { length }) => Self::too_large(length, bytes_max),
+            Err(TaskError::Failed(text) | TaskError::InvalidArguments(text) | TaskError::Other(text)) => {
+                Self::Failed(text)
+            }
+        }
+    }
+
     /// A result that was not copied out of the guest: it has this many bytes.
     pub(crate) fn too_large(length: usize, bytes_max: u64) -> Self {
         Self::TooLarge(format!("the result has {length} bytes, the limit is {bytes_max}"))
@@ -288,16 +304,7 @@ async fn call_task<'a>(
     input: &'a [u8],
 ) -> wasmtime::Result<Ended> {
     let (returned,) = function.call_async(&mut *store, (Argument(input),)).await?;
-    Ok(match returned {
-        Ok(Returned::Stored { stored: Ok((body, file)), .. }) => Ended::Stored { encoding, body, file },
-        Ok(Returned::Stored { length, stored: Err(error) }) => Ended::not_stored(length, &error),
-        Ok(Returned::TooLarge { length }) => {
-            Ended::too_large(length, store.data().limiter.limits().result_bytes)
-        }
-        Err(TaskError::Failed(text) | TaskError::InvalidArguments(text) | TaskError::Other(text)) => {
-            Ended::Failed(text)
-        }
-    })
+    Ok(Ended::of_task(returned, encoding, store.data().limiter.limits().result_bytes))
 }
 
 /// Whether an export has that shape.
@@ -377,9 +384,12 @@ pub(crate) fn begin(store: &mut Store<HostState>, limits: &WorkerLimits) -> wasm
 }
 
 /// Gives the next call its whole allowance of fuel.
-pub(crate) fn allow_fuel(store: &mut Store<HostState>, limits: &WorkerLimits) -> wasmtime::Result<()> {
+pub(crate) fn allow_fuel(
+    mut store: impl AsContextMut<Data = HostState>,
+    limits: &WorkerLimits,
+) -> wasmtime::Result<()> {
     match limits.fuel {
-        Some(fuel) => store.set_fuel(fuel),
+        Some(fuel) => store.as_context_mut().set_fuel(fuel),
         None => Ok(()),
     }
 }

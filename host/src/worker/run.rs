@@ -8,27 +8,25 @@
 
 use std::cell::Cell;
 use std::fs::File;
-use std::ops::Deref;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Instant;
 
 use tokio::runtime::Runtime;
 use wasmtime::Store;
 
 use crate::os::hardening::{self, exit_now};
-use crate::os::memory_file::{self, SealedFile};
+use crate::os::memory_file::SealedFile;
 use crate::outcome::{Encoding, LimitKind, StartFailure};
 use crate::protocol::worker::{Body, Claim, FromWorker, Initializer, Start, ToWorker};
 use crate::sync::Token;
+use crate::worker::calls::{Calls, InputBytes};
 use crate::worker::imports::{Grants, HostConfig, HostState, Outside, Shared};
 use crate::worker::instance::{self, Callee, Ended, Live, Loaded};
 use crate::worker::limiter::Limiter;
 use crate::worker::link::Link;
 use crate::worker::ready::Ready;
-use crate::worker::{body, fault, panics, trap};
+use crate::worker::{body, panics, trap};
 
 /// Exit code of a worker whose own code panicked, after it has said so.
 const PANICKED: i32 = 70;
@@ -68,10 +66,10 @@ pub(super) fn serve(
             exit_now(NONSENSE)
         };
         let ran = catch_unwind(AssertUnwindSafe(|| runtime.block_on(assignment.run(loaded, ready.take()))));
-        is_fit = assignment.is_fit.get();
+        is_fit = assignment.calls.are_fit();
         if ran.is_err() {
             let detail = trap::message(panics::last());
-            assignment.finish(Claim::NotStarted { kind: StartFailure::WorkerPanicked, detail }, None, true);
+            assignment.calls.end(Claim::NotStarted { kind: StartFailure::WorkerPanicked, detail }, None);
             exit_now(PANICKED);
         }
     }
@@ -105,33 +103,10 @@ pub(super) fn assigned(link: Arc<Link>, start: Start, loaded: &Loaded) -> Option
 pub(super) struct Assignment {
     link: Arc<Link>,
     start: Start,
-    inputs: InputBytes,
+    calls: Arc<Calls>,
     stdin: Cell<Option<OwnedFd>>,
     shared: Cell<Option<Shared>>,
     outside: Outside,
-    /// The call that runs.
-    index: AtomicU32,
-    /// When it began.
-    began: Cell<Instant>,
-    /// Every call returned, a value or an error.
-    is_fit: Cell<bool>,
-}
-
-/// The bytes of all inputs.
-enum InputBytes {
-    Inline(Vec<u8>),
-    Mapped(memory_file::Mapping),
-}
-
-impl Deref for InputBytes {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        match self {
-            Self::Inline(bytes) => bytes,
-            Self::Mapped(mapping) => mapping,
-        }
-    }
 }
 
 impl Assignment {
@@ -157,18 +132,9 @@ impl Assignment {
         if start.lane {
             link.use_lane(descriptors.next()?).ok()?;
         }
-        let sum = start.inputs.lengths.iter().try_fold(0_u64, |sum, length| sum.checked_add(*length))?;
-        (sum == inputs.len() as u64).then(|| Self {
-            link,
-            start,
-            inputs,
-            stdin: Cell::new(stdin),
-            shared: Cell::new(Some(shared)),
-            outside,
-            index: AtomicU32::new(0),
-            began: Cell::new(Instant::now()),
-            is_fit: Cell::new(false),
-        })
+        let calls = Arc::new(Calls::new(link.clone(), &mut start, inputs)?);
+        let (stdin, shared) = (Cell::new(stdin), Cell::new(Some(shared)));
+        Some(Self { link, start, calls, stdin, shared, outside })
     }
 
     /// Makes the instance, unless there is one ready, and runs every call in it.
@@ -182,45 +148,37 @@ impl Assignment {
                 .and_then(|host| instance::store(loaded.engine(), host, limits))
                 .map(|store| (store, None)),
         };
-        self.fault("before-started");
+        self.calls.fault("before-started");
         let started = FromWorker::Started { task: self.start.task };
         if self.start.quiet {
             self.link.mention(&started);
         } else {
             self.link.send(&started, &[]);
         }
-        self.fault("after-started");
+        self.calls.fault("after-started");
         let (mut store, live) = match made {
             Ok(made) => made,
             Err(error) => {
                 let detail = trap::describe(&error);
-                self.finish(Claim::NotStarted { kind: StartFailure::Worker, detail }, None, true);
+                self.calls.end(Claim::NotStarted { kind: StartFailure::Worker, detail }, None);
                 return self.end_if_last();
             }
         };
         let live = match self.instance(loaded, (live, is_initialized), &mut store).await {
             Ok(live) => live,
             Err(claim) => {
-                self.finish(claim, None, true);
+                self.calls.end(claim, None);
                 return self.end_if_last();
             }
         };
         let callee = live.callee(&mut store, &self.start.entry);
-        let mut rest = &*self.inputs;
-        for length in &self.start.inputs.lengths {
-            let length = usize::try_from(*length).expect("the sum is the length of a slice");
-            let (input, others) = rest.split_at(length);
-            rest = others;
+        store.data_mut().calls = Some(self.calls.clone());
+        while let Some(input) = self.calls.input() {
             let (claim, body) = self.call(&live, &callee, &mut store, input).await;
-            let goes_on = matches!(claim, Claim::Returned { .. } | Claim::Failed { .. });
-            let is_last = self.is_at_last_call();
-            self.is_fit.set(goes_on && is_last);
-            let goes_on_at_once = goes_on && (!is_last || self.link.has_ahead());
-            self.finish(claim, body, !goes_on_at_once);
-            if !goes_on {
+            // The guest may have gone through all of them by itself.
+            if self.calls.is_over() || !self.calls.end(claim, body) {
                 break;
             }
-            self.index.fetch_add(1, Ordering::Relaxed);
         }
         self.end_if_last();
     }
@@ -286,24 +244,7 @@ impl Assignment {
         self.allow_fuel(store);
         store.data_mut().limiter.forget_denied();
         match live.call(store, callee, input).await {
-            Ok(Ended::Returned { encoding, bytes }) => {
-                returned(encoding, bytes, self.start.limits.result_bytes)
-            }
-            Ok(Ended::Stored { encoding, body, file }) => (Claim::Returned { encoding, body }, file),
-            Ok(Ended::Failed(text)) => {
-                // Unhandled, a message over its limit is that limit.
-                let because = store.data().refused_message().is_some_and(|refused| text.contains(&refused));
-                let message = trap::message(text);
-                let over = Claim::LimitExceeded { kind: LimitKind::Message, detail: message.clone() };
-                (if because { over } else { Claim::Failed { message } }, None)
-            }
-            Ok(Ended::TooLarge(detail)) => {
-                (Claim::LimitExceeded { kind: LimitKind::Result, detail: trap::message(detail) }, None)
-            }
-            Ok(Ended::Exited(code)) => (Claim::Exited { code }, None),
-            Ok(Ended::NotStarted(kind, detail)) => {
-                (Claim::NotStarted { kind, detail: trap::message(detail) }, None)
-            }
+            Ok(ended) => claim(ended, store.data()),
             Err(error) => (claim_of(&error, store), None),
         }
     }
@@ -311,29 +252,27 @@ impl Assignment {
     fn allow_fuel(&self, store: &mut Store<HostState>) {
         instance::allow_fuel(store, &self.start.limits).expect("the fork server's engine counts fuel");
     }
+}
 
-    fn is_at_last_call(&self) -> bool {
-        self.index.load(Ordering::Relaxed) as usize + 1 == self.start.inputs.lengths.len()
-    }
-
-    /// Tells how the present call ended; what more will soon be told after is not urgent.
-    fn finish(&self, claim: Claim, body: Option<File>, is_urgent: bool) {
-        self.fault("before-finished");
-        let index = self.index.load(Ordering::Relaxed);
-        let now = Instant::now();
-        let took = now.saturating_duration_since(self.began.replace(now));
-        let message = FromWorker::Finished { task: self.start.task, index, claim, took };
-        let file = body.as_ref().map(|file| file.as_fd());
-        if is_urgent {
-            self.link.send(&message, file.as_slice());
-        } else {
-            self.link.send_one_of_many(&message, file.as_slice());
+/// What is said of a call that ended like this, and the file that goes with it.
+pub(super) fn claim(ended: Ended, host: &HostState) -> (Claim, Option<File>) {
+    match ended {
+        Ended::Returned { encoding, bytes } => returned(encoding, bytes, host.limiter.limits().result_bytes),
+        Ended::Stored { encoding, body, file } => (Claim::Returned { encoding, body }, file),
+        Ended::Failed(text) => {
+            // Unhandled, a message over its limit is that limit.
+            let because = host.refused_message().is_some_and(|refused| text.contains(&refused));
+            let message = trap::message(text);
+            let over = Claim::LimitExceeded { kind: LimitKind::Message, detail: message.clone() };
+            (if because { over } else { Claim::Failed { message } }, None)
         }
-        self.fault("after-finished");
-    }
-
-    fn fault(&self, point: &str) {
-        fault::point_of_task(point, self.start.task, |garbage| self.link.send_garbage(garbage));
+        Ended::TooLarge(detail) => {
+            (Claim::LimitExceeded { kind: LimitKind::Result, detail: trap::message(detail) }, None)
+        }
+        Ended::Exited(code) => (Claim::Exited { code }, None),
+        Ended::NotStarted(kind, detail) => {
+            (Claim::NotStarted { kind, detail: trap::message(detail) }, None)
+        }
     }
 }
 
