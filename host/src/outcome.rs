@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 
 use crate::exit_code;
-use crate::policy::Layer;
+use crate::policy::Layers;
 
 pub use trap::{Panic, Trap, TrapKind, WasmFrame};
 pub use value::{Encoding, TaskValue};
@@ -337,7 +337,7 @@ pub struct Record {
     /// `None` for a task whose worker lived on (`max_tasks_per_worker`, chunks).
     pub peak_memory_bytes: Option<u64>,
     /// The sandbox layers that stood around the worker.
-    pub layers: Arc<[Layer]>,
+    pub layers: Layers,
     /// What the guest wrote to standard output, when it was captured.
     pub stdout: Bytes,
     /// What the guest wrote to standard error, when it was captured.

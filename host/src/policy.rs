@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -90,6 +91,51 @@ impl NetRule {
     /// Whether it means this address too.
     pub(crate) fn includes(&self, address: IpAddr) -> bool {
         self.addresses.as_ref().is_none_or(|addresses| addresses.contains(&address))
+    }
+}
+
+/// Some of the layers.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Layers(u32);
+
+impl Layers {
+    fn bit(layer: Layer) -> u32 {
+        1 << layer as u32
+    }
+
+    /// Those that are among them, in the order in which they are entered.
+    pub fn iter(self) -> impl Iterator<Item = Layer> {
+        Layer::ALL.iter().copied().filter(move |layer| self.contains(*layer))
+    }
+
+    /// Whether this one is among them.
+    #[must_use]
+    pub fn contains(self, layer: Layer) -> bool {
+        self.0 & Self::bit(layer) != 0
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(self) -> usize {
+        self.0.count_ones() as usize
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl FromIterator<Layer> for Layers {
+    fn from_iter<I: IntoIterator<Item = Layer>>(layers: I) -> Self {
+        Self(layers.into_iter().fold(0, |layers, layer| layers | Self::bit(layer)))
+    }
+}
+
+impl fmt::Debug for Layers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
     }
 }
 

@@ -25,6 +25,7 @@ use super::halt::{Halt, HaltMode};
 use super::tally::{Interruption, Tally};
 use crate::exit_code;
 use crate::outcome::{CancelledBy, NotRun, Outcome, Record};
+use crate::policy::Layers;
 use crate::{Order, Pool, Task};
 
 /// Inputs that are reported together, if they are there together: as many, and with as many bytes of values and output.
@@ -272,7 +273,7 @@ pub(super) fn not_run(name: &str, because: String) -> Record {
         wall_time: Duration::ZERO,
         cpu_time: Duration::ZERO,
         peak_memory_bytes: None,
-        layers: Arc::default(),
+        layers: Layers::default(),
         stdout: Bytes::new(),
         stderr: Bytes::new(),
         progress: None,

@@ -128,6 +128,7 @@ mod tests {
     use super::*;
     use crate::batch::BadInput;
     use crate::outcome::{Trap, TrapKind};
+    use crate::policy::Layers;
 
     const TO_FILES: Terminals = Terminals { stdout: false, stderr: false };
     const TO_TERMINALS: Terminals = Terminals { stdout: true, stderr: true };
@@ -146,7 +147,7 @@ mod tests {
             wall_time: Duration::ZERO,
             cpu_time: Duration::ZERO,
             peak_memory_bytes: None,
-            layers: [].into(),
+            layers: Layers::default(),
             stdout: Bytes::from_static(stdout),
             stderr: Bytes::from_static(stderr),
             progress: None,

@@ -79,6 +79,7 @@ mod tests {
 
     use super::*;
     use crate::outcome::Encoding;
+    use crate::policy::Layers;
 
     fn written(outcome: Outcome, stdout: &'static str) -> (String, String) {
         let record = Record {
@@ -94,7 +95,7 @@ mod tests {
             wall_time: Duration::ZERO,
             cpu_time: Duration::ZERO,
             peak_memory_bytes: None,
-            layers: [].into(),
+            layers: Layers::default(),
             stdout: Bytes::from(stdout),
             stderr: Bytes::new(),
             progress: None,

@@ -13,7 +13,7 @@ use crate::limits::{INLINE_BYTES_MAX, Limits};
 use crate::net::GrantedNet;
 use crate::os::memory_file::SealedFile;
 use crate::outcome::{CancelledBy, Outcome, Record};
-use crate::policy::Policy;
+use crate::policy::{Layers, Policy};
 use crate::protocol::worker::{Entry, Initializer};
 use crate::retry::RetryPolicy;
 use crate::shared_bytes::SharedBytes;
@@ -22,7 +22,7 @@ use crate::supervisor::event::{ModuleSourceBytes, WorkerId};
 use crate::supervisor::handle::HandleState;
 use crate::supervisor::observer::Observer;
 use crate::supervisor::output::Output;
-use crate::supervisor::pool::{RecordMail, StartMethod};
+use crate::supervisor::pool::{ChunkMail, StartMethod};
 use crate::sync::Grant;
 use crate::task::Stdin;
 
@@ -60,7 +60,7 @@ pub(super) enum Reply {
     /// To a handle that somebody may hold.
     Handle(Arc<HandleState>),
     /// To a stream of records, with the call's index.
-    Stream { index: u64, records: Arc<RecordMail> },
+    Stream { index: u64, records: Arc<ChunkMail> },
     /// To the task that submitted it, in this worker.
     Nested { parent: WorkerId },
 }
@@ -146,8 +146,8 @@ impl Answer {
         match self.reply {
             Reply::Handle(handle) => handle.finish(record),
             Reply::Stream { index, records } => {
-                if records.put((index, record)) {
-                    records.ring();
+                if records.0.put((index, *record)) {
+                    records.0.ring();
                 }
             }
             // The dispatcher answers those; one that is gone has no worker left that could ask.
@@ -234,7 +234,7 @@ impl Call {
             wall_time: Duration::ZERO,
             cpu_time: Duration::ZERO,
             peak_memory_bytes: None,
-            layers: Arc::default(),
+            layers: Layers::default(),
             stdout: Bytes::new(),
             stderr: Bytes::new(),
             progress: None,

@@ -17,6 +17,7 @@ mod groups;
 mod hearing;
 mod huge_code;
 mod init;
+mod items;
 mod load;
 mod nested;
 mod objects;

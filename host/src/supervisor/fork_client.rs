@@ -10,7 +10,7 @@ use crate::directory::GrantedDir;
 use crate::os::child::Child;
 use crate::os::socket::PacketSocket;
 use crate::outcome::StartFailed;
-use crate::policy::{DirRule, Layer, NetRule, Policy};
+use crate::policy::{DirRule, Layers, NetRule, Policy};
 use crate::protocol::fork_server::{EngineSettings, Init};
 use crate::supervisor::artifact_store::{Artifact, ArtifactKey};
 use crate::supervisor::cgroup::PoolGroup;
@@ -128,7 +128,7 @@ pub(super) struct Process {
     pub(super) forks: u64,
     /// It was handed the program's code in huge pages.
     pub(super) huge_code: bool,
-    pub(super) layers: Arc<[Layer]>,
+    pub(super) layers: Layers,
     /// The cgroup that it was told to join.
     pub(super) group: Option<Arc<PoolGroup>>,
     /// Grows with each answer, so that an old deadline means nothing.
@@ -146,7 +146,7 @@ impl Process {
             alive: 0,
             forks: 0,
             huge_code: false,
-            layers: Arc::from([]),
+            layers: Layers::default(),
             group: None,
             phase: 0,
         }

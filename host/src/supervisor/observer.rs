@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -233,7 +234,13 @@ struct Watcher {
 impl Watcher {
     fn watch(&self, items: &Mailbox<Item>) {
         let _closes = Closes(items);
-        while wait(items.arrived()).into_iter().all(|item| self.look(item)) {}
+        let mut arrived = VecDeque::new();
+        loop {
+            wait(items.arrived(&mut arrived));
+            if !arrived.drain(..).all(|item| self.look(item)) {
+                return;
+            }
+        }
     }
 
     /// Looks at one; false when it is the last.

@@ -28,7 +28,7 @@ use crate::supervisor::{Supervisor, SupervisorError};
 use crate::sync::Grant;
 
 pub(in crate::supervisor) use lent::Lent;
-pub(in crate::supervisor) use mailbox::{Mailbox, RecordMail};
+pub(in crate::supervisor) use mailbox::{ChunkMail, Mailbox, RecordMail};
 pub use records::{Order, Records};
 pub use typed::{MapHandle, TaskFailed, Values};
 

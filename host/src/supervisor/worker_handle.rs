@@ -10,7 +10,7 @@ use bytes::BytesMut;
 
 use crate::os::child::Child;
 use crate::outcome::{CancelledBy, Leak, Outcome, Record};
-use crate::policy::Layer;
+use crate::policy::Layers;
 use crate::protocol::worker::{Stream, WaitOn};
 use crate::supervisor::call::{Assignment, Call, CallShape};
 use crate::supervisor::cgroup::PoolGroup;
@@ -36,7 +36,7 @@ pub(super) struct WorkerHandle {
     pub(super) is_heard: bool,
     /// When it will be, where that was put off.
     pub(super) hearing: Option<Deadline>,
-    pub(super) layers: Arc<[Layer]>,
+    pub(super) layers: Layers,
     /// The cgroup it is in, which goes after it was reaped.
     pub(super) group: Option<Arc<PoolGroup>>,
     /// Its CPU clock as it was read in this turn, and how much of it was told of calls.
@@ -268,12 +268,7 @@ pub(super) struct Measured {
 
 impl Ended {
     /// The call with the record that its caller gets.
-    pub(super) fn judge(
-        self,
-        pid: Option<u32>,
-        layers: Arc<[Layer]>,
-        measured: Measured,
-    ) -> (Call, Box<Record>) {
+    pub(super) fn judge(self, pid: Option<u32>, layers: Layers, measured: Measured) -> (Call, Box<Record>) {
         let Self { worker, call, shape, said, intent, facts, wall_time, deadlock, is_doomed, .. } = self;
         let cpu_time = measured.cpu_time.saturating_sub(facts.cpu_before);
         let outcome = or_deadlock(verdict(said, intent, measured.evidence), deadlock);
@@ -315,7 +310,7 @@ impl WorkerHandle {
             clock_told: Duration::ZERO,
             is_heard: false,
             hearing: None,
-            layers: Arc::from([]),
+            layers: Layers::default(),
             group: None,
             assignments: 0,
             stage: Stage::Starting,

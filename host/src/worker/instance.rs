@@ -150,11 +150,7 @@ pub(crate) enum Ended {
 
 impl Ended {
     /// What a task returned.
-    pub(crate) fn of_task(
-        returned: Result<Returned, TaskError>,
-        encoding: Encoding,
-        bytes_max: u64,
-    ) -> Self {
+    pub(crate) fn of_task(returned: Result<Returned, TaskError>, encoding: Encoding, bytes_max: u64) -> Self {
         match returned {
             Ok(Returned::Stored { stored: Ok((body, file)), .. }) => Self::Stored { encoding, body, file },
             Ok(Returned::Stored { length, stored: Err(error) }) => Self::not_stored(length, &error),

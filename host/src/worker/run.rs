@@ -270,9 +270,7 @@ pub(super) fn claim(ended: Ended, host: &HostState) -> (Claim, Option<File>) {
             (Claim::LimitExceeded { kind: LimitKind::Result, detail: trap::message(detail) }, None)
         }
         Ended::Exited(code) => (Claim::Exited { code }, None),
-        Ended::NotStarted(kind, detail) => {
-            (Claim::NotStarted { kind, detail: trap::message(detail) }, None)
-        }
+        Ended::NotStarted(kind, detail) => (Claim::NotStarted { kind, detail: trap::message(detail) }, None),
     }
 }
 

@@ -48,7 +48,7 @@ async fn attempt(pool: &Pool, task: Task, mode: SandboxMode) -> Record {
 }
 
 fn is_enclosed(record: &Record) -> bool {
-    record.layers.contains(&Layer::Cgroup)
+    record.layers.contains(Layer::Cgroup)
 }
 
 /// Takes `n` MiB, of the 1 GiB that every task may have by default.

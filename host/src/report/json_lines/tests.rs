@@ -24,7 +24,7 @@ fn ended(outcome: Outcome) -> Ended {
         wall_time: Duration::from_micros(1500),
         cpu_time: Duration::from_nanos(250_400),
         peak_memory_bytes: Some(4096),
-        layers: [Layer::Seccomp].into(),
+        layers: [Layer::Seccomp].into_iter().collect(),
         stdout: Bytes::from_static(b"out\n"),
         stderr: Bytes::from_static(b"\xff"),
         progress: None,

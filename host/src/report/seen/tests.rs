@@ -84,7 +84,7 @@ pub fn record(
         wall_time: Duration::from_millis(wall_ms),
         cpu_time: Duration::from_millis(wall_ms / 2),
         peak_memory_bytes: Some(task << 20),
-        layers: [Layer::Seccomp].into(),
+        layers: [Layer::Seccomp].into_iter().collect(),
         stdout: Bytes::from_static(b"out <1>\n"),
         stderr: Bytes::new(),
         progress: None,

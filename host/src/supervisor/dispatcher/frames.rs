@@ -290,7 +290,9 @@ impl Dispatcher {
                     &mut self.small_values,
                 )?;
                 check_json(&value)?;
-                self.call_said(worker, Said::Value(value), took, true);
+                if let Some(value) = self.item_said(worker, value, took) {
+                    self.call_said(worker, Said::Value(value), took, true);
+                }
             }
             claim @ Claim::Failed { .. } => self.call_said(worker, Said::Else(claim), took, true),
             claim => self.call_said(worker, Said::Else(claim), took, false),

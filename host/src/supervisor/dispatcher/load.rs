@@ -11,7 +11,7 @@ use super::groups::without_group;
 use crate::os::child::Child;
 use crate::os::socket::PacketSocket;
 use crate::outcome::StartFailed;
-use crate::policy::{Layer, SandboxMode};
+use crate::policy::{Layer, Layers, SandboxMode};
 use crate::protocol::fork_server::{Load, ToForkServer};
 use crate::protocol::frame;
 use crate::supervisor::event::ProcessId;
@@ -55,16 +55,17 @@ impl Dispatcher {
     pub(super) fn layers_in_force(
         &self,
         process: &Process,
-        mut layers: Vec<Layer>,
-    ) -> Result<Arc<[Layer]>, StartFailed> {
-        layers.retain(|layer| *layer != Layer::Cgroup);
-        let Some(group) = &process.group else { return Ok(layers.into()) };
+        entered: Vec<Layer>,
+    ) -> Result<Layers, StartFailed> {
+        let entered = entered.into_iter().filter(|layer| *layer != Layer::Cgroup);
+        let Some(group) = &process.group else { return Ok(entered.collect()) };
         if process.child.as_ref().map(Child::pid).is_some_and(|pid| group.holds(pid)) {
-            layers.push(Layer::Cgroup);
-        } else if process.server().and_then(|server| self.servers.get(&server)).is_some_and(must_join) {
+            return Ok(entered.chain([Layer::Cgroup]).collect());
+        }
+        if process.server().and_then(|server| self.servers.get(&server)).is_some_and(must_join) {
             return Err(without_group("the process is not in it"));
         }
-        Ok(layers.into())
+        Ok(entered.collect())
     }
 }
 

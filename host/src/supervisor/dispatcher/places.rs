@@ -58,27 +58,37 @@ struct Assigned {
 impl Places {
     /// Puts tasks in their assignment, wherever they were before, and that into its place.
     pub(super) fn put(&mut self, rank: Rank, place: Place, tasks: impl Iterator<Item = u64>) {
-        let mut run: Option<(u64, Run)> = None;
-        for task in tasks {
-            if self.run_of(task).is_some_and(|(_, run)| run.rank == rank) {
+        let mut tasks = tasks.peekable();
+        while let Some(first) = tasks.next() {
+            let mut end = first + 1;
+            while tasks.next_if_eq(&end).is_some() {
+                end += 1;
+            }
+            let is_new = self.runs.range(..end).next_back().is_none_or(|(_, run)| run.end <= first);
+            if is_new {
+                self.add(rank, place, first, end);
                 continue;
             }
-            self.leave(task);
-            let none = Assigned { place, count: 0, first: task, end: task };
-            let assigned = self.assignments.entry(rank).or_insert(none);
-            assigned.count += 1;
-            assigned.first = assigned.first.min(task);
-            assigned.end = assigned.end.max(task + 1);
-            match &mut run {
-                Some((_, run)) if run.end == task => run.end += 1,
-                _ => {
-                    let ended = run.replace((task, Run { end: task + 1, rank }));
-                    self.runs.extend(ended);
+            for task in first..end {
+                if self.run_of(task).is_none_or(|(_, run)| run.rank != rank) {
+                    self.leave(task);
+                    self.add(rank, place, task, task + 1);
                 }
             }
         }
-        self.runs.extend(run);
         self.shift(rank, place);
+    }
+
+    /// Adds tasks that are nowhere, with numbers one after the other.
+    fn add(&mut self, rank: Rank, place: Place, first: u64, end: u64) {
+        let assigned = self.assignments.entry(rank).or_insert(Assigned { place, count: 0, first, end });
+        assigned.count += usize::try_from(end - first).expect("each of them is in memory");
+        assigned.first = assigned.first.min(first);
+        assigned.end = assigned.end.max(end);
+        match self.runs.range_mut(..first).next_back() {
+            Some((_, run)) if run.end == first && run.rank == rank => run.end = end,
+            _ => drop(self.runs.insert(first, Run { end, rank })),
+        }
     }
 
     /// The assignment is at another place now.
@@ -99,6 +109,11 @@ impl Places {
             self.runs.insert(task + 1, run);
         }
         self.count_down(run.rank);
+    }
+
+    /// A task of this assignment has ended.
+    pub(super) fn ended(&mut self, rank: Rank) {
+        self.count_down(rank);
     }
 
     /// The task has ended.

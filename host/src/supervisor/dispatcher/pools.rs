@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 use tokio::sync::oneshot;
 
@@ -150,8 +152,8 @@ impl Dispatcher {
             Some(Reply::Stream { index, records })
                 if call.observer.is_none() && !matches!(call.output, Output::Stream(_)) =>
             {
-                if records.put((index, record)) {
-                    self.to_ring.push(records);
+                if records.0.put((index, *record)) {
+                    self.to_ring.push(Arc::clone(&records.0));
                 }
             }
             reply => {

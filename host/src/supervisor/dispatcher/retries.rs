@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::Dispatcher;
 use crate::outcome::{CancelledBy, NotRun, Outcome, Record};
-use crate::policy::Layer;
+use crate::policy::Layers;
 use crate::retry::{Next, is_death};
 use crate::supervisor::call::{Assignment, Call, CallShape};
 use crate::supervisor::event::PoolId;
@@ -30,7 +30,7 @@ impl Dispatcher {
         pool: PoolId,
         ended: Ended,
         pid: Option<u32>,
-        layers: Arc<[Layer]>,
+        layers: Layers,
         measured: Measured,
     ) -> bool {
         let (shape, asked) = (Arc::clone(&ended.shape), ended.asked);

@@ -15,7 +15,7 @@ use crate::limits::{FORKS_ASKED_MAX, KEPT_INSTANCES, KEPT_TABLE_ELEMENTS};
 use crate::os::child::Child;
 use crate::os::socket::PacketSocket;
 use crate::outcome::{Outcome, StartFailed, StartFailure};
-use crate::policy::Layer;
+use crate::policy::{Layer, Layers};
 use crate::protocol::fork_server::{FromForkServer, ToForkServer};
 use crate::protocol::frame;
 use crate::supervisor::artifact_store::{Artifact, ArtifactKey};
@@ -29,7 +29,7 @@ use crate::supervisor::worker_handle::{Stage as WorkerStage, WorkerHandle};
 
 /// What stands around a worker.
 struct Walls {
-    layers: Arc<[Layer]>,
+    layers: Layers,
     group: Option<Arc<PoolGroup>>,
 }
 
@@ -332,7 +332,7 @@ impl Dispatcher {
         }
         let Some(entry) = self.processes.get_mut(&process) else { return Ok(()) };
         entry.alive += 1;
-        let walls = Walls { layers: Arc::clone(&entry.layers), group: entry.group.clone() };
+        let walls = Walls { layers: entry.layers, group: entry.group.clone() };
         self.worker_ready(worker, child, walls, Some(process));
         Ok(())
     }
@@ -340,7 +340,7 @@ impl Dispatcher {
     fn spawned_worker_ready(&mut self, process: ProcessId, request: StartRequest) {
         let Some(mut entry) = self.forget_process(process) else { return };
         if let Some(child) = entry.child.take() {
-            let walls = Walls { layers: Arc::clone(&entry.layers), group: entry.group.take() };
+            let walls = Walls { layers: entry.layers, group: entry.group.take() };
             self.worker_ready(request.worker, child, walls, None);
         }
     }

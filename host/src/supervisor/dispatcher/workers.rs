@@ -14,7 +14,7 @@ use super::start::{How, start_packet};
 use crate::limits::{ACKNOWLEDGEMENT_TIME_MAX, EXIT_TIME_MAX, INTERRUPT_TIME_MAX};
 use crate::os::child::{ExitStatus, Usage};
 use crate::outcome::{CancelledBy, NotRun, Outcome};
-use crate::policy::Layer;
+use crate::policy::Layers;
 use crate::protocol::frame;
 use crate::protocol::worker::{Claim, ToWorker};
 use crate::supervisor::call::{Assignment, Call, CallShape, Reply};
@@ -279,7 +279,7 @@ impl Dispatcher {
         pool: PoolId,
         running: Running,
         pid: Option<u32>,
-        layers: Arc<[Layer]>,
+        layers: Layers,
         measured: Measured,
     ) -> bool {
         let Running {
@@ -340,7 +340,7 @@ impl Dispatcher {
         self.wait_is_over(worker, None);
         let Some(entry) = self.workers.get_mut(&worker) else { return };
         let (pool, pid) = (entry.pool, entry.pid());
-        let layers = Arc::clone(&entry.layers);
+        let layers = entry.layers;
         entry.next_phase();
         let Some(Clocks { wall_time, ended_at, cpu_time }) = entry.clocks(took, Instant::now()) else {
             return;

@@ -48,10 +48,15 @@ pub(super) struct Look {
 }
 
 impl Look {
-    /// How many there are; the stream is polled again when there are more.
-    pub(super) fn places(&self, cx: &Context<'_>) -> usize {
-        self.stream.register(cx.waker());
+    /// How many there are.
+    pub(super) fn places(&self) -> usize {
         self.lent.places.load(Ordering::Relaxed)
+    }
+
+    /// The stream waits, and is polled again when there are more than it has `seen`; true when there are already.
+    pub(super) fn waits(&self, cx: &Context<'_>, seen: usize) -> bool {
+        self.stream.register(cx.waker());
+        self.places() > seen
     }
 }
 
@@ -76,12 +81,13 @@ pub(super) mod tests {
         let stream = lent.look();
         let waker = Waker::from(Arc::clone(&woken));
         let cx = Context::from_waker(&waker);
-        assert_eq!((stream.places(&cx), stream.places(&cx)), (0, 0));
+        assert!(!stream.waits(&cx, 0) && !stream.waits(&cx, 0));
         lent.lend();
         assert_eq!(woken.0.load(Ordering::Relaxed), 1, "once, however often it looked");
-        assert_eq!(stream.places(&cx), 1);
+        assert_eq!(stream.places(), 1);
+        assert!(stream.waits(&cx, 0) && !stream.waits(&cx, 1));
         lent.take_back();
-        assert_eq!(stream.places(&cx), 0);
+        assert_eq!(stream.places(), 0);
     }
 
     #[test]

@@ -5,8 +5,9 @@
 
 #![forbid(unsafe_code)]
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
 use futures_util::task::AtomicWaker;
@@ -17,19 +18,24 @@ use crate::outcome::Record;
 #[derive(Debug)]
 pub(in crate::supervisor) struct Mailbox<T> {
     /// `None` once nobody wants any.
-    letters: Mutex<Option<Vec<T>>>,
+    letters: Mutex<Option<VecDeque<T>>>,
     waker: AtomicWaker,
 }
 
 /// Records of a stream, each with the index of its task.
-pub(in crate::supervisor) type RecordMail = Mailbox<(u64, Box<Record>)>;
+pub(in crate::supervisor) type RecordMail = Mailbox<(u64, Record)>;
+
+/// Where the records of one chunk go. Its calls share a count of their own: one that each call of the stream counts at would
+/// be changed by two threads all the time.
+#[derive(Debug)]
+pub(in crate::supervisor) struct ChunkMail(pub(in crate::supervisor) Arc<RecordMail>);
 
 impl<T> Mailbox<T> {
     pub(in crate::supervisor) fn new() -> Self {
-        Self { letters: Mutex::new(Some(Vec::new())), waker: AtomicWaker::new() }
+        Self { letters: Mutex::new(Some(VecDeque::new())), waker: AtomicWaker::new() }
     }
 
-    fn letters(&self) -> MutexGuard<'_, Option<Vec<T>>> {
+    fn letters(&self) -> MutexGuard<'_, Option<VecDeque<T>>> {
         self.letters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -38,7 +44,7 @@ impl<T> Mailbox<T> {
     pub(in crate::supervisor) fn put(&self, letter: T) -> bool {
         let mut letters = self.letters();
         let Some(letters) = &mut *letters else { return false };
-        letters.push(letter);
+        letters.push_back(letter);
         letters.len() == 1
     }
 
@@ -47,18 +53,21 @@ impl<T> Mailbox<T> {
         self.waker.wake();
     }
 
-    /// Takes everything out, in the order in which it came. Where there was nothing, `waker` will be woken.
-    pub(in crate::supervisor) fn take(&self, waker: &Waker) -> Vec<T> {
+    /// Takes everything out, in the order in which it came. Where there was nothing, `waker` will be woken. `to` is empty, and
+    /// its memory is used for what comes next: one side would give back what the other one made.
+    pub(in crate::supervisor) fn take(&self, waker: &Waker, to: &mut VecDeque<T>) {
         // Before it is looked: what comes after the look wakes.
         self.waker.register(waker);
-        self.letters().as_mut().map(std::mem::take).unwrap_or_default()
+        if let Some(letters) = &mut *self.letters() {
+            std::mem::swap(letters, to);
+        }
     }
 
     /// Waits until there is something, and takes everything out.
-    pub(in crate::supervisor) fn arrived(&self) -> impl Future<Output = Vec<T>> {
-        poll_fn(|context| match self.take(context.waker()) {
-            letters if letters.is_empty() => Poll::Pending,
-            letters => Poll::Ready(letters),
+    pub(in crate::supervisor) fn arrived(&self, to: &mut VecDeque<T>) -> impl Future<Output = ()> {
+        poll_fn(|context| {
+            self.take(context.waker(), to);
+            if to.is_empty() { Poll::Pending } else { Poll::Ready(()) }
         })
     }
 
@@ -71,7 +80,6 @@ impl<T> Mailbox<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::Ordering;
 
     use super::super::lent::tests::Woken;
@@ -81,15 +89,20 @@ mod tests {
     fn what_is_put_in_comes_out_in_order_and_wakes_once() {
         let (mailbox, woken) = (Mailbox::<u64>::new(), Arc::new(Woken::default()));
         let waker = Waker::from(Arc::clone(&woken));
-        assert!(mailbox.take(&waker).is_empty());
+        let take = || {
+            let mut letters = VecDeque::new();
+            mailbox.take(&waker, &mut letters);
+            letters
+        };
+        assert!(take().is_empty());
         let first: Vec<bool> = (0..3).map(|letter| mailbox.put(letter)).collect();
         assert_eq!(first, [true, false, false]);
         mailbox.ring();
         assert_eq!(woken.0.load(Ordering::Relaxed), 1);
-        assert_eq!(mailbox.take(&waker), [0, 1, 2]);
+        assert_eq!(take(), [0, 1, 2]);
         assert!(mailbox.put(3), "it was empty");
         mailbox.close();
         assert!(!mailbox.put(4), "nobody wants it");
-        assert!(mailbox.take(&waker).is_empty());
+        assert!(take().is_empty());
     }
 }

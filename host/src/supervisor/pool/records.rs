@@ -2,19 +2,18 @@
 
 #![forbid(unsafe_code)]
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::SystemTime;
-use std::vec;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, stream};
 
 use super::Pool;
 use super::lent::Look;
-use super::mailbox::{Mailbox, RecordMail};
+use super::mailbox::{ChunkMail, Mailbox, RecordMail};
 use crate::outcome::{CancelledBy, Record};
 use crate::supervisor::call::{Assignment, Call, Input, Reply};
 use crate::supervisor::event::{Command, Stop};
@@ -44,10 +43,10 @@ pub struct Records<S> {
     next_input: u64,
     next_output: u64,
     /// Records that came before their turn.
-    early: BTreeMap<u64, Box<Record>>,
+    early: Early,
     mailbox: Arc<RecordMail>,
     /// What was taken out of it.
-    arrived: vec::IntoIter<(u64, Box<Record>)>,
+    arrived: VecDeque<(u64, Record)>,
     outstanding: Outstanding,
     /// How many tasks of the pool wait for something.
     lent: Look,
@@ -63,9 +62,9 @@ impl Pool {
             chunk: Vec::new(),
             next_input: 0,
             next_output: 0,
-            early: BTreeMap::new(),
+            early: Early::default(),
             mailbox: Arc::new(Mailbox::new()),
-            arrived: Vec::new().into_iter(),
+            arrived: VecDeque::new(),
             outstanding: Outstanding::default(),
             lent: self.0.lent.look(),
         }
@@ -79,25 +78,30 @@ impl<S: Stream<Item = Task>> Records<S> {
     }
 
     pub(super) fn poll_record(&mut self, cx: &mut Context<'_>) -> Poll<Option<(u64, Box<Record>)>> {
-        self.fill(cx);
-        match self.next_due(cx.waker()) {
-            Some(due) => {
+        loop {
+            let lent = self.lent.places();
+            self.fill(cx, lent);
+            if let Some(due) = self.next_due(cx.waker()) {
                 self.next_output += 1;
-                Poll::Ready(Some(due))
+                return Poll::Ready(Some(due));
             }
-            None if self.tasks.is_none() && self.outstanding.count == 0 => Poll::Ready(None),
-            None => Poll::Pending,
+            if self.tasks.is_none() && self.outstanding.count == 0 {
+                return Poll::Ready(None);
+            }
+            if !self.lent.waits(cx, lent) {
+                return Poll::Pending;
+            }
         }
     }
 
     fn ahead(&self) -> usize {
-        self.outstanding.count + self.early.len() + self.chunk.len()
+        self.outstanding.count + self.early.count + self.chunk.len()
     }
 
-    /// Takes tasks from the stream and submits them, as far as the pool can use them.
-    fn fill(&mut self, cx: &mut Context<'_>) {
+    /// Takes tasks from the stream and submits them, as far as the pool can use them with so many places that were lent.
+    fn fill(&mut self, cx: &mut Context<'_>, lent: usize) {
         let (chunksize, beside) = (self.pool.0.chunksize, self.pool.0.chunks_ahead);
-        while self.ahead() < beside * (self.pool.workers() + self.lent.places(cx)) * chunksize {
+        while self.ahead() < beside * (self.pool.workers() + lent) * chunksize {
             let Some(tasks) = self.tasks.as_mut() else { break };
             match tasks.as_mut().poll_next(cx) {
                 Poll::Ready(Some(task)) => {
@@ -135,10 +139,11 @@ impl<S: Stream<Item = Task>> Records<S> {
         let shape = Arc::new(self.pool.shape(first));
         let mut calls: Vec<Call> = Vec::with_capacity(self.chunk.len());
         let queued_at = SystemTime::now();
+        let records = Arc::new(ChunkMail(Arc::clone(&self.mailbox)));
         let mut bytes = 0;
         for (index, task) in self.chunk.drain(..) {
             let id = self.pool.0.supervisor.new_id();
-            let reply = Reply::Stream { index, records: Arc::clone(&self.mailbox) };
+            let reply = Reply::Stream { index, records: Arc::clone(&records) };
             self.outstanding.add(index, id);
             let Some(call) = task.call(id, queued_at, reply, self.pool.0.observer.as_ref()) else { continue };
             bytes += call.input.len();
@@ -160,19 +165,20 @@ impl<S: Stream<Item = Task>> Records<S> {
     fn next_due(&mut self, waker: &Waker) -> Option<(u64, Box<Record>)> {
         let in_any_order = self.order == Order::Completion;
         let is_next = |index: u64| in_any_order || index == self.next_output;
-        if self.early.first_key_value().is_some_and(|(index, _)| is_next(*index)) {
-            return self.early.pop_first();
+        if let Some(record) = self.early.take(self.next_output) {
+            return Some((self.next_output, record));
         }
         loop {
-            for (index, record) in self.arrived.by_ref() {
+            while let Some((index, record)) = self.arrived.pop_front() {
+                let record = Box::new(record);
                 self.outstanding.remove(index);
                 if is_next(index) {
                     return Some((index, record));
                 }
-                self.early.insert(index, record);
+                self.early.keep(index, record);
             }
-            self.arrived = self.mailbox.take(waker).into_iter();
-            if self.arrived.len() == 0 {
+            self.mailbox.take(waker, &mut self.arrived);
+            if self.arrived.is_empty() {
                 return None;
             }
         }
@@ -236,6 +242,50 @@ impl Outstanding {
             self.tasks.pop_front();
             self.first += 1;
         }
+    }
+}
+
+/// Records that came before their turn, by their indices.
+#[derive(Debug, Default)]
+struct Early {
+    /// The index of the first place.
+    first: u64,
+    places: VecDeque<Option<Box<Record>>>,
+    count: usize,
+}
+
+impl Early {
+    /// Keeps a record until its turn. Indices that were taken do not come again.
+    fn keep(&mut self, index: u64, record: Box<Record>) {
+        if self.count == 0 {
+            self.places.clear();
+            self.first = index;
+        }
+        while index < self.first {
+            self.places.push_front(None);
+            self.first -= 1;
+        }
+        let at = usize::try_from(index - self.first).expect("it is within what is on its way");
+        if at >= self.places.len() {
+            self.places.resize_with(at + 1, || None);
+        }
+        self.count += usize::from(self.places[at].replace(record).is_none());
+    }
+
+    /// The record with this index, the lowest that may still come.
+    fn take(&mut self, index: u64) -> Option<Box<Record>> {
+        if self.count == 0 || index < self.first {
+            return None;
+        }
+        while self.first < index {
+            self.count -= usize::from(self.places.pop_front().flatten().is_some());
+            self.first += 1;
+        }
+        let record = self.places.front_mut()?.take()?;
+        self.places.pop_front();
+        self.first += 1;
+        self.count -= 1;
+        Some(record)
     }
 }
 

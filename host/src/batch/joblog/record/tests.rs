@@ -1,6 +1,7 @@
 use super::*;
 use crate::batch::joblog::key::tests::task;
 use crate::outcome::TaskValue;
+use crate::policy::Layers;
 
 fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap()
@@ -95,7 +96,7 @@ fn the_other_format_has_the_columns_of_gnu_parallel() {
         wall_time: Duration::from_millis(250),
         cpu_time: Duration::ZERO,
         peak_memory_bytes: None,
-        layers: [].into(),
+        layers: Layers::default(),
         stdout: bytes::Bytes::new(),
         stderr: bytes::Bytes::new(),
         progress: None,

@@ -1,0 +1,94 @@
+//! Items of a chunk that end as most do: with a value, while the next one goes on.
+//!
+//! Nothing is to be decided then but the outcome, so the worker is looked up once, and the record is made where it is
+//! delivered. [`Dispatcher::call_said`] does the same for whatever is not so plain.
+
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::Dispatcher;
+use crate::outcome::{Outcome, Record, TaskValue};
+use crate::supervisor::call::Reply;
+use crate::supervisor::event::WorkerId;
+use crate::supervisor::output::Output;
+use crate::supervisor::worker_handle::{Facts, Running, Stage, WorkerHandle};
+
+impl Dispatcher {
+    /// Ends the running call of a worker with this value; where more than that is to be done, nothing is, and the value comes back.
+    pub(super) fn item_said(
+        &mut self,
+        worker: WorkerId,
+        value: TaskValue,
+        took: Duration,
+    ) -> Option<TaskValue> {
+        let is_ending = self.ending;
+        let plain = |entry: &&mut WorkerHandle| !is_ending && is_plain(entry);
+        let Some(entry) = self.workers.get_mut(&worker).filter(plain) else { return Some(value) };
+        let Some(pool) = self.pools.get_mut(&entry.pool).filter(|pool| pool.settings.chaos.is_none()) else {
+            return Some(value);
+        };
+        let Some(clocks) = entry.clocks(took, Instant::now()) else { return Some(value) };
+        entry.next_phase();
+        let (pid, layers) = (entry.pid(), entry.layers);
+        let Some(running) = entry.running() else { return Some(value) };
+        let Some(mut call) = running.calls.pop_front() else { return Some(value) };
+        running.index += 1;
+        let facts = std::mem::replace(&mut running.facts, Facts::new(clocks.ended_at, clocks.cpu_time));
+        let (rank, limits) = (running.rank, &running.shape.limits);
+        let is_timed = limits.timeout.is_some() || limits.cpu_time.is_some();
+        // The next call begins where this one ends.
+        entry.tell_started(facts.started_at.map(|at| at + clocks.wall_time));
+        pool.outstanding -= 1;
+        self.places.ended(rank);
+        let record = Record {
+            task: call.task,
+            tag: call.tag,
+            name: std::mem::take(&mut call.name),
+            attempt: call.attempt,
+            outcome: Outcome::Succeeded(value),
+            pid,
+            worker: Some(worker),
+            queued_at: call.queued_at,
+            started_at: facts.started_at,
+            wall_time: clocks.wall_time,
+            cpu_time: clocks.cpu_time.saturating_sub(facts.cpu_before),
+            peak_memory_bytes: None,
+            layers,
+            stdout: Bytes::new(),
+            stderr: Bytes::new(),
+            progress: facts.progress,
+            leaks: Vec::new(),
+            chaos: false,
+        };
+        tracing::debug!(task = &*record.name, pid, outcome = record.outcome.label(), "task ended");
+        if let Some(Reply::Stream { index, records }) = call.reply.take()
+            && records.0.put((index, record))
+        {
+            self.to_ring.push(Arc::clone(&records.0));
+        }
+        if is_timed {
+            self.begin_time(worker, clocks.ended_at);
+        }
+        None
+    }
+}
+
+/// Whether nothing is to be done as its call ends but to tell of it.
+fn is_plain(entry: &WorkerHandle) -> bool {
+    let Stage::Running(running) = &entry.stage else { return false };
+    let Running { calls, facts, .. } = &**running;
+    let is_undisturbed = running.intent.is_none() && running.asked.is_none() && running.deadlock.is_none();
+    let is_alone = entry.waiting.is_none() && entry.nested.is_empty();
+    let is_silent = facts.output_bytes == 0 && facts.leaks.is_empty();
+    // A call that was answered already is not begun: nobody could stop it any more.
+    let goes_on = calls.get(1).is_some_and(|next| !next.is_answered());
+    let is_delivered = calls.front().is_some_and(|call| {
+        let goes_to_stream = matches!(call.reply, Some(Reply::Stream { .. }));
+        goes_to_stream && call.observer.is_none() && !matches!(call.output, Output::Stream(_))
+    });
+    is_undisturbed && is_alone && !running.is_doomed && is_silent && goes_on && is_delivered
+}
