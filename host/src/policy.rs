@@ -196,3 +196,19 @@ layers! {
     /// A control group around all processes of a pool.
     Cgroup = "cgroup", "memory and process floods of a whole pool";
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_come_in_the_order_in_which_they_are_entered() {
+        let layers: Layers = [Layer::Cgroup, Layer::Seccomp, Layer::Environment].into_iter().collect();
+        let order = [Layer::Environment, Layer::Seccomp, Layer::Cgroup];
+        assert_eq!(layers.iter().collect::<Vec<_>>(), order);
+        assert_eq!((layers.len(), layers.is_empty(), Layers::default().is_empty()), (3, false, true));
+        assert!(layers.contains(Layer::Cgroup) && !layers.contains(Layer::Landlock));
+        assert_eq!(format!("{layers:?}"), "{Environment, Seccomp, Cgroup}");
+        assert_eq!(Layer::ALL.iter().copied().collect::<Layers>().len(), Layer::ALL.len());
+    }
+}

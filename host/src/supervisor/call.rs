@@ -254,3 +254,28 @@ impl Drop for Call {
         }
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A call that nobody waits for.
+    pub(in crate::supervisor) fn call(task: u64) -> Call {
+        Call {
+            task,
+            tag: None,
+            name: "call".into(),
+            attempt: 1,
+            queued_at: SystemTime::UNIX_EPOCH,
+            input: Input::Inline(Bytes::new()),
+            output: Output::Discard,
+            reply: None,
+            retry: RetryPolicy::default(),
+            deaths: 0,
+            was_shaken: false,
+            depth: 0,
+            room: None,
+            observer: None,
+        }
+    }
+}

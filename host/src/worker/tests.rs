@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod chunks;
 mod endings;
 mod files;
 mod harness;

@@ -307,3 +307,54 @@ impl<S> std::fmt::Debug for Records<S> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::{Encoding, Outcome, TaskValue};
+    use crate::supervisor::call::tests::call;
+
+    #[test]
+    fn records_wait_for_their_turn_in_any_order() {
+        let record = |task: u64| {
+            let value = TaskValue::new(Encoding::Json, Bytes::from_static(b"1"));
+            call(task).record_without_worker(Outcome::Succeeded(value))
+        };
+        let mut early = Early::default();
+        assert!(early.take(0).is_none());
+        for index in [7, 3, 5] {
+            early.keep(index, record(index));
+        }
+        assert_eq!(early.count, 3);
+        // 0 to 2 came in their turn, and never were here.
+        let due: Vec<Option<u64>> = (3..9).map(|index| early.take(index).map(|record| record.task)).collect();
+        assert_eq!(due, [Some(3), None, Some(5), None, Some(7), None]);
+        assert_eq!((early.count, early.places.len()), (0, 0));
+        // A long pause leaves nothing behind.
+        early.keep(1_000_000, record(9));
+        assert_eq!(early.places.len(), 1);
+        assert!(early.take(999_999).is_none());
+        assert_eq!(early.take(1_000_000).unwrap().task, 9);
+    }
+
+    #[test]
+    fn small_arguments_of_a_chunk_lie_side_by_side_and_stay_what_they_are() {
+        let of = |bytes: Vec<u8>| {
+            let mut call = call(1);
+            call.input = Input::Inline(bytes.into());
+            call
+        };
+        let contents: Vec<Vec<u8>> = [0, 3, 257, 256, 1].iter().map(|n| vec![*n as u8; *n]).collect();
+        let mut calls: Vec<Call> = contents.iter().cloned().map(of).collect();
+        pack(&mut calls);
+        let bytes = |call: &Call| match &call.input {
+            Input::Inline(bytes) => bytes.clone(),
+            Input::File(_) => panic!("it was inline"),
+        };
+        let packed: Vec<Bytes> = calls.iter().map(bytes).collect();
+        assert_eq!(packed, contents);
+        let lies_behind = |a: &Bytes, b: &Bytes| std::ptr::eq(a.as_ptr_range().end, b.as_ptr());
+        assert!(lies_behind(&packed[1], &packed[3]) && lies_behind(&packed[3], &packed[4]));
+        assert!(!lies_behind(&packed[1], &packed[2]), "it is too large to be copied");
+    }
+}
