@@ -160,6 +160,8 @@ def measure(name, n):
         return in_pool(n, chunksize=1, maxtasksperchild=1)
     if name == "pool-reused":
         return in_pool(n, chunksize=1)
+    if name == "pool-chunks":
+        return in_pool(n, chunksize=10_000)
     if name == "executor":
         return in_executor(n)
     if name == "apply":

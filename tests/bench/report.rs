@@ -22,17 +22,19 @@ pub fn speed(speed: &Speed, rounds: usize) -> String {
         machine(),
         python::version(),
     );
-    for Line { what, own, peers } in &speed.lines {
+    let met = |is_met: bool| if is_met { "met" } else { "**not met**" };
+    for line @ Line { what, own, peers, least_each_second } in &speed.lines {
         let mut first = format!("{what} | {}", shown_time(*own));
-        if peers.is_empty() {
-            let each_second = 1e9 / own.median;
-            writeln!(text, "| {first} | | | {each_second:.0}/s | |").expect("a string takes everything");
+        if let Some(least) = least_each_second {
+            let (each_second, met) = (line.each_second(), met(line.is_fast_enough()));
+            writeln!(text, "| {first} | | | {each_second:.0}/s | {least:.0}/s, {met} |")
+                .expect("a string takes everything");
+            first = " | ".to_owned();
         }
         for Peer { what, time, goal } in peers {
             let ratio = time.median / own.median;
             let goal = match goal {
-                Goal::Faster(least) if ratio >= *least => format!("{least:.2}, met"),
-                Goal::Faster(least) => format!("{least:.2}, **not met**"),
+                Goal::Faster(least) => format!("{least:.2}, {}", met(ratio >= *least)),
                 Goal::Shown => String::new(),
             };
             writeln!(text, "| {first} | {what} | {} | {ratio:.2} | {goal} |", shown_time(*time))
@@ -42,8 +44,7 @@ pub fn speed(speed: &Speed, rounds: usize) -> String {
     }
     text.push_str("\n| what | measured | goal |\n|---|---|---|\n");
     for Fact { what, shown, goal, is_met } in &speed.facts {
-        let met = if *is_met { "met" } else { "**not met**" };
-        writeln!(text, "| {what} | {shown} | {goal}, {met} |").expect("a string takes everything");
+        writeln!(text, "| {what} | {shown} | {goal}, {} |", met(*is_met)).expect("a string takes everything");
     }
     text
 }

@@ -37,6 +37,18 @@ pub struct Line {
     pub what: &'static str,
     pub own: Spread,
     pub peers: Vec<Peer>,
+    /// The goal, where it is no peer.
+    pub least_each_second: Option<f64>,
+}
+
+impl Line {
+    pub fn each_second(&self) -> f64 {
+        1e9 / self.own.median
+    }
+
+    pub fn is_fast_enough(&self) -> bool {
+        self.least_each_second.is_none_or(|least| self.each_second() >= least)
+    }
 }
 
 /// A figure that stands by itself.
@@ -147,7 +159,7 @@ impl Bench {
         eprint!("\r\x1b[K");
         let peers = others.into_iter().zip(peers);
         let peers = peers.map(|((what, goal, _), times)| Peer { what, time: Spread::of(times), goal });
-        Some(Line { what, own: Spread::of(times), peers: peers.collect() })
+        Some(Line { what, own: Spread::of(times), peers: peers.collect(), least_each_second: None })
     }
 
     /// A map over numbers: nanoseconds for each.
@@ -245,8 +257,12 @@ impl Bench {
 
     fn chunks(&self) -> Option<Line> {
         let pool = self.pool(2).chunksize(10_000).max_tasks_per_worker(1_000_000).build().expect("a pool");
-        let own = || self.map(&pool, self.n(1_000_000));
-        self.line("an item, 10 000 of them in a chunk with an instance, pool of 2", own, Vec::new())
+        let n = self.n(1_000_000);
+        let python = "Python `Pool(2).map(chunksize=10000)`, its workers reused";
+        let others = vec![of_python(python, "pool-chunks", n, Goal::Shown)];
+        let what = "an item, 10 000 of them in a chunk with an instance, pool of 2";
+        let line = self.line(what, || self.map(&pool, n), others)?;
+        Some(Line { least_each_second: Some(1e6), ..line })
     }
 
     fn apply(&self) -> Option<Line> {

@@ -24,7 +24,12 @@ pub fn speed(speed: &Speed, rounds: usize) -> Value {
     };
     let line = |line: &Line| {
         let peers: Vec<_> = line.peers.iter().map(|other| peer(&line.own, other)).collect();
-        json!({ "what": line.what, "ns": spread(&line.own), "beside": peers })
+        let mut shown = json!({ "what": line.what, "ns": spread(&line.own), "beside": peers });
+        if let Some(least) = line.least_each_second {
+            shown["each_second"] =
+                json!({ "measured": line.each_second(), "goal": least, "met": line.is_fast_enough() });
+        }
+        shown
     };
     let fact = |fact: &Fact| json!({ "what": fact.what, "measured": fact.shown, "goal": fact.goal, "met": fact.is_met });
     json!({
