@@ -172,14 +172,14 @@ impl Args {
     }
 
     /// The bytes that the guest gets, for a task that takes its arguments like this.
-    pub(crate) fn encode(&self, encoding: Encoding) -> Result<Bytes, ArgsError> {
-        match (&self.repr, encoding) {
-            (Repr::Invalid(error), _) => Err(error.clone()),
-            (Repr::Raw(bytes), Encoding::Raw) => Ok(bytes.clone()),
-            (Repr::Shared(bytes), Encoding::Raw) => Ok(Bytes::from_owner(bytes.clone())),
+    pub(crate) fn encode(self, encoding: Encoding) -> Result<Bytes, ArgsError> {
+        match (self.repr, encoding) {
+            (Repr::Invalid(error), _) => Err(error),
+            (Repr::Raw(bytes), Encoding::Raw) => Ok(bytes),
+            (Repr::Shared(bytes), Encoding::Raw) => Ok(Bytes::from_owner(bytes)),
             (Repr::Raw(_) | Repr::Shared(_), Encoding::Json) => Err(ArgsError::RawForJson),
-            (Repr::Text(text), Encoding::Json) => Ok(text.clone()),
-            (Repr::Text(text), Encoding::Raw) => match serde_json::from_slice(text) {
+            (Repr::Text(text), Encoding::Json) => Ok(text),
+            (Repr::Text(text), Encoding::Raw) => match serde_json::from_slice(&text) {
                 Ok(positional) => Self::positional(positional).encode(encoding),
                 Err(_) => Err(ArgsError::NotOneByteString),
             },
@@ -189,7 +189,7 @@ impl Args {
             },
             (Repr::Values { positional, keyword }, Encoding::Json) => {
                 let text = if keyword.is_empty() {
-                    serde_json::to_vec(positional)
+                    serde_json::to_vec(&positional)
                 } else {
                     serde_json::to_vec(&serde_json::json!({ "args": positional, "kwargs": keyword }))
                 };
@@ -223,7 +223,7 @@ mod tests {
     use serde_json::json;
 
     fn text(args: &Args) -> String {
-        String::from_utf8(args.encode(Encoding::Json).unwrap().to_vec()).unwrap()
+        String::from_utf8(args.clone().encode(Encoding::Json).unwrap().to_vec()).unwrap()
     }
 
     #[test]
@@ -242,7 +242,7 @@ mod tests {
         assert_eq!(Args::positional(vec![json!(1)]).encode(Encoding::Raw), Err(ArgsError::NotOneByteString));
         assert_eq!(Args::raw("hi").encode(Encoding::Json), Err(ArgsError::RawForJson));
         let shared = Args::shared(&SharedBytes::new(b"hi").unwrap());
-        assert_eq!(shared.encode(Encoding::Raw).unwrap(), "hi");
+        assert_eq!(shared.clone().encode(Encoding::Raw).unwrap(), "hi");
         assert_eq!(shared.encode(Encoding::Json), Err(ArgsError::RawForJson));
     }
 

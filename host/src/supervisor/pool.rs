@@ -312,7 +312,7 @@ impl Pool {
     /// When the pool is closed.
     pub async fn submit(&self, task: Task) -> Result<TaskHandle, Closed> {
         let room = Arc::clone(&self.0.room).acquire_owned().await.map_err(|_| Closed)?;
-        Ok(self.submit_with(&self.lend(task), room))
+        Ok(self.submit_with(self.lend(task), room))
     }
 
     /// Submits a task if it may wait.
@@ -326,16 +326,16 @@ impl Pool {
             TryAcquireError::Closed => TrySubmitError::Closed,
             TryAcquireError::NoPermits => TrySubmitError::Full,
         })?;
-        Ok(self.submit_with(&self.lend(task), room))
+        Ok(self.submit_with(self.lend(task), room))
     }
 
-    fn submit_with(&self, task: &Task, room: OwnedSemaphorePermit) -> TaskHandle {
+    fn submit_with(&self, task: Task, room: OwnedSemaphorePermit) -> TaskHandle {
         let (state, id) = (HandleState::new(), self.0.supervisor.new_id());
         let handle = TaskHandle::new(id, task.shared_name(), Arc::clone(&state), self.0.supervisor.clone());
-        let (now, reply) = (SystemTime::now(), Reply::Handle(state));
+        let (now, reply, shape) = (SystemTime::now(), Reply::Handle(state), self.shape(&task));
         if let Some(mut call) = task.call(id, now, reply, self.0.observer.as_ref()) {
             call.room = Some(room);
-            self.dispatch(Assignment { shape: Arc::new(self.shape(task)), calls: vec![call] });
+            self.dispatch(Assignment { shape: Arc::new(shape), calls: vec![call] });
         }
         handle
     }

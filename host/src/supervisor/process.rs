@@ -90,11 +90,11 @@ impl Process {
         let task = self.task.name(name);
         let (state, id) = (HandleState::new(), supervisor.new_id());
         let handle = TaskHandle::new(id, task.shared_name(), Arc::clone(&state), supervisor.clone());
+        let mut shape = task.shape(self.start_method, None);
+        if self.is_alone && !task.may_be_retried() && !task.module().info().has_init() {
+            shape.start_method = StartMethod::Spawn;
+        }
         if let Some(call) = task.call(id, SystemTime::now(), Reply::Handle(state), None) {
-            let mut shape = task.shape(self.start_method, None);
-            if self.is_alone && !task.may_be_retried() && !task.module().info().has_init() {
-                shape.start_method = StartMethod::Spawn;
-            }
             let shape = Arc::new(shape);
             let assignment = Box::new(Assignment { shape, calls: vec![call] });
             supervisor.command(Command::Submit { pool: supervisor.process_pool(), assignment });

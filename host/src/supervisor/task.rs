@@ -275,7 +275,7 @@ impl Task {
     /// As a pool's initializer, which must be an SDK task.
     pub(super) fn as_initializer(&self) -> Option<Initializer> {
         let Entry::Task { export, .. } = self.common.target.entry() else { return None };
-        let args = self.input().ok()?.to_vec();
+        let args = self.clone().take_bytes().ok()?.to_vec();
         Some(Initializer { export: export.clone(), args })
     }
 
@@ -289,11 +289,11 @@ impl Task {
         self.grants().unwrap_or_default()
     }
 
-    /// The bytes the guest gets; the reason if they do not fit the target or the limit.
-    fn input(&self) -> Result<Bytes, String> {
+    /// The bytes the guest gets, which are its arguments; the reason if they do not fit the target or the limit.
+    fn take_bytes(&mut self) -> Result<Bytes, String> {
         self.check().map_err(|error| error.to_string())?;
         let Some(encoding) = self.common.target.args_encoding() else { return Ok(Bytes::new()) };
-        let input = self.args.encode(encoding).map_err(|error| error.to_string())?;
+        let input = std::mem::take(&mut self.args).encode(encoding).map_err(|error| error.to_string())?;
         let (length, limit) = (input.len() as u64, self.common.limits.argument_bytes);
         if length > limit {
             return Err(format!("the arguments have {length} bytes, more than the limit of {limit}"));
@@ -331,14 +331,15 @@ impl Task {
 
     /// The call; `None` when it is refused, and then its caller has the record already.
     pub(super) fn call(
-        &self,
+        mut self,
         task: u64,
         queued_at: SystemTime,
         reply: Reply,
         observer: Option<&Arc<Observer>>,
     ) -> Option<Call> {
-        let input = self.input().and_then(|bytes| {
-            match self.args.as_shared() {
+        let shared = self.args.as_shared().cloned();
+        let input = self.take_bytes().and_then(|bytes| {
+            match &shared {
                 Some(shared) => Ok(Input::shared(shared)),
                 None => Input::new(bytes),
             }
@@ -351,7 +352,7 @@ impl Task {
         let call = Call {
             task,
             tag: self.tag,
-            name: Arc::clone(&self.name),
+            name: self.name,
             attempt: 1,
             queued_at,
             input,

@@ -8,14 +8,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
 use super::Dispatcher;
 use crate::outcome::{Outcome, Record, TaskValue};
 use crate::supervisor::call::Reply;
 use crate::supervisor::event::WorkerId;
 use crate::supervisor::output::Output;
-use crate::supervisor::worker_handle::{Facts, Running, Stage, WorkerHandle};
+use crate::supervisor::worker_handle::{Facts, Stage, WorkerHandle};
 
 impl Dispatcher {
     /// Ends the running call of a worker with this value; where more than that is to be done, nothing is, and the value comes back.
@@ -44,10 +42,13 @@ impl Dispatcher {
         entry.tell_started(facts.started_at.map(|at| at + clocks.wall_time));
         pool.outstanding -= 1;
         self.places.ended(rank);
+        // Where the record goes straight to its stream, nobody else asks the call for its name.
+        let goes_straight = call.observer.is_none() && !matches!(call.output, Output::Stream(_));
+        let name = if goes_straight { std::mem::take(&mut call.name) } else { Arc::clone(&call.name) };
         let record = Record {
             task: call.task,
             tag: call.tag,
-            name: std::mem::take(&mut call.name),
+            name,
             attempt: call.attempt,
             outcome: Outcome::Succeeded(value),
             pid,
@@ -58,17 +59,21 @@ impl Dispatcher {
             cpu_time: clocks.cpu_time.saturating_sub(facts.cpu_before),
             peak_memory_bytes: None,
             layers,
-            stdout: Bytes::new(),
-            stderr: Bytes::new(),
+            stdout: facts.stdout.freeze(),
+            stderr: facts.stderr.freeze(),
             progress: facts.progress,
-            leaks: Vec::new(),
+            leaks: facts.leaks,
             chaos: false,
         };
         tracing::debug!(task = &*record.name, pid, outcome = record.outcome.label(), "task ended");
-        if let Some(Reply::Stream { index, records }) = call.reply.take()
-            && records.0.put((index, record))
-        {
-            self.to_ring.push(Arc::clone(&records.0));
+        match &call.reply {
+            Some(Reply::Stream { index, records }) if goes_straight => {
+                if records.0.put((*index, record)) {
+                    self.to_ring.push(Arc::clone(&records.0));
+                }
+                call.reply = None;
+            }
+            _ => call.finish(Box::new(record)),
         }
         if is_timed {
             self.begin_time(worker, clocks.ended_at);
@@ -80,15 +85,11 @@ impl Dispatcher {
 /// Whether nothing is to be done as its call ends but to tell of it.
 fn is_plain(entry: &WorkerHandle) -> bool {
     let Stage::Running(running) = &entry.stage else { return false };
-    let Running { calls, facts, .. } = &**running;
     let is_undisturbed = running.intent.is_none() && running.asked.is_none() && running.deadlock.is_none();
     let is_alone = entry.waiting.is_none() && entry.nested.is_empty();
-    let is_silent = facts.output_bytes == 0 && facts.leaks.is_empty();
     // A call that was answered already is not begun: nobody could stop it any more.
-    let goes_on = calls.get(1).is_some_and(|next| !next.is_answered());
-    let is_delivered = calls.front().is_some_and(|call| {
-        let goes_to_stream = matches!(call.reply, Some(Reply::Stream { .. }));
-        goes_to_stream && call.observer.is_none() && !matches!(call.output, Output::Stream(_))
-    });
-    is_undisturbed && is_alone && !running.is_doomed && is_silent && goes_on && is_delivered
+    let goes_on = running.calls.get(1).is_some_and(|next| !next.is_answered());
+    let is_awaited =
+        matches!(running.call().and_then(|call| call.reply.as_ref()), Some(Reply::Stream { .. }));
+    is_undisturbed && is_alone && !running.is_doomed && goes_on && is_awaited
 }

@@ -52,7 +52,7 @@ impl Task {
     ///
     /// Why it would not be run: its arguments, directories, environment or shared objects do not fit.
     pub fn describe(&self) -> Result<TaskDescription, String> {
-        let args = self.input()?;
+        let args = self.clone().take_bytes()?;
         let (entry, function) = match self.common.target.entry() {
             Entry::Command => ("command", ""),
             Entry::Task { export, .. } => ("task", export.as_str()),
