@@ -259,9 +259,11 @@ pub struct Returning {
 impl Returning {
     fn new(outcome: Result<Vec<u8>, TaskError>) -> Self {
         match outcome {
-            Ok(bytes) => {
-                Self { is_error: 0, words: [bytes.as_ptr().addr(), bytes.len(), 0], _content: bytes }
-            }
+            Ok(bytes) => Self {
+                is_error: 0,
+                words: [bytes.as_ptr().expose_provenance(), bytes.len(), 0],
+                _content: bytes,
+            },
             Err(error) => {
                 let (case, text) = match error {
                     TaskError::Failed(text) => (0, text),
@@ -269,13 +271,18 @@ impl Returning {
                     TaskError::Other(text) => (2, text),
                 };
                 let text = text.into_bytes();
-                Self { is_error: 1, words: [case, text.as_ptr().addr(), text.len()], _content: text }
+                Self {
+                    is_error: 1,
+                    words: [case, text.as_ptr().expose_provenance(), text.len()],
+                    _content: text,
+                }
             }
         }
     }
 }
 
-/// Runs `task` on the arguments that the host put at `pointer`.
+/// Runs `task` on the arguments that the host put at `pointer`, and on those of the tasks behind it in its chunk, which the
+/// host would call one by one. What the last of them returned is returned, what others did is told.
 ///
 /// # Safety
 ///
@@ -294,34 +301,57 @@ pub unsafe fn enter(
     };
     // SAFETY: the host allocated an argument of an export with `cabi_realloc` and gave it away with the call.
     let mut returning = run(unsafe { adopt(pointer, length) });
-    // The tasks behind it, which the host would call one by one.
-    if chunk_following() > 0 {
-        while let Some((lengths, bytes)) = following_inputs() {
-            let mut rest = &*bytes;
-            for length in lengths {
-                let Some((input, others)) = rest.split_at_checked(length as usize) else { break };
-                rest = others;
-                let Returning { is_error, words: [first, second, third], .. } = returning;
-                // SAFETY: the words are those of an outcome whose bytes live until the host has read them.
-                unsafe { chunk_ended(is_error, first, second, third) };
-                drop(returning);
-                returning = run(input.to_vec());
-            }
-        }
+    let mut inputs = FollowingInputs::default();
+    for _ in 0..chunk_following() {
+        let Returning { is_error, words: [first, second, third], .. } = returning;
+        // SAFETY: the words are those of an outcome whose bytes live until the host has read them, and whose address is
+        // exposed.
+        unsafe { chunk_ended(is_error, first, second, third) };
+        drop(returning);
+        // What follows is at the account of the next task.
+        returning = run(inputs.next());
     }
     Box::into_raw(Box::new(returning))
 }
 
-/// Arguments of tasks behind the one that runs: their lengths, and their bytes; `None` when there are no more.
-fn following_inputs() -> Option<(Vec<u32>, Vec<u8>)> {
+/// Arguments of tasks behind the one that runs, as many as came at once.
+#[derive(Default)]
+struct FollowingInputs {
+    lengths: std::vec::IntoIter<u32>,
+    bytes: Vec<u8>,
+    /// Where those begin that were not taken out.
+    start: usize,
+}
+
+impl FollowingInputs {
+    /// The arguments of the next task. The host has some for as many as it says that follow.
+    fn next(&mut self) -> Vec<u8> {
+        let length = self.lengths.next().or_else(|| {
+            let (lengths, bytes) = chunk_inputs_list();
+            *self = Self { lengths: lengths.into_iter(), bytes, start: 0 };
+            self.lengths.next()
+        });
+        let Some(length) = length else { core::arch::wasm32::unreachable() };
+        let (start, end) = (self.start, self.start.saturating_add(length as usize));
+        if (start, end) == (0, self.bytes.len()) {
+            // It came alone, and need not be there twice.
+            return std::mem::take(&mut self.bytes);
+        }
+        self.start = end;
+        let Some(input) = self.bytes.get(start..end) else { core::arch::wasm32::unreachable() };
+        input.to_vec()
+    }
+}
+
+/// The lengths and the bytes of arguments that the host gives next.
+fn chunk_inputs_list() -> (Vec<u32>, Vec<u8>) {
     let mut returned =
         ReturnedInputs { lengths: std::ptr::null_mut(), count: 0, bytes: std::ptr::null_mut(), length: 0 };
     // SAFETY: the import writes two lists to the place that it is given.
     unsafe { chunk_inputs(&raw mut returned) };
     let ReturnedInputs { lengths, count, bytes, length } = returned;
     // SAFETY: both lists were allocated with `cabi_realloc` for this call and belong to nobody else.
-    let (lengths, bytes) = unsafe { (adopt(lengths, count), adopt(bytes, length)) };
-    if lengths.is_empty() { None } else { Some((lengths, bytes)) }
+    unsafe { (adopt(lengths, count), adopt(bytes, length)) }
 }
 
 /// Frees what [`enter`] returned.

@@ -47,6 +47,13 @@ pub struct Limits {
     pub init_timeout: Duration,
 }
 
+impl Limits {
+    /// Whether a call may end by a time that is measured from where it begins.
+    pub(crate) fn is_timed(&self) -> bool {
+        self.timeout.is_some() || self.cpu_time.is_some()
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -125,6 +132,8 @@ pub const AHEAD_MAX: usize = 4;
 pub const LANE_LOOK_TIME: Duration = Duration::from_micros(100);
 /// Calls of one assignment from which on a worker that is not used again has one.
 pub const LANE_CALLS_MIN: usize = 8;
+/// Records and events on their way to whoever takes them out for which memory is kept when they are gone. There is room for more.
+pub const MAILBOX_ROOM_MAX: usize = 4096;
 /// Inputs of a chunk, and their bytes, that a guest is given at a time to go through by itself: they take memory of its own.
 pub const CHUNK_INPUTS_MAX: usize = 256;
 /// See [`CHUNK_INPUTS_MAX`]. A longer one comes alone.

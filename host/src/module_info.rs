@@ -33,6 +33,9 @@ pub struct ModuleInfo {
     pub is_command: bool,
     /// True when it exports `_initialize`.
     pub is_reactor: bool,
+    /// True when it is made of components that ask their host about tasks each for itself, as when plugins were composed
+    /// into one.
+    pub is_composed: bool,
     /// The functions that were marked as tasks, in the order of their names.
     pub tasks: Vec<TaskInfo>,
     /// Every exported function.
@@ -170,6 +173,7 @@ mod tests {
             kind: ModuleKind::Component,
             is_command: false,
             is_reactor: false,
+            is_composed: false,
             tasks: Vec::new(),
             exports: exports.iter().map(export).collect(),
             imports: Vec::new(),

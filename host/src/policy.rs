@@ -99,7 +99,10 @@ impl NetRule {
 pub struct Layers(u32);
 
 impl Layers {
+    const HAVE_ROOM: () = assert!(Layer::ALL.len() <= u32::BITS as usize);
+
     fn bit(layer: Layer) -> u32 {
+        let () = Self::HAVE_ROOM;
         1 << layer as u32
     }
 

@@ -31,6 +31,9 @@ pub fn speed(speed: &Speed, rounds: usize) -> String {
                 .expect("a string takes everything");
             first = " | ".to_owned();
         }
+        if peers.is_empty() && least_each_second.is_none() {
+            writeln!(text, "| {first} | | | | |").expect("a string takes everything");
+        }
         for Peer { what, time, goal } in peers {
             let ratio = time.median / own.median;
             let goal = match goal {

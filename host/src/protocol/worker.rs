@@ -105,6 +105,8 @@ pub(crate) struct Start {
     pub(crate) lane: bool,
     /// Nobody waits for the acknowledgement.
     pub(crate) quiet: bool,
+    /// The guest may go through the calls by itself.
+    pub(crate) goes_through: bool,
     /// Its number, if it was given ahead of need: it must be taken in the lane before anything of it is done.
     pub(crate) ahead: Option<u32>,
     /// What random numbers are made from, and a sign that clocks are to be fixed; without it, both are the kernel's.

@@ -212,6 +212,7 @@ mod tests {
             kind: ModuleKind::Component,
             is_command: false,
             is_reactor: false,
+            is_composed: false,
             tasks: vec![TaskInfo {
                 name: "count_primes".to_owned(),
                 export: "count-primes".to_owned(),

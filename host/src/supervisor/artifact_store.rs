@@ -239,6 +239,7 @@ mod tests {
             kind: ModuleKind::CoreModule,
             is_command: true,
             is_reactor: false,
+            is_composed: false,
             tasks: Vec::new(),
             exports: Vec::new(),
             imports: Vec::new(),

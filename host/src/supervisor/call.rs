@@ -146,8 +146,8 @@ impl Answer {
         match self.reply {
             Reply::Handle(handle) => handle.finish(record),
             Reply::Stream { index, records } => {
-                if records.0.put((index, *record)) {
-                    records.0.ring();
+                if let Some(mail) = records.put(index, *record) {
+                    mail.ring();
                 }
             }
             // The dispatcher answers those; one that is gone has no worker left that could ask.

@@ -68,7 +68,7 @@ impl Calls {
         let lengths = std::mem::take(&mut start.inputs.lengths);
         let sum = lengths.iter().try_fold(0_u64, |sum, length| sum.checked_add(*length))?;
         let encoding = match (&start.entry, &inputs) {
-            (Entry::Task { result, .. }, InputBytes::Inline(_)) => Some(*result),
+            (Entry::Task { result, .. }, InputBytes::Inline(_)) if start.goes_through => Some(*result),
             _ => None,
         };
         let at =
@@ -77,7 +77,7 @@ impl Calls {
         (sum == inputs.len() as u64).then_some(Self { link, task, limits, encoding, inputs, lengths, at })
     }
 
-    /// The input of the call that runs, for a guest that has no other one; nothing when none is left.
+    /// The input of the call that runs, which the guest is called with, and so has no other one; nothing when none is left.
     pub(crate) fn input(&self) -> Option<&[u8]> {
         let mut at = self.at();
         let length = self.lengths.get(at.index).filter(|_| !at.is_over)?;
@@ -88,7 +88,9 @@ impl Calls {
 
     /// How many calls the guest may go on to by itself.
     pub(crate) fn following(&self) -> usize {
-        if self.encoding.is_none() { 0 } else { self.lengths.len().saturating_sub(self.at().index + 1) }
+        let at = self.at();
+        let is_offered = self.encoding.is_some() && !at.is_over;
+        if is_offered { self.lengths.len().saturating_sub(at.index + 1) } else { 0 }
     }
 
     /// Inputs that the guest does not have yet: their lengths, and their bytes. A few of them at a time, because they take

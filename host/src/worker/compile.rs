@@ -134,8 +134,10 @@ pub(super) fn program(
             let component =
                 Component::from_binary(engine, &wasm).map_err(|error| refused(features, &wasm, &error))?;
             let tasks = records::read(&wasm).map_err(Refusal::invalid)?;
+            let is_composed = records::is_composed(&wasm);
             drop(wasm);
-            let info = describe::component(&component, tasks).map_err(|error| unexplained(&error))?;
+            let info =
+                describe::component(&component, tasks, is_composed).map_err(|error| unexplained(&error))?;
             Ok((info, Program::Component(component)))
         }
         ModuleKind::CoreModule => {

@@ -149,6 +149,7 @@ fn start() -> Start {
         last: true,
         lane: false,
         quiet: false,
+        goes_through: true,
         ahead: None,
         deterministic: None,
     }

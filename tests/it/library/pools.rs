@@ -20,6 +20,13 @@ fn a_death_inside_a_chunk_is_the_death_of_one_call() {
     scenario("chunks", &[]).run().expect(0);
 }
 
+/// What an item prints, returns, fails with or takes is what it would be alone: in chunks, with an observer, in workers that
+/// are used again.
+#[test]
+fn each_item_of_a_chunk_ends_as_if_it_ran_alone() {
+    scenario("items", &[]).run().expect(0);
+}
+
 /// A reused worker keeps its process id, and its tasks see nothing of each other: 1000 of them.
 #[test]
 fn a_reused_worker_gives_every_task_a_fresh_instance() {

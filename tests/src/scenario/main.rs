@@ -20,6 +20,7 @@ mod grants;
 mod host_death;
 mod hostile;
 mod huge_code;
+mod items;
 mod kept;
 mod lazy;
 mod locks;
@@ -86,6 +87,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("calls", pool::calls),
     ("order", pool::order),
     ("chunks", pool::chunks),
+    ("items", items::ends),
     ("full", pool::full),
     ("too-many-workers", pool::too_many_workers),
     ("reuse", pool::reuse),

@@ -42,6 +42,7 @@ impl Small {
             kind: ModuleKind::Component,
             is_command: false,
             is_reactor: false,
+            is_composed: false,
             tasks: vec![
                 task("square", vec![param("n", None)], Encoding::Json),
                 task("divide", vec![param("a", None), param("b", Some("1"))], Encoding::Json),

@@ -22,6 +22,7 @@ enum Part {
         kind: ModuleKind,
         is_command: bool,
         is_reactor: bool,
+        is_composed: bool,
     },
     /// Its parameters follow.
     Task {
@@ -66,9 +67,9 @@ impl Part {
 
 /// The description's bytes in an artifact file.
 pub(crate) fn encode_info(info: &ModuleInfo) -> Result<Vec<u8>, ArtifactFileError> {
-    let ModuleInfo { kind, is_command, is_reactor, tasks, exports, imports } = info.clone();
+    let ModuleInfo { kind, is_command, is_reactor, is_composed, tasks, exports, imports } = info.clone();
     let mut writer = Writer::default();
-    writer.add(&Part::Module { kind, is_command, is_reactor })?;
+    writer.add(&Part::Module { kind, is_command, is_reactor, is_composed })?;
     for TaskInfo { name, export, doc, params, returns, args, result } in tasks {
         writer.add(&Part::Task { name, export, doc, returns, args, result })?;
         params.into_iter().try_for_each(|param| writer.add(&Part::Param(param)))?;
@@ -96,9 +97,9 @@ impl Writer {
 /// The description in those bytes.
 pub(crate) fn decode_info(bytes: &[u8]) -> Result<ModuleInfo, ArtifactFileError> {
     let (first, mut rest) = postcard::take_from_bytes(bytes).map_err(|_| UNREADABLE)?;
-    let Part::Module { kind, is_command, is_reactor } = first else { return Err(UNREADABLE) };
+    let Part::Module { kind, is_command, is_reactor, is_composed } = first else { return Err(UNREADABLE) };
     let (tasks, exports, imports) = (Vec::new(), Vec::new(), Vec::new());
-    let mut info = ModuleInfo { kind, is_command, is_reactor, tasks, exports, imports };
+    let mut info = ModuleInfo { kind, is_command, is_reactor, is_composed, tasks, exports, imports };
     let mut memory_bytes = 0;
     while !rest.is_empty() {
         let (part, after) = postcard::take_from_bytes(rest).map_err(|_| UNREADABLE)?;
@@ -161,6 +162,7 @@ mod tests {
             kind: ModuleKind::Component,
             is_command: true,
             is_reactor: false,
+            is_composed: false,
             tasks: vec![task("one", vec![param("a"), param("b")]), task("two", Vec::new())],
             exports: vec![ExportInfo { name: text("f"), signature: text("func ()") }],
             imports: vec![import(None), import(Some(text("network")))],
@@ -180,8 +182,12 @@ mod tests {
     #[test]
     fn parts_in_no_place_of_theirs_are_refused() {
         let part = |part: &Part| postcard::to_stdvec(part).unwrap();
-        let module =
-            part(&Part::Module { kind: ModuleKind::CoreModule, is_command: false, is_reactor: false });
+        let module = part(&Part::Module {
+            kind: ModuleKind::CoreModule,
+            is_command: false,
+            is_reactor: false,
+            is_composed: false,
+        });
         let param = part(&Part::Param(info().tasks[0].params[0].clone()));
         assert!(decode_info(&module).is_ok());
         for bytes in
@@ -195,7 +201,12 @@ mod tests {
     #[test]
     fn small_parts_do_not_fill_the_memory_of_whoever_reads_them() {
         let part = |part: &Part| postcard::to_stdvec(part).unwrap();
-        let module = Part::Module { kind: ModuleKind::CoreModule, is_command: false, is_reactor: false };
+        let module = Part::Module {
+            kind: ModuleKind::CoreModule,
+            is_command: false,
+            is_reactor: false,
+            is_composed: false,
+        };
         let empty = String::new;
         let task = Part::Task {
             name: empty(),

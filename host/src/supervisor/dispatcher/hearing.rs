@@ -20,7 +20,7 @@ impl Dispatcher {
     /// Whether nobody waits for what the worker says before it ends, but for a moment: no time is measured to end it, and
     /// its guest has nothing to ask for.
     pub(super) fn may_be_put_off(&self, pool: PoolId, shape: &CallShape) -> bool {
-        let is_timed = shape.limits.timeout.is_some() || shape.limits.cpu_time.is_some();
+        let is_timed = shape.limits.is_timed();
         let is_shaken = self.pools.get(&pool).is_none_or(|pool| pool.settings.chaos.is_some());
         let asks = !shape.grants.is_empty() || shape.artifact.may_submit;
         !(is_timed || is_shaken || asks)

@@ -1,7 +1,7 @@
 //! Items of a chunk that end as most do: with a value, while the next one goes on.
 //!
-//! Nothing is to be decided then but the outcome, so the worker is looked up once, and the record is made where it is
-//! delivered. [`Dispatcher::call_said`] does the same for whatever is not so plain.
+//! Nothing is to be decided then, so the record is made where it is delivered, and what is the same for every call is not looked
+//! up for each. [`Dispatcher::call_said`] does the same for whatever is not so plain.
 
 #![forbid(unsafe_code)]
 
@@ -23,9 +23,9 @@ impl Dispatcher {
         value: TaskValue,
         took: Duration,
     ) -> Option<TaskValue> {
-        let is_ending = self.ending;
-        let plain = |entry: &&mut WorkerHandle| !is_ending && is_plain(entry);
+        let plain = |entry: &&mut WorkerHandle| is_plain(entry);
         let Some(entry) = self.workers.get_mut(&worker).filter(plain) else { return Some(value) };
+        // So the next call is not to be killed, and without a time it begins by itself.
         let Some(pool) = self.pools.get_mut(&entry.pool).filter(|pool| pool.settings.chaos.is_none()) else {
             return Some(value);
         };
@@ -37,7 +37,7 @@ impl Dispatcher {
         running.index += 1;
         let facts = std::mem::replace(&mut running.facts, Facts::new(clocks.ended_at, clocks.cpu_time));
         let (rank, limits) = (running.rank, &running.shape.limits);
-        let is_timed = limits.timeout.is_some() || limits.cpu_time.is_some();
+        let is_timed = limits.is_timed();
         // The next call begins where this one ends.
         entry.tell_started(facts.started_at.map(|at| at + clocks.wall_time));
         pool.outstanding -= 1;
@@ -68,9 +68,7 @@ impl Dispatcher {
         tracing::debug!(task = &*record.name, pid, outcome = record.outcome.label(), "task ended");
         match &call.reply {
             Some(Reply::Stream { index, records }) if goes_straight => {
-                if records.0.put((*index, record)) {
-                    self.to_ring.push(Arc::clone(&records.0));
-                }
+                self.to_ring.extend(records.put(*index, record).cloned());
                 call.reply = None;
             }
             _ => call.finish(Box::new(record)),
@@ -89,7 +87,7 @@ fn is_plain(entry: &WorkerHandle) -> bool {
     let is_alone = entry.waiting.is_none() && entry.nested.is_empty();
     // A call that was answered already is not begun: nobody could stop it any more.
     let goes_on = running.calls.get(1).is_some_and(|next| !next.is_answered());
-    let is_awaited =
+    let goes_to_stream =
         matches!(running.call().and_then(|call| call.reply.as_ref()), Some(Reply::Stream { .. }));
-    is_undisturbed && is_alone && !running.is_doomed && goes_on && is_awaited
+    is_undisturbed && is_alone && !running.is_doomed && goes_on && goes_to_stream
 }

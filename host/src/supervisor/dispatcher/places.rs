@@ -185,7 +185,11 @@ mod tests {
         [11, 13, 20, 21].into_iter().for_each(|task| places.remove(task));
         assert_eq!((places.get(13), places.get(12)), (None, Some((other, waiting))));
         assert_eq!((places.assignments.len(), places.runs.len()), (1, 1));
-        places.remove(12);
+        // One range is partly in the one assignment, partly in the other, and partly new.
+        places.put(rank, waiting, 9..11);
+        places.put(other, running, 9..15);
+        assert!((9..15).all(|task| places.get(task) == Some((other, running))));
+        (9..15).for_each(|task| places.remove(task));
         assert!(places.is_empty() && places.runs.is_empty());
     }
 }

@@ -2,8 +2,6 @@
 
 #![forbid(unsafe_code)]
 
-use std::sync::Arc;
-
 use rustc_hash::{FxHashMap, FxHashSet};
 use tokio::sync::oneshot;
 
@@ -152,9 +150,7 @@ impl Dispatcher {
             Some(Reply::Stream { index, records })
                 if call.observer.is_none() && !matches!(call.output, Output::Stream(_)) =>
             {
-                if records.0.put((index, *record)) {
-                    self.to_ring.push(Arc::clone(&records.0));
-                }
+                self.to_ring.extend(records.put(index, *record).cloned());
             }
             reply => {
                 call.reply = reply;

@@ -86,6 +86,8 @@ pub(super) fn start_packet(
         last: how.last,
         lane: how.lane,
         quiet: how.quiet,
+        // Several components would take each other's.
+        goes_through: !shape.artifact.info.is_composed,
         ahead: how.ahead,
         deterministic: shape.deterministic,
     };

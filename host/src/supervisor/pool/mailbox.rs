@@ -12,6 +12,7 @@ use std::task::{Poll, Waker};
 
 use futures_util::task::AtomicWaker;
 
+use crate::limits::MAILBOX_ROOM_MAX;
 use crate::outcome::Record;
 
 /// What is put in by one side and taken out by the other.
@@ -28,7 +29,19 @@ pub(in crate::supervisor) type RecordMail = Mailbox<(u64, Record)>;
 /// Where the records of one chunk go. Its calls share a count of their own: one that each call of the stream counts at would
 /// be changed by two threads all the time.
 #[derive(Debug)]
-pub(in crate::supervisor) struct ChunkMail(pub(in crate::supervisor) Arc<RecordMail>);
+pub(in crate::supervisor) struct ChunkMail(Arc<RecordMail>);
+
+impl ChunkMail {
+    pub(in crate::supervisor) fn new(mail: &Arc<RecordMail>) -> Self {
+        Self(Arc::clone(mail))
+    }
+
+    /// As [`Mailbox::put`]; the mailbox that is to be rung.
+    #[must_use]
+    pub(in crate::supervisor) fn put(&self, index: u64, record: Record) -> Option<&Arc<RecordMail>> {
+        self.0.put((index, record)).then_some(&self.0)
+    }
+}
 
 impl<T> Mailbox<T> {
     pub(in crate::supervisor) fn new() -> Self {
@@ -58,6 +71,10 @@ impl<T> Mailbox<T> {
     pub(in crate::supervisor) fn take(&self, waker: &Waker, to: &mut VecDeque<T>) {
         // Before it is looked: what comes after the look wakes.
         self.waker.register(waker);
+        debug_assert!(to.is_empty(), "nothing is put in twice");
+        if to.capacity() > MAILBOX_ROOM_MAX {
+            *to = VecDeque::new();
+        }
         if let Some(letters) = &mut *self.letters() {
             std::mem::swap(letters, to);
         }

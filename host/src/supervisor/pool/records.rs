@@ -139,7 +139,7 @@ impl<S: Stream<Item = Task>> Records<S> {
         let shape = Arc::new(self.pool.shape(first));
         let mut calls: Vec<Call> = Vec::with_capacity(self.chunk.len());
         let queued_at = SystemTime::now();
-        let records = Arc::new(ChunkMail(Arc::clone(&self.mailbox)));
+        let records = Arc::new(ChunkMail::new(&self.mailbox));
         let mut bytes = 0;
         for (index, task) in self.chunk.drain(..) {
             let id = self.pool.0.supervisor.new_id();

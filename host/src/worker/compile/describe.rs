@@ -11,8 +11,12 @@ use crate::worker::instance;
 use crate::worker::missing::{self, Missing};
 use crate::worker::wit_types;
 
-/// Describes a component. `tasks` are the records that were found in it.
-pub(super) fn component(component: &Component, tasks: Vec<TaskInfo>) -> wasmtime::Result<ModuleInfo> {
+/// Describes a component. `tasks` are the records that were found in it, and it was found whether it `is_composed`.
+pub(super) fn component(
+    component: &Component,
+    tasks: Vec<TaskInfo>,
+    is_composed: bool,
+) -> wasmtime::Result<ModuleInfo> {
     let engine = component.engine();
     let missing = missing::in_component(&instance::component_linker(engine)?, component)?;
     let ty = component.component_type();
@@ -48,6 +52,7 @@ pub(super) fn component(component: &Component, tasks: Vec<TaskInfo>) -> wasmtime
         kind: ModuleKind::Component,
         is_command: instance::component_run_export(component).is_some(),
         is_reactor: false,
+        is_composed,
         tasks,
         exports,
         imports: imports.collect(),
@@ -74,6 +79,7 @@ pub(super) fn module(module: &Module) -> wasmtime::Result<ModuleInfo> {
         kind: ModuleKind::CoreModule,
         is_command: is_entry(module.get_export(instance::CORE_ENTRY)),
         is_reactor: module.get_export("_initialize").is_some(),
+        is_composed: false,
         tasks: Vec::new(),
         exports: exports.collect(),
         imports: imports.collect(),

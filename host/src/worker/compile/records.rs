@@ -8,6 +8,8 @@ use wasmparser::{Parser, Payload};
 use crate::module_info::{ParamInfo, TaskInfo};
 use crate::outcome::Encoding;
 
+/// The interfaces that a guest asks about its tasks.
+const GUEST_PACKAGE: &str = "wasmpool:task/";
 /// The custom section's name.
 const SECTION: &str = "wasmpool-task";
 /// The version of the records that this program reads; a reader ignores keys that it does not know.
@@ -95,6 +97,23 @@ pub(super) fn read(wasm: &[u8]) -> Result<Vec<TaskInfo>, String> {
     Ok(tasks)
 }
 
+/// Whether a component inside of this one imports what a guest asks about its tasks.
+pub(super) fn is_composed(wasm: &[u8]) -> bool {
+    let mut depth = 0_usize;
+    Parser::new(0).parse_all(wasm).map_while(Result::ok).any(|payload| {
+        match payload {
+            Payload::Version { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentImportSection(imports) if depth > 1 => {
+                let asks = |name: &str| name.starts_with(GUEST_PACKAGE);
+                return imports.into_iter().any(|import| import.is_ok_and(|import| asks(import.name.name)));
+            }
+            _ => {}
+        }
+        false
+    })
+}
+
 fn record(line: &[u8]) -> Result<TaskInfo, String> {
     let unreadable = |error: serde_json::Error| format!("a record of a task cannot be read: {error}");
     let Version { v } = serde_json::from_slice(line).map_err(unreadable)?;
@@ -111,6 +130,21 @@ mod tests {
     use super::*;
 
     const LINE: &str = r#"{"v":1,"name":"count_primes","export":"count-primes","doc":"Counts.","params":[{"name":"lo","type":"u64","optional":false},{"name":"hi","type":"u64","optional":true,"default":"10"}],"returns":"u64","error":"String","args":"json","result":"raw"}"#;
+
+    #[test]
+    fn a_component_that_is_made_of_plugins_is_told_apart() {
+        let import = |name: &str| format!("(import \"{name}\" (instance))");
+        let (asks, other) = (import("wasmpool:task/chunk@0.1.0"), import("wasi:cli/stdout@0.2.6"));
+        for (wat, expected) in [
+            (format!("(component {asks})"), false),
+            (format!("(component {asks} (core module) (component {other}))"), false),
+            (format!("(component {asks} (component {asks}))"), true),
+            (format!("(component (component) (component (component {asks})))"), true),
+            ("(module)".to_owned(), false),
+        ] {
+            assert_eq!(is_composed(&wat::parse_str(&wat).unwrap()), expected, "{wat}");
+        }
+    }
 
     #[test]
     fn records_of_nested_modules_are_found() {

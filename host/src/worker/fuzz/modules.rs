@@ -96,6 +96,7 @@ fn run(loaded: &Loaded, entry: Entry, input: &[u8]) {
         last: false,
         lane: false,
         quiet: false,
+        goes_through: true,
         ahead: None,
         deterministic: None,
     };

@@ -16,10 +16,15 @@ use crate::worker::run;
 
 const CHUNK: &str = "wasmpool:task/chunk@0.1.0";
 
-/// The guest was told to stop, or ended a task that only ends by returning. Host functions return it as the error that unwinds the guest.
+/// What unwinds a guest that tells the end of its task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a task that nothing follows ends by returning")]
-struct NothingFollows;
+enum Stop {
+    #[error("a task that nothing follows ends by returning")]
+    NothingFollows,
+    /// What it told, its result over the limit or the like, ends all of them; it has been said, and this is for nobody.
+    #[error("no task follows one that ended like this")]
+    Over,
+}
 
 type Store<'a> = StoreContextMut<'a, HostState>;
 
@@ -37,12 +42,13 @@ pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
 }
 
 fn ended(mut store: Store<'_>, (returned,): (Result<Returned, TaskError>,)) -> wasmtime::Result<()> {
-    let calls = store.data().calls.clone().filter(|calls| calls.following() > 0).ok_or(NothingFollows)?;
-    let encoding = calls.encoding().ok_or(NothingFollows)?;
+    let calls = store.data().calls.clone().filter(|calls| calls.following() > 0);
+    let (calls, encoding) =
+        calls.and_then(|calls| Some((calls.clone(), calls.encoding()?))).ok_or(Stop::NothingFollows)?;
     let ended = Ended::of_task(returned, encoding, calls.limits().result_bytes);
     let (claim, body) = run::claim(ended, store.data());
     if !calls.end(claim, body) {
-        return Err(NothingFollows.into());
+        return Err(Stop::Over.into());
     }
     store.data_mut().limiter.forget_denied();
     instance::allow_fuel(&mut store, calls.limits())

@@ -2,10 +2,13 @@
 
 #![forbid(unsafe_code)]
 
+use rustix::process::Signal;
+
 use super::harness::*;
-use crate::limits::{CHUNK_INPUTS_BYTES_MAX, CHUNK_INPUTS_MAX};
+use crate::limits::{CHUNK_INPUTS_BYTES_MAX, CHUNK_INPUTS_MAX, INLINE_BYTES_MAX};
+use crate::os::signals::INTERRUPT_SIGNAL;
 use crate::outcome::{LimitKind, TrapKind};
-use crate::protocol::worker::{Body, Claim, FromWorker, Start, WorkerLimits};
+use crate::protocol::worker::{Body, Claim, FromWorker, Initializer, Start, WorkerLimits};
 
 /// A component with the task `work`, which may call `$following`, `$inputs` and `$ended`. `$run` leaves the outcome of an
 /// argument at 16: a trap for `t`, an error for `f`, a loop for `s`, else the argument. `$tell` says how that call ended.
@@ -183,4 +186,54 @@ fn each_call_has_its_own_fuel() {
     // What one call takes is far less than 200 take.
     assert_eq!(with(1000, &given), expected(&["a"; 200]));
     assert_eq!(with(1000, &[b"a", b"s", b"a"]), expected(&["a", &format!("limit: {:?}", LimitKind::Fuel)]));
+}
+
+#[test]
+fn an_interrupt_is_that_of_the_call_that_runs() {
+    let artifact = compile(&component(THROUGH));
+    let server = serve(&artifact, ENGINE, None);
+    let worker = fork(&server);
+    worker.start(Start { inputs: inputs(&[b"a", b"b", b"s", b"d"]), ..start(task()) }, &[]);
+    let mut said = Vec::new();
+    while said.len() < 3 {
+        said.push(receive::<FromWorker>(&worker.socket).unwrap().0);
+    }
+    worker.signal(Signal::from_named_raw(INTERRUPT_SIGNAL).unwrap());
+    let rest = worker.story();
+    let [FromWorker::Finished { index: 2, claim: Claim::Interrupted { .. }, .. }] = &rest.said[..] else {
+        panic!("{said:?} {:?}", rest.said)
+    };
+}
+
+#[test]
+fn a_result_that_does_not_fit_its_frame_has_its_file() {
+    let long = vec![b'x'; INLINE_BYTES_MAX + 1];
+    let artifact =
+        compile(&component(&format!("(i32.store (i32.const 24) (i32.const {})) {THROUGH}", long.len())));
+    let server = serve(&artifact, ENGINE, None);
+    let worker = fork(&server);
+    worker.start(Start { inputs: inputs(&[b"a", b"b"]), ..start(task()) }, &[]);
+    let story = worker.story();
+    let length = long.len() as u64;
+    assert!(
+        matches!(story.claims()[0], Claim::Returned { body: Body::Memory { length: n }, .. } if *n == length)
+    );
+    assert!(matches!(story.claims()[1], Claim::Returned { body: Body::Inline(bytes), .. } if bytes == b"b"));
+    assert_eq!(story.files.len(), 1);
+}
+
+#[test]
+fn a_chunk_that_is_not_offered_is_none() {
+    let start = Start { inputs: inputs(&[b"a", b"b"]), goes_through: false, ..start(task()) };
+    assert_eq!(told(&run(&component(THROUGH), start)), expected(&["a", "b"]));
+    let telling = format!("(if (call $following) (then (unreachable))) {THROUGH}");
+    let start = Start { inputs: inputs(&[b"a", b"b"]), goes_through: false, ..super::harness::start(task()) };
+    assert_eq!(told(&run(&component(&telling), start)), expected(&["a", "b"]));
+}
+
+#[test]
+fn an_initializer_is_followed_by_nothing() {
+    let initializer = Some(Initializer { export: "work".to_owned(), args: b"i".to_vec() });
+    let start = Start { inputs: inputs(&[b"a", b"b"]), initializer, ..start(task()) };
+    assert_eq!(told(&run(&component(THROUGH), start)), expected(&["a", "b"]));
 }

@@ -333,6 +333,7 @@ pub(super) fn start(entry: Entry) -> Start {
         last: true,
         lane: false,
         quiet: false,
+        goes_through: true,
         ahead: None,
         deterministic: None,
     }
