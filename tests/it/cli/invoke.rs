@@ -134,6 +134,15 @@ fn a_map_over_an_export_takes_json() {
     assert_eq!(starmap.lines(), ["43", "41"]);
 }
 
+/// A guest may go through its chunk by itself. Where components are composed into one, nobody knows whose chunk it is.
+#[test]
+fn a_chunk_is_offered_to_one_component() {
+    for (name, followed_by) in [("following", ["2", "1", "0"]), ("composed", ["0", "0", "0"])] {
+        let chunk = ["map", &wat(name), "-t", "following", "--chunksize", "3", "-j", "1", "1", "2", "3"];
+        assert_eq!(wasmpool(chunk).run().expect(0).lines(), followed_by, "{name}");
+    }
+}
+
 /// Before anything else is called, and once in each instance.
 #[test]
 fn a_reactor_is_initialised_first() {
