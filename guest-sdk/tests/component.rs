@@ -74,7 +74,7 @@ fn each_task_is_an_export_and_a_record() {
     found.exports.sort();
     found.records.sort();
     assert_eq!(found.exports, ["deliver", "divide", "greet", "square", "summarize"]);
-    for interface in ["types", "context", "log"] {
+    for interface in ["types", "context", "log", "chunk"] {
         let name = format!("wasmpool:task/{interface}@0.1.0");
         assert!(found.imports.contains(&name), "{name} is not among {:?}", found.imports);
     }

@@ -191,7 +191,7 @@ fn a_task_asks_and_tells_everything_that_the_interface_has() {
     assert_eq!((&*panic.message, &*panic.file, panic.line, panic.column), ("oh no", "src/lib.rs", 3, 14));
     assert_eq!(store.data_mut().take_panic(), None);
     let frames = frames(&socket);
-    assert_eq!(output(&frames, Stream::Stdout), "7 2 a name worker-3\n[1, 3]\n1\n");
+    assert_eq!(output(&frames, Stream::Stdout), "7 2 a name worker-3\n[1, 3]\n0 0 0\n1\n");
     let told: Vec<_> =
         frames.into_iter().filter(|frame| !matches!(frame, FromWorker::Output { .. })).collect();
     let log = |level| FromWorker::Log { level, target: "target".to_owned(), message: "m".repeat(8191) };
