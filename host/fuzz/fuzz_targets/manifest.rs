@@ -87,6 +87,7 @@ fn module() -> ModuleInfo {
         kind: ModuleKind::Component,
         is_command: true,
         is_reactor: false,
+        is_composed: false,
         tasks: vec![task("json", Encoding::Json), task("raw", Encoding::Raw)],
         exports: Vec::new(),
         imports: Vec::new(),
