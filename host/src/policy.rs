@@ -98,11 +98,10 @@ impl NetRule {
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Layers(u32);
 
-impl Layers {
-    const HAVE_ROOM: () = assert!(Layer::ALL.len() <= u32::BITS as usize);
+const _: () = assert!(Layer::ALL.len() <= u32::BITS as usize, "each layer has its bit");
 
+impl Layers {
     fn bit(layer: Layer) -> u32 {
-        let () = Self::HAVE_ROOM;
         1 << layer as u32
     }
 

@@ -41,7 +41,7 @@ impl Dispatcher {
         // The next call begins where this one ends.
         entry.tell_started(facts.started_at.map(|at| at + clocks.wall_time));
         pool.outstanding -= 1;
-        self.places.ended(rank);
+        self.places.count_down(rank);
         // Where the record goes straight to its stream, nobody else asks the call for its name.
         let goes_straight = call.observer.is_none() && !matches!(call.output, Output::Stream(_));
         let name = if goes_straight { std::mem::take(&mut call.name) } else { Arc::clone(&call.name) };

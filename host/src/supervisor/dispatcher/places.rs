@@ -111,11 +111,6 @@ impl Places {
         self.count_down(run.rank);
     }
 
-    /// A task of this assignment has ended.
-    pub(super) fn ended(&mut self, rank: Rank) {
-        self.count_down(rank);
-    }
-
     /// The task has ended.
     pub(super) fn remove(&mut self, task: u64) {
         if let Some((_, run)) = self.run_of(task) {
@@ -139,7 +134,8 @@ impl Places {
         (task < run.end).then_some((*first, *run))
     }
 
-    fn count_down(&mut self, rank: Rank) {
+    /// A task of this assignment has ended, or left it.
+    pub(super) fn count_down(&mut self, rank: Rank) {
         let Some(assigned) = self.assignments.get_mut(&rank) else { return };
         assigned.count -= 1;
         if assigned.count > 0 {
